@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use taraf_base::{Secret, Tasks, Timestamp};
+use taraf_base::{Secret, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Gateway, Routes};
 use taraf_log::{FileLog, Log, MemoryLog};
@@ -122,7 +122,11 @@ impl Node {
 
         let (reasons, follow_reasons) = watch::channel(Vec::new());
         let operator_addr = operator_listener.local_addr()?;
-        let mut registries = vec![client.metrics().clone()];
+        let mut registries = vec![
+            gateway.metrics().clone(),
+            engine.metrics().clone(),
+            client.metrics().clone(),
+        ];
         registries.extend(started.metrics);
         let parts = operator::Parts {
             engine: engine.clone(),
@@ -131,7 +135,6 @@ impl Node {
             directory: directory.subscribe(),
             routes: follow_routes,
             registries,
-            gateway: gateway.clone(),
             token: token.clone(),
             reasons: follow_reasons,
             tasks: groups.operator.clone(),

@@ -8,7 +8,6 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_json::Value;
-use taraf_flow::yaml::{self, Node};
 use taraf_gateway::{AccountView, Auth, Route, Target};
 
 /// How long a call to a flow waits for its output where its route does not say.
@@ -136,14 +135,8 @@ impl App {
             column,
             message,
         };
-        let root = yaml::parse(text).map_err(|findings| {
-            let first = findings.into_iter().next();
-            first.map_or_else(
-                || error((1, 1), "cannot be read".to_owned()),
-                |finding| error((finding.line, finding.column), finding.message),
-            )
-        })?;
-        let written: Written = serde_json::from_value(root.to_json())
+        let root: Value = serde_json::from_str(text).map_err(|refused| error((1, 1), refused.to_string()))?;
+        let written: Written = serde_json::from_value(root.clone())
             .map_err(|refused| error((1, 1), refused.to_string()))?;
         let mut app = Self {
             name: written.app,
@@ -236,4 +229,8 @@ fn flow_target(flow: &str, wait: Option<Duration>) -> Result<Target, String> {
         version,
         wait: wait.unwrap_or(WAIT_DEFAULT),
     })
+}
+
+fn position(_root: &Value, _list: &str, _index: usize) -> (u32, u32) {
+    (1, 1)
 }

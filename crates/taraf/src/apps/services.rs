@@ -39,10 +39,10 @@ pub(crate) async fn start(
     let mut services = Vec::new();
     for (app, entry) in apps.iter().flat_map(|app| app.services.iter().map(move |entry| (app, entry)))
     {
-        started.descriptors.extend(descriptor(&app.name, &entry.name));
         if !elsewhere.contains_key(&entry.name) {
             let service = service(&app.name, &entry.name, config, client, tasks).await?;
             started.names.push(service.descriptor.name.clone());
+            started.descriptors.push(service.descriptor.clone());
             services.push(service);
         }
     }
@@ -71,13 +71,4 @@ pub(crate) async fn service(
     taraf_romania::service(name, settings, client.clone(), tasks)
         .await
         .with_context(|| format!("failed to start the service `{name}`"))
-}
-
-/// What a shipped service says of itself, without starting it.
-pub(crate) fn descriptor(app: &str, name: &str) -> Option<Descriptor> {
-    if app == "romania" {
-        taraf_romania::descriptor(name)
-    } else {
-        None
-    }
 }
