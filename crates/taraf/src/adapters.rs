@@ -1,0 +1,1 @@
+//! Where the parts meet: small pure functions from one part's words to another's.
