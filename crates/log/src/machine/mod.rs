@@ -1,0 +1,12 @@
+//! State machines over a partition's log: the trait, and the replica that leads one.
+
+mod config;
+mod definition;
+mod handle;
+mod replica;
+
+pub use crate::record::Header;
+pub use config::Config;
+pub use definition::{Decision, DecodeError, Machine, Observer};
+pub use handle::{Class, Handle, Phase, ProposeError, Status};
+pub use replica::Replica;
