@@ -28,8 +28,18 @@ pub(crate) fn run_all() -> Result<()> {
             "warnings",
         ],
     )?;
-    run("cargo", &["nextest", "run", "--locked", "--profile", "ci"])?;
-    run("cargo", &["test", "--locked", "--doc"])?;
+    run(
+        "cargo",
+        &[
+            "nextest",
+            "run",
+            "--locked",
+            "--workspace",
+            "--profile",
+            "ci",
+        ],
+    )?;
+    run("cargo", &["test", "--locked", "--workspace", "--doc"])?;
     run(
         "cargo",
         &[
