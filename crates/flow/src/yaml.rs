@@ -1,0 +1,1 @@
+//! [pure] YAML 1.2 and JSON with positions.
