@@ -101,10 +101,11 @@ pub(super) struct Proposal<M: Machine> {
     pub(super) reply: oneshot::Sender<Result<M::Reply, ProposeError>>,
 }
 
-/// Looks at the state now; what it answers is told later, when that state is durable.
-pub(super) type Read<M> = Box<dyn FnOnce(Result<&M, ProposeError>) -> Told + Send>;
-/// Tells somebody waiting whether what was promised is durable.
-pub(super) type Told = Box<dyn FnOnce(Result<(), ProposeError>) + Send>;
+/// Looks at the state now; what it saw is told later, when that state is durable.
+pub(super) type Read<M> = Box<dyn FnOnce(&M) -> Told + Send>;
+/// Tells somebody that what they wait for is durable. Dropped instead when it never will be: the
+/// waiting side then finds the reason in the status, which is set before.
+pub(super) type Told = Box<dyn FnOnce() + Send>;
 
 impl<M: Machine> Clone for Handle<M> {
     fn clone(&self) -> Self {
@@ -162,15 +163,15 @@ impl<M: Machine> Handle<M> {
     ) -> Result<T, ProposeError> {
         let (reply, answer) = oneshot::channel();
         let read: Read<M> = Box::new(move |machine| {
-            let seen = machine.map(look);
-            Box::new(move |durable| {
+            let seen = look(machine);
+            Box::new(move || {
                 // A reader that went away needs no answer.
-                let _gone = reply.send(durable.and(seen));
+                let _gone = reply.send(seen);
             })
         });
         let sent = self.reads.send(read).await;
         sent.map_err(|_closed| self.why_closed())?;
-        answer.await.unwrap_or_else(|_| Err(self.why_closed()))
+        answer.await.map_err(|_dropped| self.why_closed())
     }
 
     /// How the replica is doing, as it changes.

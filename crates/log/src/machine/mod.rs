@@ -1,9 +1,13 @@
 //! State machines over a partition's log: the trait, and the replica that leads one.
 
+mod append;
 mod config;
 mod definition;
 mod handle;
+mod leader;
+mod recovery;
 mod replica;
+mod snapshot;
 
 pub use crate::record::Header;
 pub use config::Config;

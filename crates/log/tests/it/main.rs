@@ -1,0 +1,5 @@
+//! The log and its replicas through their public faces.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod ledger;
+mod replica;
