@@ -62,18 +62,32 @@ async fn call_service(
     method: &http::Method,
     fields: &Map<String, Value>,
 ) -> Result<Exit, Failure> {
-    let endpoint = services::endpoints(service).iter().find_map(services::address);
+    let endpoint = services::endpoints(service)
+        .iter()
+        .find_map(services::address);
     let Some(address) = endpoint else {
-        return Err(Failure::new(Exit::CannotReach, format!("service `{name}` has no endpoint")));
+        return Err(Failure::new(
+            Exit::CannotReach,
+            format!("service `{name}` has no endpoint"),
+        ));
     };
-    let has_body = !matches!(*method, http::Method::GET | http::Method::HEAD | http::Method::DELETE);
+    let has_body = !matches!(
+        *method,
+        http::Method::GET | http::Method::HEAD | http::Method::DELETE
+    );
     let mut target = format!("/{path}");
     let mut call = if has_body {
         Call::new(method.clone(), target).json(&Value::Object(fields.clone()))
     } else {
         for (at, (field, value)) in fields.iter().enumerate() {
-            target.push(if at == 0 && !path.contains('?') { '?' } else { '&' });
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            target.push(if at == 0 && !path.contains('?') {
+                '?'
+            } else {
+                '&'
+            });
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             target.push_str(&format!("{}={}", escaped(field), escaped(&value)));
         }
         Call::new(method.clone(), target)
@@ -97,9 +111,8 @@ fn parse_fields(fields: &[String]) -> Result<Map<String, Value>, Failure> {
         }
     };
     let read = |field| {
-        parse(field).ok_or_else(|| {
-            Failure::usage(format!("`{field}` is neither NAME=TEXT nor NAME:=JSON"))
-        })
+        parse(field)
+            .ok_or_else(|| Failure::usage(format!("`{field}` is neither NAME=TEXT nor NAME:=JSON")))
     };
     fields.iter().map(read).collect()
 }
@@ -114,7 +127,10 @@ mod tests {
     fn fields_are_text_unless_marked_as_json() {
         let fields = ["a=1", "b:=1", "c=x=y", "d:=[true]"].map(str::to_owned);
         let read = parse_fields(&fields).unwrap();
-        assert_eq!(Value::Object(read), json!({"a": "1", "b": 1, "c": "x=y", "d": [true]}));
+        assert_eq!(
+            Value::Object(read),
+            json!({"a": "1", "b": 1, "c": "x=y", "d": [true]})
+        );
         for wrong in ["a", "b:={", ""] {
             assert!(parse_fields(&[wrong.to_owned()]).is_err(), "{wrong}");
         }

@@ -4,13 +4,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser};
+use clap::Parser;
 
 use super::failure::{Exit, Failure};
 use super::output::{Output, OutputArgs};
-use super::{
-    call, completions, explain, flow, key, run, serve, services, start, status, version,
-};
+use super::{call, completions, explain, flow, key, run, serve, services, start, status, version};
 
 /// What a bare `taraf` shows: the six things that people do first.
 const FIRST_STEPS: &str = "\
@@ -104,7 +102,10 @@ fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn on_runtime(command: Command, output: &Output) -> Result<Exit, Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failed, format!("failed to start the runtime: {error}"))
+        Failure::new(
+            Exit::Failed,
+            format!("failed to start the runtime: {error}"),
+        )
     })?;
     let ended = runtime.block_on(Box::pin(dispatch(command, output)));
     // What a command left behind (an idle connection) must not keep the process.
@@ -170,6 +171,8 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]
@@ -185,7 +188,10 @@ mod tests {
             if path != "taraf version" {
                 let long = command.render_long_help().to_string();
                 assert!(long.starts_with("Examples:\n  "), "{path}: {long}");
-                let examples = long.lines().skip(1).take_while(|line| line.starts_with("  "));
+                let examples = long
+                    .lines()
+                    .skip(1)
+                    .take_while(|line| line.starts_with("  "));
                 assert_eq!(examples.count(), 2, "{path}: {long}");
             }
             let short = command.render_help().to_string();

@@ -32,8 +32,10 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         known.eq_ignore_ascii_case(code)
     };
     let Some(entry) = all.iter().find(named) else {
-        return Err(Failure::not_found(format!("no finding or problem has the code `{code}`"))
-            .with_help("`taraf explain` shows all codes"));
+        return Err(
+            Failure::not_found(format!("no finding or problem has the code `{code}`"))
+                .with_help("`taraf explain` shows all codes"),
+        );
     };
     if output.is_structured() {
         output.one(entry, &COLUMNS)?;
@@ -45,8 +47,8 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
 
 /// Every code that the program shows: findings of the checker, then problems of the API.
 fn all() -> Vec<Value> {
-    let findings = taraf_flow::CODES.iter().map(|(code, meaning)| {
-        json!({ "code": code, "title": meaning, "meaning": format!("{meaning}.") })
+    let findings = taraf_flow::CODES.iter().map(|(code, title, meaning)| {
+        json!({ "code": code, "title": title, "meaning": meaning })
     });
     let problems = taraf_service::problem::TABLE.iter().map(|kind| {
         json!({

@@ -81,11 +81,17 @@ impl FlowName {
         namespaces.dedup();
         match namespaces.as_slice() {
             [one] => Ok((*one).to_owned()),
-            [] => Err(Failure::not_found(format!("no flow is named `{}`", self.name))
-                .with_help("`taraf flow list` shows the flows of this server")),
+            [] => Err(
+                Failure::not_found(format!("no flow is named `{}`", self.name))
+                    .with_help("`taraf flow list` shows the flows of this server"),
+            ),
             several => Err(Failure::new(
                 Exit::Conflict,
-                format!("several namespaces have a flow `{}`: {}", self.name, several.join(", ")),
+                format!(
+                    "several namespaces have a flow `{}`: {}",
+                    self.name,
+                    several.join(", ")
+                ),
             )
             .with_help(format!("name one: {}/{}", several[0], self.name))),
         }
@@ -94,7 +100,11 @@ impl FlowName {
 
 impl Resolved {
     pub(crate) fn path(&self) -> String {
-        format!("/v1/flows/{}/{}", escaped(&self.namespace), escaped(&self.name))
+        format!(
+            "/v1/flows/{}/{}",
+            escaped(&self.namespace),
+            escaped(&self.name)
+        )
     }
 }
 
@@ -136,7 +146,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_of_a_flow_is_refused() {
-        for text in ["", "/order", "shop/", "a/b/c", "order@1", "order@", "or der", "a?b"] {
+        for text in [
+            "", "/order", "shop/", "a/b/c", "order@1", "order@", "or der", "a?b",
+        ] {
             assert!(text.parse::<FlowName>().is_err(), "{text}");
         }
     }

@@ -25,7 +25,9 @@ pub(crate) fn read(option: &str, given: &str) -> Result<Value, Failure> {
         if looks_like_file(given) {
             failure.with_help(format!("to read a file, write {option} @{given}"))
         } else {
-            failure.with_help(format!("{option} takes JSON, @FILE, or - for standard input"))
+            failure.with_help(format!(
+                "{option} takes JSON, @FILE, or - for standard input"
+            ))
         }
     })
 }
@@ -48,9 +50,8 @@ fn looks_like_file(given: &str) -> bool {
 }
 
 fn read_file(option: &str, file: &str) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::usage(format!("failed to read {option} @{file}: {error}"))
-    };
+    let failed =
+        |error: std::io::Error| Failure::usage(format!("failed to read {option} @{file}: {error}"));
     let file = std::fs::File::open(file).map_err(failed)?;
     limited(option, file)
 }

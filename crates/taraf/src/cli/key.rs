@@ -100,7 +100,9 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
         Command::Revoke { id, yes, dry_run } => {
             let question = format!("Revoke {id}? Calls with it are refused at once.");
             if dry_run {
-                output.say(&format!("would revoke {id}: calls with it are refused at once"));
+                output.say(&format!(
+                    "would revoke {id}: calls with it are refused at once"
+                ));
                 return Ok(Exit::Done);
             }
             output.confirm(yes, &question)?;
@@ -125,7 +127,9 @@ async fn create(
     }
     let made = operator.json(Call::post("/v1/keys").json(&body)).await?;
     print_secret(output, &made)?;
-    output.say("the key is shown only now; try it: curl -H \"x-api-key: $KEY\" GATEWAY/account/usage");
+    output.say(
+        "the key is shown only now; try it: curl -H \"x-api-key: $KEY\" GATEWAY/account/usage",
+    );
     Ok(())
 }
 
@@ -142,7 +146,9 @@ async fn rotate(
     let path = format!("/v1/keys/{}/rotate", escaped(id));
     let made = operator.json(Call::post(path).json(&body)).await?;
     print_secret(output, &made)?;
-    output.say(&format!("watch the old one fall silent: taraf key usage {id}"));
+    output.say(&format!(
+        "watch the old one fall silent: taraf key usage {id}"
+    ));
     Ok(())
 }
 
@@ -152,7 +158,10 @@ fn print_secret(output: &Output, made: &Value) -> Result<(), Failure> {
         return output.one(made, &COLUMNS);
     }
     let Some(key) = made.get("key").and_then(Value::as_str) else {
-        return Err(Failure::new(Exit::Failed, "the server made a key and did not say it"));
+        return Err(Failure::new(
+            Exit::Failed,
+            "the server made a key and did not say it",
+        ));
     };
     output.line(key)
 }

@@ -148,7 +148,11 @@ impl Operator {
 
     /// An endpoint of a service, called as the operator API is, without a token.
     pub(crate) fn endpoint(address: &str) -> Result<Self, Failure> {
-        Self::at(address.to_owned(), "an endpoint of the service".to_owned(), None)
+        Self::at(
+            address.to_owned(),
+            "an endpoint of the service".to_owned(),
+            None,
+        )
     }
 
     fn at(address: String, source: String, token: Option<Secret>) -> Result<Self, Failure> {
@@ -320,7 +324,10 @@ impl Project {
 fn find_token(file: Option<&Path>, project: Project) -> Result<Option<Secret>, Failure> {
     if let Some(file) = file {
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::usage(format!("failed to read --token-file {}: {error}", file.display()))
+            Failure::usage(format!(
+                "failed to read --token-file {}: {error}",
+                file.display()
+            ))
         })?;
         return token_of(&text, &file.display().to_string()).map(Some);
     }

@@ -181,8 +181,10 @@ impl Output {
             return Ok(());
         }
         if !self.can_ask() {
-            return Err(Failure::usage(format!("not done without asking: {question}"))
-                .with_help("pass --yes where nobody can be asked"));
+            return Err(
+                Failure::usage(format!("not done without asking: {question}"))
+                    .with_help("pass --yes where nobody can be asked"),
+            );
         }
         let mut err = io::stderr().lock();
         write!(err, "{question} [y/N] ")?;
@@ -192,7 +194,10 @@ impl Output {
         if matches!(answer.trim(), "y" | "Y" | "yes") {
             Ok(())
         } else {
-            Err(Failure::new(super::failure::Exit::Failed, "not confirmed, nothing was done"))
+            Err(Failure::new(
+                super::failure::Exit::Failed,
+                "not confirmed, nothing was done",
+            ))
         }
     }
 }

@@ -129,7 +129,10 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
             let question = format!("Cancel {id}? Calls in flight are told to stop.");
             if dry_run {
                 let run = operator.json(Call::get(path(&id, ""))).await?;
-                output.say(&format!("would cancel {id}, which is {}", run_view::status(&run)));
+                output.say(&format!(
+                    "would cancel {id}, which is {}",
+                    run_view::status(&run)
+                ));
                 return Ok(Exit::Done);
             }
             output.confirm(yes, &question)?;
@@ -180,7 +183,9 @@ async fn list(
     runs.truncate(limit);
     output.list(&runs, &run_view::LIST)?;
     if after.is_some() {
-        output.say(&format!("there are more than {limit}: --limit N shows more"));
+        output.say(&format!(
+            "there are more than {limit}: --limit N shows more"
+        ));
     } else if runs.is_empty() && query.is_empty() {
         output.say("no runs yet; start one: taraf start FLOW");
     } else if runs.is_empty() {
@@ -232,12 +237,7 @@ async fn watch(
     }
 }
 
-async fn steer(
-    operator: &Operator,
-    output: &Output,
-    id: &str,
-    verb: &str,
-) -> Result<(), Failure> {
+async fn steer(operator: &Operator, output: &Output, id: &str, verb: &str) -> Result<(), Failure> {
     let call = Call::post(path(id, &format!("/{verb}")));
     let run = operator.json(call).await?;
     if output.is_structured() {
@@ -260,7 +260,10 @@ async fn export(
         return output.line(&document);
     };
     std::fs::write(&file, document + "\n").map_err(|error| {
-        Failure::new(Exit::Failed, format!("failed to write {}: {error}", file.display()))
+        Failure::new(
+            Exit::Failed,
+            format!("failed to write {}: {error}", file.display()),
+        )
     })?;
     output.say(&format!("wrote {}", file.display()));
     Ok(())

@@ -54,7 +54,9 @@ pub(crate) fn flow(run: &Value) -> String {
 fn detail(entry: &Value) -> String {
     if let Some(error) = entry.get("error").filter(|error| !error.is_null()) {
         let part = |name: &str| lookup(error, name).as_str().unwrap_or("").to_owned();
-        return format!("{} {}", part("title"), part("detail")).trim().to_owned();
+        return format!("{} {}", part("title"), part("detail"))
+            .trim()
+            .to_owned();
     }
     if let Some(until) = lookup(entry, "until").as_str() {
         return format!("until {until}");

@@ -113,6 +113,8 @@ fn addresses(service: &Value) -> String {
 
 /// Where an endpoint answers.
 pub(crate) fn address(endpoint: &Value) -> Option<String> {
-    let address = endpoint.as_str().or_else(|| endpoint.get("address")?.as_str());
+    let address = endpoint
+        .as_str()
+        .or_else(|| endpoint.get("address")?.as_str());
     address.map(str::to_owned)
 }

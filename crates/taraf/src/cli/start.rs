@@ -42,10 +42,18 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let operator = Operator::find(&args.server)?;
     let flow = args.flow.resolve(&operator).await?;
     let slice = args.wait.map(|wait| wait.min(WAIT_SLICE));
-    let call = call(&flow, input.as_ref(), args.idempotency_key.as_deref(), slice);
+    let call = call(
+        &flow,
+        input.as_ref(),
+        args.idempotency_key.as_deref(),
+        slice,
+    );
     let started = operator.json(call).await?;
     let Some(id) = started.get("id").and_then(Value::as_str) else {
-        return Err(Failure::new(Exit::Failed, "the server started a run and did not name it"));
+        return Err(Failure::new(
+            Exit::Failed,
+            "the server started a run and did not name it",
+        ));
     };
     let Some(wait) = args.wait else {
         if output.is_structured() {

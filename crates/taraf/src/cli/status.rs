@@ -47,7 +47,11 @@ fn screen(status: &Value, style: &table::Style) -> String {
     text
 }
 
-fn format_group(name: &str, group: &serde_json::Map<String, Value>, style: &table::Style) -> String {
+fn format_group(
+    name: &str,
+    group: &serde_json::Map<String, Value>,
+    style: &table::Style,
+) -> String {
     if style.width.is_none() {
         return lines(&Value::Object(group.clone()), &format!("{name}."), style);
     }
@@ -58,7 +62,11 @@ fn format_group(name: &str, group: &serde_json::Map<String, Value>, style: &tabl
 fn lines(facts: &Value, prefix: &str, style: &table::Style) -> String {
     let no_members = serde_json::Map::new();
     let facts = facts.as_object().unwrap_or(&no_members);
-    let wide = facts.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    let wide = facts
+        .keys()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     for (name, fact) in facts {
         let shown = match (name.as_str(), fact) {
@@ -81,7 +89,10 @@ fn lines(facts: &Value, prefix: &str, style: &table::Style) -> String {
 }
 
 fn endpoint_summary(fact: &Value) -> String {
-    match (lookup(fact, "up").as_u64(), lookup(fact, "endpoints").as_u64()) {
+    match (
+        lookup(fact, "up").as_u64(),
+        lookup(fact, "endpoints").as_u64(),
+    ) {
         (Some(up), Some(all)) => format!("{up} of {all} endpoints up"),
         _ => fact.to_string(),
     }
@@ -113,7 +124,10 @@ mod tests {
             ..PIPE
         };
         assert_eq!(
-            screen(&json!({"version": "0.1.0", "runs": {"running": 2}}), &terminal),
+            screen(
+                &json!({"version": "0.1.0", "runs": {"running": 2}}),
+                &terminal
+            ),
             "version  0.1.0\n\nruns\n  running  2\n"
         );
     }

@@ -149,16 +149,30 @@ pub(crate) fn rows(items: &[Value], columns: &[Column], style: &Style) -> String
     };
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| {
-            let cells = cells.iter().map(|row| shown_width(&row[at], columns[at].kind, style));
-            cells.chain([columns[at].title.chars().count()]).max().unwrap_or(0)
+            let cells = cells
+                .iter()
+                .map(|row| shown_width(&row[at], columns[at].kind, style));
+            cells
+                .chain([columns[at].title.chars().count()])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let kept = fitting(&widths, width);
     let mut text = String::new();
-    let titles: Vec<String> = columns.iter().map(|column| column.title.to_uppercase()).collect();
+    let titles: Vec<String> = columns
+        .iter()
+        .map(|column| column.title.to_uppercase())
+        .collect();
     push_row(&mut text, &titles, columns, &widths[..kept], None);
     for row in &cells {
-        push_row(&mut text, row, columns, &widths[..kept], Some((style, width)));
+        push_row(
+            &mut text,
+            row,
+            columns,
+            &widths[..kept],
+            Some((style, width)),
+        );
     }
     text
 }
@@ -283,7 +297,10 @@ pub(crate) fn csv(items: &[Value], columns: &[Column]) -> String {
     let mut text = titles.join(",");
     text.push_str("\r\n");
     for item in items {
-        let cells: Vec<String> = columns.iter().map(|column| quoted(&column.cell(item))).collect();
+        let cells: Vec<String> = columns
+            .iter()
+            .map(|column| quoted(&column.cell(item)))
+            .collect();
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
@@ -335,7 +352,10 @@ mod tests {
     #[test]
     fn columns_that_do_not_fit_are_dropped_from_the_right() {
         let text = rows(&items(), &COLUMNS, &terminal(20));
-        assert_eq!(text, "ID      STATUS\nrun_1   ✓ completed\nrun_22  strange\n");
+        assert_eq!(
+            text,
+            "ID      STATUS\nrun_1   ✓ completed\nrun_22  strange\n"
+        );
         let text = rows(&items(), &COLUMNS, &terminal(3));
         assert_eq!(text, "ID\nru…\nru…\n");
     }
@@ -352,7 +372,10 @@ mod tests {
     #[test]
     fn csv_quotes_what_needs_it() {
         let items = [json!({"id": "a,\"b\"", "status": 1})];
-        assert_eq!(csv(&items, &COLUMNS), "id,status,flow\r\n\"a,\"\"b\"\"\",1,\r\n");
+        assert_eq!(
+            csv(&items, &COLUMNS),
+            "id,status,flow\r\n\"a,\"\"b\"\"\",1,\r\n"
+        );
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub(crate) fn run(output: &Output) -> Result<Exit, Failure> {
         output.one(&version, &[])?;
         return Ok(Exit::Done);
     }
-    let commit = COMMIT.map(|commit| format!("{commit}, ")).unwrap_or_default();
+    let commit = COMMIT
+        .map(|commit| format!("{commit}, "))
+        .unwrap_or_default();
     output.line(&format!("taraf {VERSION} ({commit}{TARGET})"))?;
     Ok(Exit::Done)
 }

@@ -130,7 +130,10 @@ pub(super) fn read(value: Value) -> Result<Case, String> {
     let case: Case = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let status = case.expect.status.as_str();
     if !STATUSES.contains(&status) {
-        return Err(format!("expect.status `{status}` is not one of {}", STATUSES.join(", ")));
+        return Err(format!(
+            "expect.status `{status}` is not one of {}",
+            STATUSES.join(", ")
+        ));
     }
     for mock in &case.mocks {
         let uri = &mock.request.uri;
@@ -139,7 +142,10 @@ pub(super) fn read(value: Value) -> Result<Case, String> {
             return Err(format!("mock of `{uri}` answers both json and text"));
         }
         if !(100..600).contains(&mock.answer.status) {
-            return Err(format!("mock of `{uri}`: {} is no status", mock.answer.status));
+            return Err(format!(
+                "mock of `{uri}`: {} is no status",
+                mock.answer.status
+            ));
         }
     }
     Ok(case)
@@ -180,8 +186,14 @@ mod tests {
         for (value, part) in [
             (json!({}), "name"),
             (json!({"name": "x", "expects": {}}), "expects"),
-            (json!({"name": "x", "expect": {"status": "failed"}}), "failed"),
-            (json!({"name": "x", "mocks": [{"request": {"uri": "/x"}}]}), "/x"),
+            (
+                json!({"name": "x", "expect": {"status": "failed"}}),
+                "failed",
+            ),
+            (
+                json!({"name": "x", "mocks": [{"request": {"uri": "/x"}}]}),
+                "/x",
+            ),
             (
                 json!({"name": "x", "mocks": [{"request": {"uri": "http://a/"},
                        "answer": {"json": 1, "text": "1"}}]}),

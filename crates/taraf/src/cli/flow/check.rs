@@ -60,9 +60,8 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
 
 /// The text of a flow document.
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
-    let failed = |reason: String| {
-        Failure::usage(format!("failed to read {}: {reason}", file.display()))
-    };
+    let failed =
+        |reason: String| Failure::usage(format!("failed to read {}: {reason}", file.display()));
     let size = std::fs::metadata(file)
         .map_err(|error| failed(error.to_string()))?
         .len();

@@ -38,7 +38,9 @@ fn walk(expected: &Value, actual: &Value, mode: Mode, pointer: &str, lines: &mut
                 }
             }
             if mode == Mode::Equal {
-                let extra = members.iter().filter(|(name, _)| !wanted.contains_key(*name));
+                let extra = members
+                    .iter()
+                    .filter(|(name, _)| !wanted.contains_key(*name));
                 for (name, value) in extra {
                     let pointer = child(pointer, name);
                     lines.push(format!("{pointer}: not expected, is {}", short(value)));
@@ -79,7 +81,11 @@ fn child(pointer: &str, name: &str) -> String {
 }
 
 fn place(pointer: &str) -> &str {
-    if pointer.is_empty() { "(whole)" } else { pointer }
+    if pointer.is_empty() {
+        "(whole)"
+    } else {
+        pointer
+    }
 }
 
 fn short(value: &Value) -> String {
@@ -99,7 +105,11 @@ mod tests {
     use super::*;
 
     fn check(expected: &Value, actual: &Value, mode: Mode, lines: &[&str]) {
-        assert_eq!(compare(expected, actual, mode), lines, "{expected} {actual}");
+        assert_eq!(
+            compare(expected, actual, mode),
+            lines,
+            "{expected} {actual}"
+        );
     }
 
     #[test]
@@ -122,13 +132,23 @@ mod tests {
                 "/x: not expected, is 0",
             ],
         );
-        check(&json!(1), &json!("1"), Mode::Equal, &["(whole): expected 1, is \"1\""]);
+        check(
+            &json!(1),
+            &json!("1"),
+            Mode::Equal,
+            &["(whole): expected 1, is \"1\""],
+        );
     }
 
     #[test]
     fn what_is_contained_may_have_more_around_it() {
         let wide = json!({"a": {"b": 1, "c": 2}, "d": 3});
         check(&json!({"a": {"b": 1}}), &wide, Mode::Contains, &[]);
-        check(&json!({"a": {"b": 2}}), &wide, Mode::Contains, &["/a/b: expected 2, is 1"]);
+        check(
+            &json!({"a": {"b": 2}}),
+            &wide,
+            Mode::Contains,
+            &["/a/b: expected 2, is 1"],
+        );
     }
 }

@@ -95,7 +95,9 @@ impl Mocks {
                 for (request, wanted) in each {
                     let made = state.seen.iter().filter(|seen| seen.is_of(request)).count();
                     if made != *wanted {
-                        lines.push(format!("calls of {request}: expected {wanted}, made {made}"));
+                        lines.push(format!(
+                            "calls of {request}: expected {wanted}, made {made}"
+                        ));
                     }
                 }
             }
@@ -129,9 +131,10 @@ fn listen(listener: TcpListener, origin: String, state: Arc<Mutex<State>>, tasks
             // A client that went away before it was accepted; the next one is none the worse.
             let Ok((stream, _)) = accepted else { continue };
             let (state, origin) = (Arc::clone(&state), origin.clone());
-            let service = service_fn(move |request| answer(request, origin.clone(), Arc::clone(&state)));
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let service =
+                service_fn(move |request| answer(request, origin.clone(), Arc::clone(&state)));
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
             let token = token.clone();
             connections.spawn("mock connection", async move {
                 tokio::select! {
@@ -151,7 +154,9 @@ async fn answer(
 ) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let method = request.method().to_string();
     let uri = format!("{origin}{}", request.uri());
-    let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect().await;
+    let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX)
+        .collect()
+        .await;
     let body = body.map_or_else(|_cut_off| Bytes::new(), http_body_util::Collected::to_bytes);
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let found = state
@@ -174,7 +179,10 @@ async fn answer(
 impl State {
     fn find(&mut self, method: &str, uri: &str, body: &Value) -> Option<Answer> {
         let found = self.mocks.iter_mut().find(|counted| {
-            let has_answers = counted.mock.times.is_none_or(|times| counted.answered < times);
+            let has_answers = counted
+                .mock
+                .times
+                .is_none_or(|times| counted.answered < times);
             has_answers && matches(&counted.mock.request, method, uri, body)
         });
         let answer = found.map(|counted| {
@@ -253,7 +261,11 @@ mod tests {
         };
         check("http://a.service/x", "http://a.service/x", true);
         check("http://a.service/x", "http://a.service/x?a=1", true);
-        check("http://a.service/x?b=2&a=1", "http://a.service/x?a=1&b=2", true);
+        check(
+            "http://a.service/x?b=2&a=1",
+            "http://a.service/x?a=1&b=2",
+            true,
+        );
         check("http://a.service/x?a=1", "http://a.service/x?a=2", false);
         check("http://a.service/x", "http://a.service/y", false);
         check("http://a.service/x", "http://b.service/x", false);
@@ -291,6 +303,11 @@ mod tests {
         };
         let body = json!({"cui": "1", "more": true});
         assert!(matches(&wanted, "POST", "http://a/x", &body));
-        assert!(!matches(&wanted, "POST", "http://a/x", &json!({"cui": "2"})));
+        assert!(!matches(
+            &wanted,
+            "POST",
+            "http://a/x",
+            &json!({"cui": "2"})
+        ));
     }
 }

@@ -9,7 +9,7 @@ use taraf_base::Tasks;
 use taraf_engine::Run;
 use taraf_flow::{Data, Definition};
 
-use super::bench::{Bench, Surroundings};
+use super::bench::{Bench, Ended, Surroundings};
 use super::case::{self, Case};
 use super::diff::{self, Mode};
 use super::mock::Mocks;
@@ -179,9 +179,15 @@ async fn judge(flow: &Path, case: &Case) -> anyhow::Result<Vec<String>> {
     };
     let bench = Bench::start(&definition, around, &tasks).await?;
     let limit = case.timeout.unwrap_or(CASE_LIMIT);
-    let run = bench.run(case.input.clone(), limit).await?;
+    let ended = bench.run(case.input.as_ref(), limit).await?;
     bench.stop().await;
-    let mut complaints = compare(case, &run);
+    let mut complaints = match ended {
+        Ended::Run(run) => compare(case, &run),
+        Ended::TimedOut => {
+            let limit = taraf_base::duration::format(limit);
+            vec![format!("the run did not end within {limit}")]
+        }
+    };
     complaints.extend(mocks.complaints(case.expect.calls.as_ref()));
     // The listeners hold nothing that must end in order.
     drop(tasks.drain(STOP_LIMIT).await);

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use taraf_engine::{CloudEvent, Engine, Run};
+use taraf_engine::{Engine, Error};
+use taraf_flow::event::CloudEvent;
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use super::bench::Ended;
 use crate::cli::failure::{Exit, Failure};
 
 /// The last event of a run is published with its end; this long is waited for it.
@@ -16,7 +19,7 @@ const LAST_EVENT_LIMIT: Duration = Duration::from_secs(2);
 pub(super) struct Trace {
     file: BufWriter<File>,
     path: PathBuf,
-    events: broadcast::Receiver<CloudEvent>,
+    events: broadcast::Receiver<Arc<CloudEvent>>,
     has_ended: bool,
 }
 
@@ -34,10 +37,10 @@ impl Trace {
     }
 
     /// Writes events while the run goes on, and after it the ones that it still caused.
-    pub(super) async fn follow<E>(
+    pub(super) async fn follow(
         mut self,
-        run: impl Future<Output = Result<Run, E>>,
-    ) -> Result<Result<Run, E>, Failure> {
+        run: impl Future<Output = Result<Ended, Error>>,
+    ) -> Result<Result<Ended, Error>, Failure> {
         tokio::pin!(run);
         let ended = loop {
             tokio::select! {
@@ -46,7 +49,7 @@ impl Trace {
                 event = self.events.recv() => self.write(event)?,
             }
         };
-        let is_final = ended.as_ref().is_ok_and(|run| run.status.is_final());
+        let is_final = matches!(ended, Ok(Ended::Run(_)));
         let rest = async {
             while is_final && !self.has_ended {
                 let event = self.events.recv().await;
@@ -67,7 +70,7 @@ impl Trace {
         Ok(ended)
     }
 
-    fn write(&mut self, event: Result<CloudEvent, RecvError>) -> Result<(), Failure> {
+    fn write(&mut self, event: Result<Arc<CloudEvent>, RecvError>) -> Result<(), Failure> {
         let event = match event {
             Ok(event) => event,
             Err(RecvError::Lagged(missed)) => {
@@ -79,7 +82,7 @@ impl Trace {
                 return Ok(());
             }
         };
-        let line = serde_json::to_string(&event).map_err(|error| {
+        let line = serde_json::to_string(&*event).map_err(|error| {
             Failure::new(Exit::Failed, format!("an event cannot be written: {error}"))
         })?;
         writeln!(self.file, "{line}").map_err(|error| self.failed(&error))?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use taraf_base::{Secret, Tasks};
 use taraf_engine::{Run, Status};
 
-use super::bench::{Bench, Surroundings};
+use super::bench::{Bench, Ended, Surroundings};
 use super::check;
 use super::trace::Trace;
 use crate::cli::failure::{Exit, Failure};
@@ -105,16 +105,25 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let ended = match &args.trace {
         Some(path) => {
             let trace = Trace::open(path, &bench.engine)?;
-            trace.follow(bench.run(input, args.timeout)).await?
+            trace.follow(bench.run(input.as_ref(), args.timeout)).await?
         }
-        None => bench.run(input, args.timeout).await,
+        None => bench.run(input.as_ref(), args.timeout).await,
     };
     let ended = ended.map_err(|error| Failure::usage(chain(&error)));
     bench.stop().await;
-    tell(&ended?, args.timeout, output)
+    match ended? {
+        Ended::Run(run) => tell(&run, output),
+        Ended::TimedOut => Err(Failure::new(
+            Exit::TimedOut,
+            format!(
+                "the run did not end within {}",
+                taraf_base::duration::format(args.timeout)
+            ),
+        )),
+    }
 }
 
-fn tell(run: &Run, limit: Duration, output: &Output) -> Result<Exit, Failure> {
+fn tell(run: &Run, output: &Output) -> Result<Exit, Failure> {
     match run.status {
         Status::Completed => {
             let value = run.output.as_ref().map_or(Value::Null, taraf_flow::Data::to_json);
@@ -132,15 +141,9 @@ fn tell(run: &Run, limit: Duration, output: &Output) -> Result<Exit, Failure> {
         }
         // 3, as the interface has it for this command.
         Status::Cancelled => Err(Failure::new(Exit::NotFound, "the run was cancelled")),
+        // The bench answers a run that has not ended as given up.
         Status::Pending | Status::Running | Status::Waiting | Status::Suspended => {
-            Err(Failure::new(
-                Exit::TimedOut,
-                format!(
-                    "the run did not end within {}: {}",
-                    taraf_base::duration::format(limit),
-                    run.why
-                ),
-            ))
+            Err(Failure::new(Exit::TimedOut, run.why.clone()))
         }
     }
 }
