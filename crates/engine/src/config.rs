@@ -1,0 +1,108 @@
+//! Settings of the engine and the limits of a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use taraf_base::Secret;
+
+/// Settings of the engine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Partitions of durable runs; 0 means one for each core, at most 4.
+    pub partitions: u32,
+    /// What `$secrets` may name, as text or as JSON text of an object.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Calls that may be under way at the same time.
+    pub calls: usize,
+    /// Longest time that one call may take when its task sets none.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub call_deadline: Duration,
+    /// Largest response body that a call may answer with.
+    pub response_bytes: usize,
+    /// Finished runs kept in each partition.
+    pub keep_finished: usize,
+    /// How long a finished run is kept.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub keep_finished_for: Duration,
+    /// Lifecycle events that a slow subscriber may fall behind.
+    pub event_backlog: usize,
+    /// What one run may use.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            partitions: 0,
+            secrets: BTreeMap::new(),
+            calls: 1_024,
+            call_deadline: Duration::from_secs(30),
+            response_bytes: 8 << 20,
+            keep_finished: 100_000,
+            keep_finished_for: Duration::from_secs(7 * 24 * 3_600),
+            event_backlog: 4_096,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What one run may use. Beyond it the run faults, and says which limit it met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Tasks started in one run.
+    pub task_starts: u64,
+    /// Branches of one fork.
+    pub branches: usize,
+    /// Bytes of one input, output or context.
+    pub data_bytes: usize,
+    /// Entries in the journal of one run.
+    pub history: u64,
+    /// Depth of tasks inside tasks.
+    pub depth: usize,
+    /// Runs of one partition that have not ended.
+    pub live_runs: usize,
+    /// Record events that one input may cause before the run lets others have their turn.
+    pub group_events: usize,
+    /// Bytes of data that one input may cause to be recorded before the run lets others go on.
+    pub group_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            task_starts: 100_000,
+            branches: 256,
+            data_bytes: 4 << 20,
+            history: 100_000,
+            depth: 64,
+            live_runs: 100_000,
+            group_events: 512,
+            group_bytes: 256 << 10,
+        }
+    }
+}
+
+impl Config {
+    /// How many partitions of durable runs there are.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        if self.partitions > 0 {
+            return self.partitions.min(MAX_PARTITIONS);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        u32::try_from(cores.min(DEFAULT_PARTITIONS)).unwrap_or(1)
+    }
+
+    pub(crate) fn shared(self) -> Arc<Self> {
+        Arc::new(self)
+    }
+}
+
+/// More partitions than cores cost throughput.
+const DEFAULT_PARTITIONS: usize = 4;
+/// Run ids keep 16 bits for the partition; far fewer are of use on one node.
+const MAX_PARTITIONS: u32 = 1_024;

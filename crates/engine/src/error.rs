@@ -1,0 +1,90 @@
+//! What can go wrong when the engine is asked for something.
+
+use taraf_flow::Finding;
+use taraf_log::machine::ProposeError;
+
+use crate::{FlowId, FlowRef, RunId};
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No flow of this name, or not in this version.
+    #[error("find the flow {0}: it is not published")]
+    NoSuchFlow(FlowRef),
+    /// No run of this id, or it is no longer kept.
+    #[error("find the run {0}: it does not exist or is no longer kept")]
+    NoSuchRun(RunId),
+    /// The definition has errors.
+    #[error("accept the definition: {}", summary(.0))]
+    Invalid(Vec<Finding>),
+    /// This version exists with other content; versions are immutable.
+    #[error("publish {0}: this version exists with other content")]
+    Conflict(FlowId),
+    /// The idempotency key was used with another flow or another input.
+    #[error("start the run: the idempotency key was used for {existing} with another flow or input")]
+    KeyConflict {
+        /// The run that has the key.
+        existing: RunId,
+    },
+    /// The run is in a state in which this cannot be done.
+    #[error("{action} the run {run}: it is {status}")]
+    NotPossible {
+        /// What was asked.
+        action: &'static str,
+        /// Of which run.
+        run: RunId,
+        /// The state that it is in.
+        status: crate::Status,
+    },
+    /// Something given is not acceptable.
+    #[error("accept {what}: {why}")]
+    Refused {
+        /// What was given.
+        what: &'static str,
+        /// Why it is refused.
+        why: String,
+    },
+    /// Too much is waiting: try again later.
+    #[error("accept more work: {0}")]
+    Overloaded(&'static str),
+    /// The partition does not lead, or stopped.
+    #[error("reach the partition")]
+    Partition(#[source] ProposeError),
+    /// The log did not open.
+    #[error("use the log")]
+    Log(#[from] taraf_log::Error),
+    /// What the log holds cannot be used.
+    #[error("rebuild the state: {0}")]
+    State(String),
+}
+
+impl Error {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Overloaded(_) | Self::Partition(_))
+    }
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Overloaded => Self::Overloaded("the inbox of the partition is full"),
+            ProposeError::Full => Self::Overloaded("the log has no space"),
+            other => Self::Partition(other),
+        }
+    }
+}
+
+fn summary(findings: &[Finding]) -> String {
+    match findings {
+        [] => "it has errors".to_owned(),
+        [one] => format!("line {}: {}", one.line, one.message),
+        [first, rest @ ..] => format!(
+            "line {}: {} (and {} more)",
+            first.line,
+            first.message,
+            rest.len()
+        ),
+    }
+}
