@@ -1,8 +1,15 @@
-//! The shipped applications and those of a project: manifests, flows, services.
+//! The shipped applications and those of a project: what they offer, where it is routed, what runs.
 
-use std::net::SocketAddr;
+mod alone;
+mod manifest;
+mod project;
+mod publish;
+mod services;
+mod shipped;
 
-/// Runs one shipped microservice alone until a signal ends it.
-pub async fn serve_one(_name: &str, _listen: Option<SocketAddr>) -> anyhow::Result<()> {
-    todo!()
-}
+pub(crate) use alone::serve_one;
+pub(crate) use manifest::{App, FlowSource};
+pub(crate) use project::{CONFIG_FILE, FLOWS, Project, SERVICES};
+pub(crate) use publish::{OnConflict, publish, publish_all};
+pub(crate) use services::start;
+pub(crate) use shipped::shipped;

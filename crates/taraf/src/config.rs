@@ -1,7 +1,6 @@
 //! The one configuration file: its sections, their defaults, and what overrides them.
 
 mod load;
-mod size;
 mod suggest;
 
 use std::collections::BTreeMap;
@@ -10,78 +9,44 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use taraf_base::Secret;
 
-pub use load::Error;
-pub use size::Size;
+pub(crate) use load::Error;
 
 /// Where the listeners begin: the gateway takes the first port, the operator API the second.
-pub const FIRST_PORT: u16 = 7400;
+pub(crate) const FIRST_PORT: u16 = 7400;
 
 /// Everything `taraf.toml` can say. A section that is absent keeps its defaults.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    pub gateway: Gateway,
-    pub operator: Operator,
-    pub data: Data,
-    pub engine: Engine,
-    pub log: Log,
-    pub telemetry: Telemetry,
+pub(crate) struct Config {
+    /// The public front door.
+    pub(crate) gateway: taraf_gateway::Config,
+    /// API keys and plans.
+    pub(crate) accounts: taraf_gateway::AccountsConfig,
+    pub(crate) operator: Operator,
+    pub(crate) data: Data,
+    /// How flows run.
+    pub(crate) engine: taraf_engine::Config,
+    /// The same as `engine.secrets`, each read from a file; a trailing line end is dropped.
+    pub(crate) secret_files: BTreeMap<String, PathBuf>,
+    /// The segment files.
+    pub(crate) log: taraf_log::file::Config,
+    /// Calls to services and to hosts outside.
+    pub(crate) client: taraf_service::client::Config,
+    pub(crate) telemetry: Telemetry,
     /// Services that run elsewhere, by name. A shipped service named here is not started.
-    pub services: BTreeMap<String, Service>,
-    pub apps: Apps,
-    /// Plans by name, beside the built-in ones or in their place.
-    pub plans: BTreeMap<String, Plan>,
-    /// How long calls in flight may take to end when the node stops.
-    pub stop: Stop,
-}
-
-/// `[gateway]`: the public front door.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gateway {
-    pub listen: SocketAddr,
-    /// The address that callers see, when a proxy stands before it.
-    pub public_url: Option<String>,
-    /// The plan of a key that a new account gets.
-    pub register_plan: String,
-    /// Registrations that one address may ask for in an hour.
-    pub register_per_hour: u32,
-    /// The most a request body may hold where its route does not say.
-    pub body_max: Size,
-    /// How long a client may take to send the head of a request.
-    #[serde(with = "taraf_base::duration::serde")]
-    pub header_timeout: Duration,
-    /// How long a call may take where its route does not say.
-    #[serde(with = "taraf_base::duration::serde")]
-    pub deadline: Duration,
-    /// Connections at one time.
-    pub connections_max: u32,
-}
-
-impl Default for Gateway {
-    fn default() -> Self {
-        Self {
-            listen: loopback(FIRST_PORT),
-            public_url: None,
-            register_plan: "free".to_owned(),
-            register_per_hour: 5,
-            body_max: Size::from_bytes(1 << 20),
-            header_timeout: Duration::from_secs(10),
-            deadline: Duration::from_secs(30),
-            connections_max: 10_000,
-        }
-    }
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) apps: Apps,
+    pub(crate) stop: Stop,
 }
 
 /// `[operator]`: the operator API, health and metrics.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Operator {
-    pub listen: SocketAddr,
+pub(crate) struct Operator {
+    pub(crate) listen: SocketAddr,
     /// The file that holds the token; without it one is made in the data directory.
-    pub token_file: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 impl Default for Operator {
@@ -96,62 +61,24 @@ impl Default for Operator {
 /// `[data]`: where everything durable lies.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Data {
+pub(crate) struct Data {
     /// `serve` needs it; a relative path starts at the configuration file.
-    pub dir: Option<PathBuf>,
-}
-
-/// `[engine]`: how flows run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Engine {
-    /// Over how many partitions runs are spread; fixed once data exist.
-    pub partitions: u32,
-    /// Secrets that flows may name in `use.secrets`.
-    pub secrets: BTreeMap<String, Secret>,
-    /// The same, each read from a file; a trailing line end is dropped.
-    pub secret_files: BTreeMap<String, PathBuf>,
-}
-
-impl Default for Engine {
-    fn default() -> Self {
-        Self {
-            partitions: 4,
-            secrets: BTreeMap::new(),
-            secret_files: BTreeMap::new(),
-        }
-    }
-}
-
-/// `[log]`: the segment files.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// The size at which a segment is closed and the next begun.
-    pub segment_max: Size,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            segment_max: Size::from_bytes(64 << 20),
-        }
-    }
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `[telemetry]`: what is logged and how.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Telemetry {
+pub(crate) struct Telemetry {
     /// A level or a filter such as `info,taraf_engine=debug`; `RUST_LOG` goes before it.
-    pub level: Option<String>,
-    pub format: Format,
+    pub(crate) level: Option<String>,
+    pub(crate) format: Format,
 }
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub(crate) enum Format {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
@@ -162,19 +89,21 @@ pub enum Format {
 /// `[services.NAME]`: a service that runs elsewhere.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Service {
-    pub endpoints: Vec<SocketAddr>,
+pub(crate) struct Service {
+    pub(crate) endpoints: Vec<SocketAddr>,
 }
 
 /// `[apps]`: the shipped applications.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Apps {
+pub(crate) struct Apps {
     /// Which of them are offered here.
-    pub enabled: Vec<String>,
+    pub(crate) enabled: Vec<String>,
     /// Where the services started in this process listen, all on one port told apart by host.
-    pub listen: SocketAddr,
-    pub romania: toml::Table,
+    pub(crate) listen: SocketAddr,
+    /// The limits of their listener.
+    pub(crate) server: taraf_service::serve::Config,
+    pub(crate) romania: taraf_romania::Config,
 }
 
 impl Default for Apps {
@@ -182,30 +111,19 @@ impl Default for Apps {
         Self {
             enabled: vec!["romania".to_owned()],
             listen: loopback(0),
-            romania: toml::Table::default(),
+            server: taraf_service::serve::Config::default(),
+            romania: taraf_romania::Config::default(),
         }
     }
-}
-
-/// `[plans.NAME]`: what a key may do.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// Calls a second, on average.
-    pub rate: u32,
-    /// Calls at once after a quiet time; the rate where it is absent.
-    pub burst: Option<u32>,
-    /// Calls a calendar month; without it as many as the rate allows.
-    pub monthly: Option<u64>,
 }
 
 /// `[stop]`: how the node ends.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// How long each part may take to finish what it has begun.
     #[serde(with = "taraf_base::duration::serde")]
-    pub limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 impl Default for Stop {
@@ -213,6 +131,16 @@ impl Default for Stop {
         Self {
             limit: Duration::from_secs(30),
         }
+    }
+}
+
+impl Config {
+    /// The endpoints of the services that run elsewhere.
+    pub(crate) fn endpoints(&self) -> BTreeMap<String, Vec<SocketAddr>> {
+        let named = self.services.iter();
+        named
+            .map(|(name, service)| (name.clone(), service.endpoints.clone()))
+            .collect()
     }
 }
 

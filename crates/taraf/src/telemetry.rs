@@ -12,7 +12,7 @@ const DEFAULT_FILTER: &str = "info";
 
 /// Starts logging. `RUST_LOG` goes before the configured level; a filter that cannot be read is an
 /// error rather than silence. A second call changes nothing.
-pub fn init(config: &Telemetry) -> anyhow::Result<()> {
+pub(crate) fn init(config: &Telemetry) -> anyhow::Result<()> {
     let written = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let filter = written
         .as_deref()

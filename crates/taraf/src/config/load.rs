@@ -15,7 +15,7 @@ const SEPARATOR: &str = "__";
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error("failed to read {}", path.display())]
     Read {
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum Error {
 
 impl Config {
     /// Reads the file at `path` and lets `TARAF_SECTION__KEY` variables override it.
-    pub fn load(
+    pub(crate) fn load(
         path: &Path,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
@@ -46,7 +46,7 @@ impl Config {
     }
 
     /// The defaults, overridden by `TARAF_SECTION__KEY` variables.
-    pub fn from_environment(
+    pub(crate) fn from_environment(
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Error> {
         Self::read(Path::new("taraf.toml"), "", environment)
@@ -71,7 +71,7 @@ impl Config {
     /// Relative paths start at the file that names them.
     fn resolve(&mut self, base: &Path) {
         let fixed = [&mut self.data.dir, &mut self.operator.token_file];
-        let secrets = self.engine.secret_files.values_mut();
+        let secrets = self.secret_files.values_mut();
         for path in fixed.into_iter().flatten().chain(secrets) {
             *path = base.join(&*path);
         }

@@ -35,23 +35,23 @@ fn sections_are_read() {
     let text = r#"
         [gateway]
         listen = "127.0.0.1:9000"
+        [gateway.limits]
         deadline = "5s"
-        body_max = "64KiB"
         [data]
         dir = "data"
         [services.rates]
         endpoints = ["127.0.0.1:1"]
         [engine.secrets]
         token = "hunter2"
-        [plans.small]
-        rate = 2
-        monthly = 100
+        [accounts.plans.small]
+        rate_per_second = 2
+        burst = 4
+        quota_per_month = 100
     "#;
     let config = load(text, &[]).unwrap();
-    assert_eq!(config.gateway.deadline, Duration::from_secs(5));
-    assert_eq!(config.gateway.body_max.bytes(), 64 << 10);
+    assert_eq!(config.gateway.limits.deadline, Duration::from_secs(5));
     assert_eq!(config.services["rates"].endpoints.len(), 1);
-    assert_eq!(config.plans["small"].monthly, Some(100));
+    assert_eq!(config.accounts.plans["small"].quota_per_month, Some(100));
     assert!(!format!("{config:?}").contains("hunter2"));
     let dir = config.data.dir.unwrap();
     assert!(dir.is_absolute() && dir.ends_with("data"), "{dir:?}");
@@ -80,16 +80,16 @@ fn a_variable_goes_before_the_file() {
     let text = "[gateway]\nlisten = \"127.0.0.1:9000\"\n";
     let variables = [
         ("TARAF_GATEWAY__LISTEN", "127.0.0.1:9100"),
-        ("TARAF_GATEWAY__REGISTER_PER_HOUR", "7"),
-        ("TARAF_GATEWAY__REGISTER_PLAN", "7"),
+        ("TARAF_ACCOUNTS__REGISTRATIONS_PER_HOUR", "7"),
+        ("TARAF_ACCOUNTS__DEFAULT_PLAN", "7"),
         ("TARAF_APPS__ENABLED", "[]"),
         ("TARAF_CONTEXT", "ignored: names no section"),
         ("PATH", "/bin"),
     ];
     let config = load(text, &variables).unwrap();
     assert_eq!(config.gateway.listen.port(), 9100);
-    assert_eq!(config.gateway.register_per_hour, 7);
-    assert_eq!(config.gateway.register_plan, "7");
+    assert_eq!(config.accounts.registrations_per_hour, 7);
+    assert_eq!(config.accounts.default_plan, "7");
     assert!(config.apps.enabled.is_empty());
 }
 
@@ -102,8 +102,8 @@ fn a_wrong_variable_is_named() {
     );
     check_refused(
         "",
-        &[("TARAF_GATEWAY__REGISTER_PER_HOUR", "often")],
-        "environment variable TARAF_GATEWAY__REGISTER_PER_HOUR: invalid type",
+        &[("TARAF_ACCOUNTS__REGISTRATIONS_PER_HOUR", "often")],
+        "environment variable TARAF_ACCOUNTS__REGISTRATIONS_PER_HOUR: invalid type",
     );
 }
 
