@@ -26,5 +26,5 @@ pub use companies::RegisterError;
 pub use config::{Config, Register};
 pub use error::Error;
 pub use reason::Reason;
-pub use services::{NAMES, service, services};
+pub use services::{NAMES, descriptor, service, services};
 pub use source::{RECORDED_HEADER, SAMPLE_HEADER};

@@ -3,9 +3,9 @@
 use rust_decimal::Decimal;
 
 /// Amounts and results have at most this many digits, far more than any economy needs.
-const MAX_DIGITS: u32 = 18;
+const MAX_DIGITS: usize = 18;
 /// BNR quotes 4 decimals, per 100 units at most; amounts have fewer.
-const MAX_SCALE: u32 = 8;
+const MAX_SCALE: usize = 8;
 /// Money is rounded to hundredths.
 const CENTS: u32 = 2;
 
@@ -26,13 +26,12 @@ pub enum MoneyError {
 /// Reads plain decimal notation; exponents, thousands separators and blanks are refused.
 pub fn parse(text: &str) -> Result<Decimal, MoneyError> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) {
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    if !plain(whole) || !(plain(fraction) || whole == unsigned) {
         return Err(MoneyError::NotDecimal);
     }
-    let digits = whole.len() + fraction.len();
-    if digits > MAX_DIGITS as usize || fraction.len() > MAX_SCALE as usize {
+    if whole.len() + fraction.len() > MAX_DIGITS || fraction.len() > MAX_SCALE {
         return Err(MoneyError::TooLong);
     }
     text.parse().map_err(|_too_large| MoneyError::TooLong)
@@ -48,7 +47,7 @@ pub fn per_unit(value: Decimal, units: u32) -> Result<Decimal, MoneyError> {
         return Err(MoneyError::BadRate);
     }
     let scale = value.scale() + shift;
-    if scale > MAX_SCALE {
+    if usize::try_from(scale).is_ok_and(|scale| scale > MAX_SCALE) {
         return Err(MoneyError::TooLong);
     }
     let mut one = value;

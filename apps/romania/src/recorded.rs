@@ -1,7 +1,7 @@
 //! A loopback source: recorded answers on the paths of the real services, and faults on command.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 mod answers;
 mod cut;
 
-use answers::{Answers, Reply};
+use answers::Answers;
 
 /// A question to the source is small.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -192,17 +192,16 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, tasks: &Tasks) {
 
 /// Serves one connection.
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
-    let nth = Mutex::new(0_usize);
+    let served = AtomicUsize::new(0);
     let service = service_fn(|request| {
-        let mut nth = nth.lock().unwrap_or_else(PoisonError::into_inner);
-        *nth += 1;
-        respond(Arc::clone(&shared), request, *nth)
+        let nth = served.fetch_add(1, Ordering::Relaxed) + 1;
+        respond(Arc::clone(&shared), request, nth)
     });
-    let served = hyper::server::conn::http1::Builder::new()
+    let ended = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
-    if let Err(error) = served {
+    if let Err(error) = ended {
         // A client that goes away, or a fault that was asked for.
         tracing::debug!(%error, "a recorded connection ended early");
     }
@@ -212,12 +211,6 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
 #[derive(Debug, thiserror::Error)]
 #[error("the fault that was asked for")]
 struct Dropped;
-
-impl From<Infallible> for Dropped {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 async fn respond(
     shared: Arc<Shared>,
@@ -261,8 +254,7 @@ async fn respond(
             Ok(text(status, "text/html", WEB_PAGE))
         }
         Fault::CutBody => {
-            let Reply { body, .. } = &reply;
-            let cut = Body::new(cut::CutBody::new(body.clone()));
+            let cut = Body::new(cut::CutBody::new(&reply.body));
             Ok(reply.into_response().map(|_whole| cut))
         }
         Fault::DropKept if nth > 1 => Err(Dropped),

@@ -1,14 +1,26 @@
 //! Starts the three services, together or one alone.
 
 use taraf_base::Tasks;
-use taraf_service::{Client, Service};
+use taraf_service::{Client, Descriptor, Service};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::{companies, rates, validate};
+use crate::{companies, document, rates, validate};
 
 /// Names of the services, in the order in which they start.
 pub const NAMES: [&str; 3] = ["companies", "rates", "validate"];
+
+/// What a service says of itself, without starting it.
+#[must_use]
+pub fn descriptor(name: &str) -> Option<Descriptor> {
+    let descriptor = match name {
+        "companies" => document::companies(),
+        "rates" => document::rates(),
+        "validate" => document::validate(),
+        _ => return None,
+    };
+    descriptor.ok()
+}
 
 /// Starts all services over one client to the outside.
 ///

@@ -20,7 +20,7 @@ const AGENT: &str = concat!("taraf/", env!("CARGO_PKG_VERSION"));
 
 /// One institution's web address and how it is called.
 #[derive(Clone)]
-pub struct Source {
+pub(crate) struct Source {
     client: Client,
     base: Arc<str>,
     timeout: Duration,
@@ -28,20 +28,20 @@ pub struct Source {
 
 /// What a source answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status, 2xx or one that the caller expects.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Whole, within the limit.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// Where it comes from.
-    pub provenance: Provenance,
+    pub(crate) provenance: Provenance,
 }
 
 /// Where an answer comes from, as its headers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Provenance {
+pub(crate) struct Provenance {
     /// Recorded earlier, not fetched from the institution now.
-    pub is_recorded: bool,
+    pub(crate) is_recorded: bool,
     samples: Arc<BTreeSet<String>>,
 }
 
@@ -57,14 +57,14 @@ impl Provenance {
 
     /// Whether this entry of the answer is made up.
     #[must_use]
-    pub fn is_sample(&self, entry: &str) -> bool {
+    pub(crate) fn is_sample(&self, entry: &str) -> bool {
         self.samples.contains(entry)
     }
 }
 
 /// Why a source gave no data.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// It does not answer.
     #[error("{0} cannot be reached")]
     Unreachable(&'static str, #[source] Arc<CallError>),
@@ -85,7 +85,7 @@ pub enum SourceError {
 impl SourceError {
     /// The answer that tells a caller.
     #[must_use]
-    pub fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Unreachable(..) | Self::Refused(..) => problems::SOURCE_UNAVAILABLE,
             Self::Timeout(_) => problems::SOURCE_TIMEOUT,
@@ -99,13 +99,13 @@ impl SourceError {
 /// What to ask.
 pub(crate) struct Question {
     /// Who is asked, for messages.
-    pub who: &'static str,
-    pub method: Method,
+    pub(crate) who: &'static str,
+    pub(crate) method: Method,
     /// Path and query behind the base address.
-    pub path: String,
-    pub body: Option<Bytes>,
+    pub(crate) path: String,
+    pub(crate) body: Option<Bytes>,
     /// The largest answer that is read.
-    pub max_bytes: usize,
+    pub(crate) max_bytes: usize,
 }
 
 impl Source {

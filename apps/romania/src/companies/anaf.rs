@@ -12,15 +12,15 @@ use crate::cui::Cui;
 use crate::text::{fold, present, with_commas};
 
 /// The most codes that one request may ask for.
-pub const MAX_CODES: usize = 100;
+pub(crate) const MAX_CODES: usize = 100;
 /// A full answer of a hundred companies is about 200 KB.
-pub const MAX_BYTES: usize = 2 << 20;
+pub(crate) const MAX_BYTES: usize = 2 << 20;
 /// Of a message about foreign text.
 const MAX_MESSAGE: usize = 200;
 
 /// Why bytes are not an answer of the tax office.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnafError {
+pub(crate) enum AnafError {
     /// The web firewall's page, or another.
     #[error("a web page instead of data")]
     WebPage,
@@ -37,16 +37,16 @@ pub enum AnafError {
 
 /// The answer for a batch of codes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     /// What is registered.
-    pub found: Vec<(Cui, Company)>,
+    pub(crate) found: Vec<(Cui, Company)>,
     /// What is not.
-    pub not_found: Vec<Cui>,
+    pub(crate) not_found: Vec<Cui>,
 }
 
 /// The body of a request about these codes on that day.
 #[must_use]
-pub fn request(codes: &[Cui], day: Date) -> Vec<u8> {
+pub(crate) fn request(codes: &[Cui], day: Date) -> Vec<u8> {
     let items = codes
         .iter()
         .map(|cui| serde_json::json!({"cui": cui.number(), "data": day.to_string()}))
@@ -158,7 +158,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Period>
 }
 
 /// Reads the answer about `asked`; `at` is when it was given.
-pub fn read_lookup(bytes: &[u8], asked: &[Cui], at: &str) -> Result<Lookup, AnafError> {
+pub(crate) fn read_lookup(bytes: &[u8], asked: &[Cui], at: &str) -> Result<Lookup, AnafError> {
     let envelope: Envelope = read(bytes)?;
     if let Some(code) = envelope.cod.filter(|code| *code != 200) {
         return Err(AnafError::Code(code));
@@ -293,7 +293,7 @@ const ORDINARY: &str = "UU";
 const OTHER: &str = "ALT";
 
 /// Reads the balance that was asked for; `None` when the office has none.
-pub fn read_balance(
+pub(crate) fn read_balance(
     bytes: &[u8],
     cui: Cui,
     year: i16,

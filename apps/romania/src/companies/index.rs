@@ -7,13 +7,13 @@ use crate::cui::Cui;
 use crate::text::{fold, words};
 
 /// Hits a page.
-pub const PAGE_SIZE: usize = 20;
+pub(crate) const PAGE_SIZE: usize = 20;
 /// More words in a question say nothing more.
 const MAX_WORDS: usize = 10;
 
 /// What can be found.
 #[derive(Debug, Default)]
-pub struct Index {
+pub(crate) struct Index {
     entries: BTreeMap<Cui, Entry>,
 }
 
@@ -27,29 +27,29 @@ struct Entry {
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
-pub struct Query {
+pub(crate) struct Query {
     /// The beginning of each word must begin a word of the name, in any order; or a fiscal code.
-    pub text: String,
+    pub(crate) text: String,
     /// Only firms of this county.
-    pub county: Option<String>,
+    pub(crate) county: Option<String>,
     /// Also firms that were struck off.
-    pub include_struck_off: bool,
+    pub(crate) include_struck_off: bool,
     /// From 1.
-    pub page: usize,
+    pub(crate) page: usize,
 }
 
 /// One page of what was found.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// At most [`PAGE_SIZE`].
-    pub hits: Vec<Hit>,
+    pub(crate) hits: Vec<Hit>,
     /// On all pages.
-    pub total: usize,
+    pub(crate) total: usize,
 }
 
 impl Index {
     /// Adds a company, or replaces what was known of it.
-    pub fn put(&mut self, cui: Cui, name: &str, county: Option<&str>, is_struck_off: bool) {
+    pub(crate) fn put(&mut self, cui: Cui, name: &str, county: Option<&str>, is_struck_off: bool) {
         let entry = Entry {
             name: name.to_owned(),
             county: county.map(str::to_owned),
@@ -61,13 +61,13 @@ impl Index {
 
     /// How many companies can be found.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The page of companies that match, best first.
     #[must_use]
-    pub fn search(&self, query: &Query) -> Page {
+    pub(crate) fn search(&self, query: &Query) -> Page {
         let mut wanted = words(&query.text);
         wanted.truncate(MAX_WORDS);
         let county = query.county.as_deref().map(county_key);

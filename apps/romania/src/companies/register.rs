@@ -12,9 +12,9 @@ use crate::onrc::RegisterNumber;
 use crate::text::present;
 
 /// File of firms.
-pub const FIRMS_FILE: &str = "od_firme.csv";
+pub(crate) const FIRMS_FILE: &str = "od_firme.csv";
 /// File of their states.
-pub const STATES_FILE: &str = "od_stare_firma.csv";
+pub(crate) const STATES_FILE: &str = "od_stare_firma.csv";
 /// Code of the state "struck off".
 const STRUCK_OFF: &str = "1084";
 /// Forms under which natural persons do business: their rows are names of people.
@@ -23,17 +23,17 @@ const MARK: &str = "\u{feff}";
 
 /// What became of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// In the index now.
-    pub kept: usize,
+    pub(crate) kept: usize,
     /// Natural persons, left out.
-    pub persons: usize,
+    pub(crate) persons: usize,
     /// Without a usable fiscal code, left out.
-    pub without_code: usize,
+    pub(crate) without_code: usize,
     /// With too few or too many columns, left out.
-    pub broken: usize,
+    pub(crate) broken: usize,
     /// A number of the register that was there before, left out.
-    pub repeated: usize,
+    pub(crate) repeated: usize,
 }
 
 /// Why a file cannot be used.
@@ -51,7 +51,7 @@ pub enum RegisterError {
 }
 
 /// The numbers of the firms that were struck off.
-pub fn struck_off(file: impl Read) -> Result<HashSet<String>, RegisterError> {
+pub(crate) fn struck_off(file: impl Read) -> Result<HashSet<String>, RegisterError> {
     let mut reader = rows(file);
     let header = reader.headers()?.clone();
     let (number, code) = (column(&header, "COD_INMATRICULARE")?, column(&header, "COD")?);
@@ -66,7 +66,7 @@ pub fn struck_off(file: impl Read) -> Result<HashSet<String>, RegisterError> {
 }
 
 /// Adds the firms to the index.
-pub fn firms(
+pub(crate) fn firms(
     file: impl Read,
     struck_off: &HashSet<String>,
     index: &mut Index,

@@ -96,7 +96,7 @@ fn index(register: &Register) -> Result<Index, Error> {
             let tally = open(&firms)
                 .and_then(|file| register::firms(file, &gone, &mut index))
                 .map_err(|source| broken(&firms, source))?;
-            tracing::info!(?tally, "trade register read");
+            tracing::info!(?tally, companies = index.len(), "trade register read");
         }
     }
     Ok(index)

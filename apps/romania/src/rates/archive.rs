@@ -11,7 +11,7 @@ use super::feed::{Cube, Currency};
 use crate::source::Provenance;
 
 /// The first fixing of the new leu.
-pub const FIRST_DAY: Date = date(2005, 1, 3);
+pub(crate) const FIRST_DAY: Date = date(2005, 1, 3);
 /// The longest time without a fixing is about five days; when more are missing, the archive has a
 /// hole, and an old rate would be a wrong one.
 const MAX_GAP_DAYS: i64 = 10;
@@ -19,7 +19,7 @@ const MAX_GAP_DAYS: i64 = 10;
 /// Which fixing a day finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Rule {
+pub(crate) enum Rule {
     /// The last one on or before the day.
     #[default]
     Day,
@@ -29,17 +29,17 @@ pub enum Rule {
 
 /// A fixing and where it comes from.
 #[derive(Clone, Debug)]
-pub struct Fixing {
+pub(crate) struct Fixing {
     /// The rates.
-    pub cube: Arc<Cube>,
+    pub(crate) cube: Arc<Cube>,
     /// Where they come from.
-    pub provenance: Provenance,
+    pub(crate) provenance: Provenance,
 }
 
 impl Fixing {
     /// Whether this rate is made up.
     #[must_use]
-    pub fn is_sample(&self, currency: Currency) -> bool {
+    pub(crate) fn is_sample(&self, currency: Currency) -> bool {
         let day = self.cube.date.to_string();
         self.provenance.is_sample(&day)
             || self.provenance.is_sample(&format!("{day}/{currency}"))
@@ -48,13 +48,13 @@ impl Fixing {
 
 /// All fixings at hand.
 #[derive(Debug, Default)]
-pub struct Archive {
+pub(crate) struct Archive {
     fixings: BTreeMap<Date, Fixing>,
 }
 
 impl Archive {
     /// Adds fixings; a day that is there already is replaced.
-    pub fn add(&mut self, cubes: Vec<Cube>, provenance: &Provenance) {
+    pub(crate) fn add(&mut self, cubes: Vec<Cube>, provenance: &Provenance) {
         for cube in cubes {
             let fixing = Fixing {
                 provenance: provenance.clone(),
@@ -66,13 +66,13 @@ impl Archive {
 
     /// The last fixing of all.
     #[must_use]
-    pub fn newest(&self) -> Option<&Fixing> {
+    pub(crate) fn newest(&self) -> Option<&Fixing> {
         self.fixings.last_key_value().map(|(_, fixing)| fixing)
     }
 
     /// The fixing for a day by a rule, unless it is so old that some must be missing in between.
     #[must_use]
-    pub fn find(&self, day: Date, rule: Rule) -> Option<&Fixing> {
+    pub(crate) fn find(&self, day: Date, rule: Rule) -> Option<&Fixing> {
         let last = last_day(day, rule);
         let (date, fixing) = self.fixings.range(..=last).next_back()?;
         (*date >= last.saturating_sub(MAX_GAP_DAYS.days())).then_some(fixing)
@@ -81,7 +81,7 @@ impl Archive {
 
 /// The last day whose fixing may answer for `day`.
 #[must_use]
-pub fn last_day(day: Date, rule: Rule) -> Date {
+pub(crate) fn last_day(day: Date, rule: Rule) -> Date {
     match rule {
         Rule::Day => day,
         Rule::Tax => day.saturating_sub(1.day()),

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 use crate::money;
 
 /// No file of the bank is near this size.
-pub const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// A year has some 250 fixings.
 const MAX_CUBES: usize = 400;
 /// Some 40 currencies are quoted.
@@ -23,15 +23,15 @@ const MISSING: &str = "-";
 
 /// A currency's three letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
+pub(crate) struct Currency([u8; 3]);
 
 impl Currency {
     /// The currency in which all rates are quoted.
-    pub const RON: Self = Self(*b"RON");
+    pub(crate) const RON: Self = Self(*b"RON");
 
     /// Reads three letters of either case.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let letters: [u8; 3] = text.as_bytes().try_into().ok()?;
         letters
             .iter()
@@ -41,7 +41,7 @@ impl Currency {
 
     /// The three capitals.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters")
     }
 }
@@ -54,17 +54,17 @@ impl std::fmt::Display for Currency {
 
 /// The rates of one day: RON for one unit of each currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cube {
+pub(crate) struct Cube {
     /// The day they were fixed.
-    pub date: Date,
+    pub(crate) date: Date,
     /// In the order of the file.
-    pub rates: Vec<(Currency, Decimal)>,
+    pub(crate) rates: Vec<(Currency, Decimal)>,
 }
 
 impl Cube {
     /// RON for one unit.
     #[must_use]
-    pub fn rate(&self, wanted: Currency) -> Option<Decimal> {
+    pub(crate) fn rate(&self, wanted: Currency) -> Option<Decimal> {
         if wanted == Currency::RON {
             return Some(Decimal::ONE);
         }
@@ -76,7 +76,7 @@ impl Cube {
 
 /// Why bytes are not a file of the bank.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FeedError {
+pub(crate) enum FeedError {
     /// Over [`MAX_BYTES`].
     #[error("the file is larger than {MAX_BYTES} bytes")]
     TooLarge,
@@ -112,7 +112,7 @@ pub enum FeedError {
 }
 
 /// Reads a file of the bank as of `today`. In order of days; empty for a year that has just begun.
-pub fn parse(bytes: &[u8], today: Date) -> Result<Vec<Cube>, FeedError> {
+pub(crate) fn parse(bytes: &[u8], today: Date) -> Result<Vec<Cube>, FeedError> {
     if bytes.len() > MAX_BYTES {
         return Err(FeedError::TooLarge);
     }

@@ -17,28 +17,28 @@ const LAST_POLL_HOUR: i8 = 20;
 
 /// What is known when the next attempt is planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     /// Day of the newest fixing at hand.
-    pub newest: Option<Date>,
+    pub(crate) newest: Option<Date>,
     /// When the bank was last asked, with or without success.
-    pub asked: Option<Timestamp>,
+    pub(crate) asked: Option<Timestamp>,
 }
 
 /// The time zone of the bank.
 #[must_use]
-pub fn bucharest() -> TimeZone {
+pub(crate) fn bucharest() -> TimeZone {
     TimeZone::get("Europe/Bucharest").expect("the time zone database is compiled in")
 }
 
 /// The day in Bucharest.
 #[must_use]
-pub fn today(now: Timestamp) -> Date {
+pub(crate) fn today(now: Timestamp) -> Date {
     now.to_zoned(bucharest()).date()
 }
 
 /// The instant at which the bank is asked next, never before `now`.
 #[must_use]
-pub fn next_fetch(now: Timestamp, state: State) -> Timestamp {
+pub(crate) fn next_fetch(now: Timestamp, state: State) -> Timestamp {
     let earliest = match state.asked {
         Some(asked) => now.max(asked.saturating_add(POLL).unwrap_or(now)),
         None => now,

@@ -24,7 +24,7 @@ const FAILURE_AGE: Duration = Duration::from_secs(15);
 
 /// The fixings; cheap to clone.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     shared: Arc<Shared>,
 }
 
@@ -45,18 +45,18 @@ struct Files {
 
 /// A fixing found for a question.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The fixing.
-    pub fixing: Fixing,
+    pub(crate) fixing: Fixing,
     /// The day that was asked about.
-    pub asked: Date,
+    pub(crate) asked: Date,
     /// A newer one may exist: the bank could not be asked.
-    pub is_stale: bool,
+    pub(crate) is_stale: bool,
 }
 
 /// Why no fixing is answered.
 #[derive(Debug, thiserror::Error)]
-pub enum RatesError {
+pub(crate) enum RatesError {
     /// The bank gave no data.
     #[error("the fixings cannot be fetched")]
     Source(#[from] SourceError),
@@ -71,7 +71,7 @@ pub enum RatesError {
 impl Store {
     /// An empty store over a source.
     #[must_use]
-    pub fn new(source: Source, clock: fn() -> Timestamp) -> Self {
+    pub(crate) fn new(source: Source, clock: fn() -> Timestamp) -> Self {
         Self {
             shared: Arc::new(Shared {
                 source,
@@ -84,25 +84,25 @@ impl Store {
 
     /// Today in Bucharest.
     #[must_use]
-    pub fn today(&self) -> Date {
+    pub(crate) fn today(&self) -> Date {
         schedule::today(self.now())
     }
 
     /// The instant, for planning.
     #[must_use]
-    pub fn now(&self) -> jiff::Timestamp {
+    pub(crate) fn now(&self) -> jiff::Timestamp {
         let millis = (self.shared.clock)().as_millis();
         jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
     /// Day of the newest fixing at hand.
     #[must_use]
-    pub fn newest_day(&self) -> Option<Date> {
+    pub(crate) fn newest_day(&self) -> Option<Date> {
         self.with_archive(|archive| archive.newest().map(|fixing| fixing.cube.date))
     }
 
     /// The fixing for a day, or the last one of all.
-    pub async fn find(&self, day: Option<Date>, rule: Rule) -> Result<Found, RatesError> {
+    pub(crate) async fn find(&self, day: Option<Date>, rule: Rule) -> Result<Found, RatesError> {
         let today = self.today();
         let Some(day) = day else {
             return match rule {
@@ -183,7 +183,7 @@ impl Store {
     }
 
     /// Reads the newest fixing, and the last ten when some were missed in between.
-    pub async fn fetch_newest(&self) -> Result<(), SourceError> {
+    pub(crate) async fn fetch_newest(&self) -> Result<(), SourceError> {
         let mut files = self.shared.files.lock().await;
         self.fetch_newest_into(&mut files).await
     }

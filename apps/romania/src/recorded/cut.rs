@@ -14,7 +14,7 @@ pub(super) struct CutBody {
 }
 
 impl CutBody {
-    pub(super) fn new(whole: Bytes) -> Self {
+    pub(super) fn new(whole: &Bytes) -> Self {
         let announced = u64::try_from(whole.len()).unwrap_or(u64::MAX);
         let half = whole.slice(..whole.len() / 2);
         Self {
