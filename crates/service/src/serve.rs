@@ -127,7 +127,7 @@ async fn converse(stream: TcpStream, server: Arc<Server>, _permit: OwnedSemaphor
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
-    let phase = Arc::new(Phase::default());
+    let phase = Arc::new(Phase::new());
     let stream = Watched::new(stream, Arc::clone(&phase), &server.config);
     let answer = {
         let server = Arc::clone(&server);
