@@ -55,8 +55,17 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket of a breaker that never changed its state.
-    pub const FIRST: Self = Self { generation: 0 };
+    /// As a number that no other generation has, for keeping in an atomic.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.generation
+    }
+
+    /// The ticket of a number.
+    #[must_use]
+    pub const fn from_number(generation: u32) -> Self {
+        Self { generation }
+    }
 }
 
 /// One endpoint's breaker.
@@ -89,11 +98,17 @@ impl Breaker {
         self.state
     }
 
-    /// Whether it is as new: closed, never changed, no failure counted. Then every call may pass
-    /// with [`Ticket::FIRST`] and a success tells it nothing.
+    /// The ticket of all calls while it is closed and has counted no failure: then there is nothing
+    /// to change when a call enters or succeeds.
     #[must_use]
-    pub const fn is_pristine(&self) -> bool {
-        matches!(self.state, State::Closed) && self.failures == 0 && self.generation == 0
+    pub const fn clean_ticket(&self) -> Option<Ticket> {
+        if matches!(self.state, State::Closed) && self.failures == 0 {
+            Some(Ticket {
+                generation: self.generation,
+            })
+        } else {
+            None
+        }
     }
 
     /// Whether a call would pass now.

@@ -18,7 +18,9 @@ pub mod trace;
 
 pub use body::{Body, BoxError};
 pub use client::{CallPolicy, Client, Target};
-pub use descriptor::{Descriptor, Health, InvalidServiceName, Service, ServiceName};
+pub use descriptor::{
+    DOMAIN_SUFFIX, Descriptor, Health, InvalidServiceName, NAME_BYTES_MAX, Service, ServiceName,
+};
 pub use directory::{Directory, Endpoint};
 pub use error::CallError;
 pub use pool::{EndpointState, EndpointView, PoolView};

@@ -63,6 +63,37 @@ impl Kind {
     }
 }
 
+/// The problem that an answer of this status most likely is, when nothing more is known of it.
+#[must_use]
+pub fn of_status(status: StatusCode) -> Problem {
+    let kind = match status.as_u16() {
+        401 => UNAUTHORIZED,
+        403 => FORBIDDEN,
+        404 => NOT_FOUND,
+        405 => METHOD_NOT_ALLOWED,
+        406 => NOT_ACCEPTABLE,
+        408 => REQUEST_TIMEOUT,
+        409 => CONFLICT,
+        411 => LENGTH_REQUIRED,
+        413 => PAYLOAD_TOO_LARGE,
+        414 => URI_TOO_LONG,
+        415 => UNSUPPORTED_MEDIA_TYPE,
+        421 => MISDIRECTED_REQUEST,
+        422 => UNPROCESSABLE,
+        429 => RATE_LIMITED,
+        431 => HEADERS_TOO_LARGE,
+        501 => NOT_IMPLEMENTED,
+        502 => UPSTREAM_BROKEN,
+        503 => SERVICE_UNAVAILABLE,
+        504 => UPSTREAM_TIMEOUT,
+        number if number < 500 => BAD_REQUEST,
+        _other => INTERNAL,
+    };
+    let mut problem = kind.new();
+    problem.status = status.as_u16();
+    problem
+}
+
 impl From<Kind> for Problem {
     fn from(kind: Kind) -> Self {
         kind.new()

@@ -1,16 +1,33 @@
 //! Serves our own services over HTTP/1.1: one listener, told apart by host.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use taraf_base::Tasks;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::Service;
 use crate::metrics::Registry;
+use crate::{Service, ServiceName};
 
+mod answer;
+mod body;
 mod config;
+mod dispatch;
+mod watched;
 
 pub use config::Config;
+
+use dispatch::Dispatch;
+use watched::{Phase, Watched};
+
+/// How long accepting pauses after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server.
 #[derive(Clone, Debug)]
@@ -32,19 +49,109 @@ pub enum Error {
     NoServices,
     /// A name cannot tell two services apart.
     #[error("two services are called `{0}`")]
-    Duplicate(crate::ServiceName),
+    Duplicate(ServiceName),
 }
 
-/// Serves the services until the tasks stop; calls under way then end.
+/// Serves the services until the tasks stop; calls under way then end, and connections that wait
+/// for a request close.
+///
+/// With several services a request's `Host: NAME.service` says which one answers; one service alone
+/// answers any host. Each has `/health/live`, `/health/ready`, `/metrics` and `/openapi.json`, which
+/// its router cannot replace. Errors without a document of their own are answered as problems.
 ///
 /// # Errors
 /// When there is no service, two have one name, or the listener has no address.
-#[expect(clippy::unused_async, reason = "starting may come to wait")]
+#[expect(
+    clippy::unused_async,
+    reason = "callers await it, so that starting may come to wait"
+)]
 pub async fn serve(
     listener: TcpListener,
     services: Vec<Service>,
     config: Config,
     tasks: &Tasks,
 ) -> Result<Served, Error> {
-    todo!()
+    let addr = listener.local_addr().map_err(Error::Listener)?;
+    let metrics = Registry::new();
+    let connections_max = config.connections_max.min(Semaphore::MAX_PERMITS);
+    let server = Arc::new(Server {
+        dispatch: Dispatch::new(services, &metrics)?,
+        config,
+        tasks: tasks.clone(),
+    });
+    let permits = Arc::new(Semaphore::new(connections_max));
+    tasks.spawn("service listener", accept(listener, server, permits));
+    Ok(Served { addr, metrics })
+}
+
+struct Server {
+    dispatch: Dispatch,
+    config: Config,
+    tasks: Tasks,
+}
+
+async fn accept(listener: TcpListener, server: Arc<Server>, permits: Arc<Semaphore>) {
+    let token = server.tasks.token();
+    loop {
+        // Both waits may be given up: a permit is returned, a connection stays in the queue.
+        let accepted = tokio::select! {
+            () = token.cancelled() => return,
+            accepted = accept_one(&listener, &permits) => accepted,
+        };
+        let Some((stream, permit)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = converse(stream, Arc::clone(&server), permit);
+        server.tasks.spawn("service connection", connection);
+    }
+}
+
+async fn accept_one(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _peer)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "failed to accept a connection");
+            None
+        }
+    }
+}
+
+/// Answers the requests of one connection until it ends, fails, or the server stops.
+async fn converse(stream: TcpStream, server: Arc<Server>, _permit: OwnedSemaphorePermit) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let phase = Arc::new(Phase::default());
+    let stream = Watched::new(stream, Arc::clone(&phase), &server.config);
+    let answer = {
+        let server = Arc::clone(&server);
+        service_fn(move |request| {
+            let (server, call) = (Arc::clone(&server), Phase::begin(&phase));
+            async move { answer::answer(&server.dispatch, &server.config, request, call).await }
+        })
+    };
+    let mut connection = pin!(
+        http1::Builder::new()
+            // `Watched` tells a slow head from an idle connection, which hyper's timer does not.
+            .header_read_timeout(None)
+            .max_headers(server.config.headers_max)
+            .max_buf_size(server.config.head_bytes_max.max(watched::BUFFER_BYTES_MIN))
+            .serve_connection(TokioIo::new(stream), answer)
+    );
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = server.tasks.stopping() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }

@@ -25,6 +25,9 @@ pub struct Config {
     /// The longest pause within a request's body. Default 20 s.
     #[serde(with = "taraf_base::duration::serde")]
     pub body_idle_timeout: Duration,
+    /// The longest pause within an answer, while the client does not read. Default 30 s.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub write_idle_timeout: Duration,
     /// From a request's head to the answer's. Default 60 s.
     #[serde(with = "taraf_base::duration::serde")]
     pub answer_timeout: Duration,
@@ -40,6 +43,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(75),
             body_bytes_max: 2 * 1024 * 1024,
             body_idle_timeout: Duration::from_secs(20),
+            write_idle_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(60),
         }
     }
