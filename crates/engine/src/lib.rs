@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod id;
+pub mod partition;
 mod view;
 
 pub use api::{Catalog, Engine, FlowInfo, Published};

@@ -30,3 +30,6 @@ impl Default for Config {
         }
     }
 }
+
+/// Smaller segments could not hold a header with many partitions and a batch.
+pub(super) const SEGMENT_BYTES_MIN: u64 = 4 << 10;

@@ -1,5 +1,6 @@
 //! The log and its replicas through their public faces.
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
+mod backends;
 mod ledger;
 mod replica;

@@ -1,0 +1,98 @@
+//! [pure] What is proposed to a partition, and what it replies.
+
+use taraf_base::Timestamp;
+use taraf_flow::Data;
+
+use super::action::Purpose;
+use super::event::Outcome;
+use crate::{FlowId, RunId, Status};
+
+/// What is proposed to a partition.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Begin a run.
+    Start(Box<Begin>),
+    /// A call has ended.
+    Outcome {
+        /// For which run.
+        run: RunId,
+        /// For which step.
+        step: u32,
+        /// How.
+        outcome: Outcome,
+        /// When it was sent.
+        began: Timestamp,
+        /// When it ended.
+        ended: Timestamp,
+    },
+    /// A timer is due.
+    TimerDue {
+        /// Of which run.
+        run: RunId,
+        /// Of which step; 0 for the run.
+        step: u32,
+        /// What it is for.
+        purpose: Purpose,
+        /// When it was due.
+        due: Timestamp,
+    },
+    /// A run's next turn.
+    Continue(RunId),
+    /// A person's word.
+    Control(RunId, Control),
+    /// Forget runs that ended long ago.
+    Sweep,
+    /// Forget this run, which has ended.
+    Remove(RunId),
+}
+
+/// A person's word about a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// End it.
+    Cancel,
+    /// Start nothing new in it.
+    Suspend,
+    /// Let it go on.
+    Resume,
+}
+
+/// What begins a run. The driver chooses the id, so that the core needs no chance.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The run's id.
+    pub id: RunId,
+    /// The version of the flow.
+    pub flow: FlowId,
+    /// Whether the caller named that version, rather than the highest.
+    pub versioned: bool,
+    /// SHA-256 of the definition.
+    pub hash: String,
+    /// Raw input.
+    pub input: Data,
+    /// Whose run it is.
+    pub owner: Option<String>,
+    /// The key that names the run for its starter.
+    pub key: Option<String>,
+    /// W3C trace context of the starter.
+    pub traceparent: Option<String>,
+}
+
+/// What the proposer is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The run exists; `existing` when an earlier start with the same key made it.
+    Started { id: RunId, existing: bool },
+    /// The key was used with another flow or input.
+    KeyConflict { existing: RunId },
+    /// Too many runs are alive.
+    TooManyRuns,
+    /// Done.
+    Done,
+    /// What it was about is over: nothing was recorded.
+    Late,
+    /// No such run.
+    NotFound,
+    /// Not in this phase.
+    NotPossible(Status),
+}

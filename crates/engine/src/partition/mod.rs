@@ -1,0 +1,25 @@
+//! [pure] The deterministic machine of runs: inputs are decided, events are evolved, actions asked for.
+
+mod action;
+mod catching;
+mod codec;
+mod decide;
+mod event;
+mod input;
+mod journal;
+mod machine;
+mod run;
+mod scope;
+mod state;
+mod steps;
+mod tasks;
+mod why;
+mod work;
+
+pub use action::{Action, Call, Purpose, Wake};
+pub use codec::{KINDS, SNAPSHOT_VERSION};
+pub use event::{Begun, CallClass, Caught, Entered, Event, Given, Lane, Outcome, What};
+pub use input::{Begin, Control, Input, Reply};
+pub use machine::{Definitions, Partition, Settings};
+pub use run::{Doing, Run, Step, TryPhase};
+pub use state::State;
