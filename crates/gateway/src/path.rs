@@ -60,10 +60,10 @@ impl<'a> Segments<'a> {
             return Err(PathError::TooLong);
         }
         let path = path.strip_prefix('/').unwrap_or(path);
-        let path = path.strip_suffix('/').unwrap_or(path);
         if path.is_empty() {
             return Ok(Self(Vec::new()));
         }
+        let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = Vec::new();
         for raw in path.split('/') {
             if segments.len() == SEGMENTS_MAX {

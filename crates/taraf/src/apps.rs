@@ -11,5 +11,5 @@ pub(crate) use alone::serve_one;
 pub(crate) use manifest::{App, FlowSource};
 pub(crate) use project::{CONFIG_FILE, FLOWS, Project, SERVICES};
 pub(crate) use publish::{OnConflict, publish, publish_all};
-pub(crate) use services::start;
+pub(crate) use services::{Started, start};
 pub(crate) use shipped::shipped;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub(crate) use load::Error;
+
 
 /// Where the listeners begin: the gateway takes the first port, the operator API the second.
 pub(crate) const FIRST_PORT: u16 = 7400;

@@ -63,7 +63,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let project = Project::read(&dir)?;
     let mut reloader = Reloader::new(config.clone(), shipped);
     let all = reloader.first(&project)?;
-    let node = Node::start(config, &place, &all, OnConflict::Number).await?;
+    let node = Node::start(&config, &place, &all, OnConflict::Number).await?;
     let key = credentials::api_key(&node.accounts, &place, PLAN).await?;
     let ready = Ready::of(&node, &key, &place, &dir);
     ready.announce()?;

@@ -1,32 +1,35 @@
 //! Start and stop of a node, in order.
 
 pub(crate) mod data;
+mod document;
 mod groups;
 mod serve;
 pub(crate) mod signal;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use taraf_base::{Secret, Tasks, Timestamp};
+use taraf_base::{Secret, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Gateway, Routes};
 use taraf_log::{FileLog, Log, MemoryLog};
-use taraf_service::{Client, Descriptor, Directory, ServiceName};
+use taraf_service::{Client, Directory};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::adapters::flows::EngineFlows;
-use crate::adapters::{discovery, documents};
-use crate::apps::{self, App, OnConflict};
+use crate::apps::{self, App, OnConflict, Started};
 use crate::config::Config;
 use crate::operator;
 use groups::Groups;
 
 pub(crate) use serve::serve;
+
+/// The log's folder in the data directory.
+const LOG: &str = "log";
 
 /// Where a node keeps what must survive.
 #[derive(Clone, Debug)]
@@ -43,140 +46,158 @@ pub(crate) struct Node {
     pub(crate) gateway: SocketAddr,
     pub(crate) operator: SocketAddr,
     pub(crate) token: Secret,
-    config: Config,
-    /// What the services that were started here are called, and where they answer.
-    started: (Vec<ServiceName>, SocketAddr),
-    descriptors: Vec<Descriptor>,
+    stop_limit: Duration,
+    started: Started,
     directory: watch::Sender<Arc<Directory>>,
     routes: watch::Sender<Arc<Routes>>,
-    openapi: watch::Sender<Arc<bytes::Bytes>>,
     reasons: watch::Sender<Vec<String>>,
     groups: Groups,
+}
+
+/// What a node is made of, before its doors are opened.
+struct Core {
+    client: Client,
+    started: Started,
+    directory: watch::Sender<Arc<Directory>>,
+    accounts: Accounts,
+    engine: Engine,
 }
 
 impl Node {
     /// Starts everything. When this returns, calls are answered.
     pub(crate) async fn start(
-        config: Config,
+        config: &Config,
         place: &DataPlace,
         apps: &[App],
         on_conflict: OnConflict,
     ) -> anyhow::Result<Self> {
-        match place {
+        let began = Timestamp::now();
+        // First, as it is the most common reason for not starting at all.
+        let door = listen(config.operator.listen, "the operator API").await?;
+        let groups = Groups::new();
+        let core = match place {
             DataPlace::Folder(dir) => {
                 data::create(dir)?;
-                let groups = Groups::new();
-                let opened = FileLog::open(&dir.join("log"), config.log.clone(), &groups.log);
-                let log = opened.map_err(anyhow::Error::from);
-                let log = Arc::new(log.context("failed to open the log")?);
-                Self::start_on(log, config, place, (apps, on_conflict), groups).await
+                let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
+                let log = opened.context("failed to open the log")?;
+                Core::start(Arc::new(log), config, apps, &groups).await?
             }
             DataPlace::Memory => {
                 let log = Arc::new(MemoryLog::new());
-                Self::start_on(log, config, place, (apps, on_conflict), Groups::new()).await
+                Core::start(log, config, apps, &groups).await?
             }
-        }
+        };
+        apps::publish_all(&core.engine, apps, on_conflict).await?;
+        let info = operator::NodeInfo {
+            gateway: config.gateway.listen,
+            operator: door.local_addr().context("failed to read an address")?,
+            data: place.to_string(),
+            started: began,
+        };
+        let token = token(config, place)?;
+        Self::open(core, config, apps, groups, (door, info, token)).await
     }
 
-    /// Services come before the engine, so that a run that goes on after a crash finds them.
-    async fn start_on<L: Log>(
-        log: Arc<L>,
-        config: Config,
-        place: &DataPlace,
-        (apps, on_conflict): (&[App], OnConflict),
+    /// Opens the doors: the gateway's, then the operator's.
+    async fn open(
+        core: Core,
+        config: &Config,
+        apps: &[App],
         groups: Groups,
+        (door, mut info, token): (TcpListener, operator::NodeInfo, Secret),
     ) -> anyhow::Result<Self> {
-        let began = Timestamp::now();
-        let operator_listener = listen(config.operator.listen, "the operator API").await?;
-        let token = token(&config, place)?;
-
-        let (directory, follow_directory) = watch::channel(Arc::new(Directory::new()));
-        let client = Client::new(follow_directory, config.client.clone(), &groups.client);
-        let elsewhere = elsewhere(&config, apps);
-        let started = apps::start(apps, &config, &elsewhere, &client, &groups.services).await?;
-        directory.send_replace(Arc::new(discovery::directory(
-            &elsewhere,
-            &started.names,
-            started.addr,
-        )?));
-
-        let accounts = Accounts::start(Arc::clone(&log), config.accounts.clone(), &groups.accounts);
-        let accounts = accounts.await.context("failed to start the accounts")?;
-        let settings = engine_settings(&config)?;
-        let engine = Engine::start(log, settings, client.clone(), &groups.engine);
-        let engine = engine.await.context("failed to start the engine")?;
-        apps::publish_all(&engine, apps, on_conflict).await?;
-
-        let routes = routes(apps)?;
-        let document = documents::public(&routes, &started.descriptors, &engine.flows())?;
-        let (routes, follow_routes) = watch::channel(Arc::new(routes));
-        let (openapi, follow_openapi) = watch::channel(Arc::new(document));
+        let (routes, follow_routes) = watch::channel(Arc::new(routes(apps)?));
+        let descriptors = core.started.descriptors.clone();
         let parts = taraf_gateway::Parts {
-            accounts: accounts.clone(),
+            accounts: core.accounts.clone(),
             routes: follow_routes.clone(),
-            flows: Arc::new(EngineFlows(engine.clone())),
-            client: client.clone(),
-            openapi: follow_openapi,
+            flows: Arc::new(EngineFlows(core.engine.clone())),
+            client: core.client.clone(),
+            openapi: document::keep(
+                follow_routes.clone(),
+                &core.engine,
+                descriptors,
+                &groups.operator,
+            )?,
         };
         let gateway = Gateway::start(config.gateway.clone(), parts, &groups.gateway).await?;
-
+        info.gateway = gateway.addr();
         let (reasons, follow_reasons) = watch::channel(Vec::new());
-        let operator_addr = operator_listener.local_addr()?;
-        let mut registries = vec![client.metrics().clone()];
-        registries.extend(started.metrics);
+        let mut registries = vec![
+            gateway.metrics().clone(),
+            core.engine.metrics().clone(),
+            core.client.metrics().clone(),
+        ];
+        registries.extend(core.started.metrics.clone());
+        let node = Self {
+            gateway: info.gateway,
+            operator: info.operator,
+            token: token.clone(),
+            stop_limit: config.stop.limit,
+            routes,
+            reasons,
+            directory: core.directory,
+            started: core.started,
+            engine: core.engine,
+            accounts: core.accounts,
+            groups,
+        };
         let parts = operator::Parts {
-            engine: engine.clone(),
-            accounts: accounts.clone(),
-            client,
-            directory: directory.subscribe(),
+            engine: node.engine.clone(),
+            accounts: node.accounts.clone(),
+            client: core.client,
+            directory: node.directory.subscribe(),
             routes: follow_routes,
             registries,
-            gateway: gateway.clone(),
-            token: token.clone(),
-            reasons: follow_reasons,
-            tasks: groups.operator.clone(),
-            node: operator::NodeInfo {
-                gateway: gateway.addr(),
-                operator: operator_addr,
-                data: place.to_string(),
-                started: began,
-            },
-        };
-        operator::serve(operator_listener, parts, &groups.operator);
-        Ok(Self {
-            engine,
-            accounts,
-            gateway: gateway.addr(),
-            operator: operator_addr,
             token,
-            config,
-            started: (started.names, started.addr),
-            descriptors: started.descriptors,
-            directory,
-            routes,
-            openapi,
-            reasons,
-            groups,
-        })
+            reasons: follow_reasons,
+            tasks: node.groups.operator.clone(),
+            node: info,
+        };
+        operator::serve(door, parts, &node.groups.operator);
+        Ok(node)
     }
 
     /// Takes a changed set of applications and endpoints: all of it or nothing.
     pub(crate) fn change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
-        let elsewhere = elsewhere(config, apps);
-        let (names, here) = &self.started;
-        let directory = discovery::directory(&elsewhere, names, *here)?;
+        let directory = self.started.directory(config, apps)?;
         let routes = routes(apps)?;
-        let document = documents::public(&routes, &self.descriptors, &self.engine.flows())?;
         self.directory.send_replace(Arc::new(directory));
         self.routes.send_replace(Arc::new(routes));
-        self.openapi.send_replace(Arc::new(document));
         Ok(())
     }
 
     /// Stops in the reverse order of the start; each part finishes what it has begun.
     pub(crate) async fn stop(self) {
         self.reasons.send_replace(vec!["stopping".to_owned()]);
-        self.groups.stop(self.config.stop.limit).await;
+        self.groups.stop(self.stop_limit).await;
+    }
+}
+
+impl Core {
+    /// Services come before the engine, so that a run that goes on after a crash finds them.
+    async fn start<L: Log>(
+        log: Arc<L>,
+        config: &Config,
+        apps: &[App],
+        groups: &Groups,
+    ) -> anyhow::Result<Self> {
+        let (directory, follow) = watch::channel(Arc::new(Directory::new()));
+        let client = Client::new(follow, config.client.clone(), &groups.client);
+        let started = apps::start(apps, config, &client, &groups.services).await?;
+        directory.send_replace(Arc::new(started.directory(config, apps)?));
+
+        let settings = config.accounts.clone();
+        let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
+        let settings = engine_settings(config)?;
+        let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
+        Ok(Self {
+            client,
+            started,
+            directory,
+            accounts: accounts.context("failed to start the accounts")?,
+            engine: engine.context("failed to start the engine")?,
+        })
     }
 }
 
@@ -194,18 +215,6 @@ async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> 
     TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address} for {what}"))
-}
-
-/// Configured endpoints, then those that manifests name.
-fn elsewhere(config: &Config, apps: &[App]) -> BTreeMap<String, Vec<SocketAddr>> {
-    let mut endpoints: BTreeMap<_, _> = apps
-        .iter()
-        .flat_map(|app| &app.services)
-        .filter(|service| !service.endpoints.is_empty())
-        .map(|service| (service.name.clone(), service.endpoints.clone()))
-        .collect();
-    endpoints.extend(config.endpoints());
-    endpoints
 }
 
 fn routes(apps: &[App]) -> anyhow::Result<Routes> {

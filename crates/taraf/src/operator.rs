@@ -23,8 +23,8 @@ use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Routes};
 use taraf_service::metrics::Registry;
 use taraf_service::{Client, Directory, problem};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -38,13 +38,9 @@ pub(crate) struct Parts {
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) registries: Vec<Registry>,
     pub(crate) token: Secret,
-    /// The plan of a key that is made without one.
-    pub(crate) default_plan: String,
     /// Why the node does not take calls now; it does when this is empty.
     pub(crate) reasons: watch::Receiver<Vec<String>>,
-    /// Cancelled when the node stops, so that streams end.
-    pub(crate) stopping: CancellationToken,
-    /// Where the streams of events run.
+    /// Where the streams of events run; they end when it stops.
     pub(crate) tasks: Tasks,
     pub(crate) node: NodeInfo,
 }
@@ -153,6 +149,17 @@ pub(crate) fn router(parts: Parts) -> Router {
         .method_not_allowed_fallback(async || problem::METHOD_NOT_ALLOWED)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(parts)
+}
+
+/// Serves the API until the tasks stop; calls under way then end.
+pub(crate) fn serve(listener: TcpListener, parts: Parts, tasks: &Tasks) {
+    let (router, token) = (router(parts), tasks.token());
+    tasks.spawn("operator API", async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(token.cancelled_owned());
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the operator API ended");
+        }
+    });
 }
 
 /// The form of every list.

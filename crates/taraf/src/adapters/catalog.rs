@@ -1,8 +1,7 @@
 //! [pure] Published flows as the operator API lists them.
 
 use serde_json::{Value, json};
-use taraf_engine::{Catalog, FlowId, FlowRef};
-use taraf_flow::Definition;
+use taraf_engine::{Catalog, FlowId, FlowInfo, FlowRef};
 
 /// All versions of all flows, or those of one flow, as items of a list.
 pub(crate) fn entries(catalog: &Catalog, of: Option<(&str, &str)>) -> Vec<Value> {
@@ -11,14 +10,15 @@ pub(crate) fn entries(catalog: &Catalog, of: Option<(&str, &str)>) -> Vec<Value>
     };
     catalog
         .iter()
-        .filter(|(id, _)| wanted(id))
-        .map(|(id, definition)| entry(catalog, id, definition))
+        .filter(|info| wanted(&info.id))
+        .map(|info| entry(catalog, info))
         .collect()
 }
 
 /// One version as an item of a list.
-pub(crate) fn entry(catalog: &Catalog, id: &FlowId, definition: &Definition) -> Value {
-    let latest = catalog.find(&FlowRef {
+pub(crate) fn entry(catalog: &Catalog, info: &FlowInfo) -> Value {
+    let FlowInfo { id, definition, .. } = info;
+    let latest = catalog.resolve(&FlowRef {
         namespace: id.namespace.clone(),
         name: id.name.clone(),
         version: None,
@@ -28,7 +28,8 @@ pub(crate) fn entry(catalog: &Catalog, id: &FlowId, definition: &Definition) -> 
         "name": id.name,
         "version": id.version,
         "hash": definition.hash,
-        "latest": latest.is_some_and(|latest| latest.document.version == id.version),
+        "latest": latest.is_some_and(|latest| latest.id == *id),
+        "published": info.published,
         "durable": definition.is_durable(),
     });
     let texts = [

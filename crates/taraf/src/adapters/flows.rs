@@ -31,11 +31,11 @@ async fn start(engine: &Engine, call: FlowCall) -> Result<FlowAnswer, Problem> {
     };
     let is_ephemeral = engine
         .flows()
-        .find(&flow)
-        .is_some_and(|definition| !definition.is_durable());
+        .resolve(&flow)
+        .is_some_and(|info| !info.definition.is_durable());
     let start = Start {
         flow,
-        input: Some(Data::from_json(call.input)),
+        input: Some(Data::from_json(&call.input)),
         idempotency_key: call.idempotency_key.map(|key| owned_key(call.account.as_deref(), &key)),
         owner: call.account,
         traceparent: Some(call.traceparent),
@@ -120,7 +120,7 @@ mod tests {
             },
             status,
             why: "because".to_owned(),
-            input: Data::from_json(json!({"secret": 1})),
+            input: Data::from_json(&json!({"secret": 1})),
             output: None,
             error: None,
             created: Timestamp::EPOCH,
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_completed_run_answers_its_output() {
         let mut completed = run(Status::Completed);
-        completed.output = Some(Data::from_json(json!({"ok": true})));
+        completed.output = Some(Data::from_json(&json!({"ok": true})));
         match output(completed) {
             Ok(FlowAnswer::Output(value)) => assert_eq!(value, br#"{"ok":true}"#.as_slice()),
             _ => panic!("no output"),

@@ -237,3 +237,73 @@ fn flow_target(flow: &str, wait: Option<Duration>) -> Result<Target, String> {
         wait: wait.unwrap_or(WAIT_DEFAULT),
     })
 }
+
+/// Where an entry of one of the lists begins.
+fn position(root: &Node, list: &str, index: usize) -> (u32, u32) {
+    let entry = root
+        .get(list)
+        .and_then(Node::as_array)
+        .and_then(|entries| entries.get(index));
+    entry.map_or((1, 1), |entry| (entry.span.line, entry.span.column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<App, String> {
+        App::parse("services/x.yaml", text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn services_and_routes_are_read() {
+        let app = parse(
+            "app: shop\nservices:\n  - stock\n  - { name: mail, endpoints: ['127.0.0.1:9000'] }\n\
+             routes:\n  - { method: GET, path: '/api/stock/{id}', service: stock, to: '/{id}' }\n\
+             \x20 - { method: POST, path: /api/order, flow: shop/order@1.0.0, wait: 5s, cost: 3 }\n\
+             \x20 - { method: GET, path: /api/usage, account: usage, auth: none }\n",
+        )
+        .unwrap();
+        assert_eq!(app.services[0].name, "stock");
+        assert_eq!(app.services[1].endpoints.len(), 1);
+        assert_eq!(app.routes[0].id, "GET /api/stock/{id}");
+        let flow = Target::Flow {
+            namespace: "shop".to_owned(),
+            name: "order".to_owned(),
+            version: Some("1.0.0".to_owned()),
+            wait: Duration::from_secs(5),
+        };
+        assert_eq!((&app.routes[1].target, app.routes[1].cost), (&flow, 3));
+        assert_eq!(app.routes[2].auth, Auth::Open);
+    }
+
+    fn check_refused(route: &str, expected: &str) {
+        let text = format!("app: x\nroutes:\n  - {{ method: GET, path: /a, account: usage }}\n  - {route}\n");
+        let error = parse(&text).unwrap_err();
+        let prefix = format!("services/x.yaml:4:5: {expected}");
+        assert!(error.starts_with(&prefix), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_route_is_refused_with_its_place() {
+        check_refused("{ method: GET, path: /b }", "the route of /b names one of");
+        check_refused(
+            "{ method: GET, path: /b, service: s, flow: a/b }",
+            "the route of /b names one of",
+        );
+        check_refused(
+            "{ method: GET, path: /b, service: s, wait: 5s }",
+            "the route of /b names one of",
+        );
+        check_refused("{ method: GET, path: /b, flow: alone }", "`alone` is not");
+        check_refused("{ method: 'G T', path: /b, service: s }", "`G T` is not a method");
+        check_refused("{ metod: GET, path: /b, service: s }", "unknown field `metod`");
+    }
+
+    #[test]
+    fn a_manifest_that_is_none_is_refused() {
+        assert!(parse("app: [").is_err());
+        assert!(parse("").is_err());
+        assert!(parse("app: x\nrouts: []\n").is_err());
+    }
+}

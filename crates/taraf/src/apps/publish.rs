@@ -73,8 +73,8 @@ fn next(catalog: &Catalog, source: &str) -> Next {
     let said = &definition.document;
     let newest = catalog
         .iter()
-        .filter(|(id, _)| id.namespace == said.namespace && id.name == said.name)
-        .filter_map(|(id, published)| Some((number(&id.version, &said.version)?, published)))
+        .filter(|info| info.id.namespace == said.namespace && info.id.name == said.name)
+        .filter_map(|info| Some((number(&info.id.version, &said.version)?, &info.definition)))
         .max_by_key(|(number, _)| *number);
     let Some((number, published)) = newest else {
         return Next::AsItIs;

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use taraf_base::Tasks;
 use taraf_service::metrics::Registry;
-use taraf_service::{Client, Descriptor, Service, ServiceName, serve};
+use taraf_service::{Client, Descriptor, Directory, Service, ServiceName, serve};
 use tokio::net::TcpListener;
 
 use super::App;
+use crate::adapters::discovery;
 use crate::config::Config;
 
 /// The services that were started, and what all of the applications' services say of themselves.
@@ -22,14 +23,34 @@ pub(crate) struct Started {
     pub(crate) metrics: Option<Registry>,
 }
 
+impl Started {
+    /// Who answers for each service, with endpoints as configuration and manifests say now.
+    pub(crate) fn directory(&self, config: &Config, apps: &[App]) -> anyhow::Result<Directory> {
+        let elsewhere = elsewhere(config, apps);
+        Ok(discovery::directory(&elsewhere, &self.names, self.addr)?)
+    }
+}
+
+/// The endpoints of services that run elsewhere: configured ones, then those that manifests name.
+fn elsewhere(config: &Config, apps: &[App]) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut endpoints: BTreeMap<_, _> = apps
+        .iter()
+        .flat_map(|app| &app.services)
+        .filter(|service| !service.endpoints.is_empty())
+        .map(|service| (service.name.clone(), service.endpoints.clone()))
+        .collect();
+    endpoints.extend(config.endpoints());
+    endpoints
+}
+
 /// Starts the applications' services, but for those that the configuration says run elsewhere.
 pub(crate) async fn start(
     apps: &[App],
     config: &Config,
-    elsewhere: &BTreeMap<String, Vec<SocketAddr>>,
     client: &Client,
     tasks: &Tasks,
 ) -> anyhow::Result<Started> {
+    let elsewhere = elsewhere(config, apps);
     let mut started = Started {
         addr: config.apps.listen,
         names: Vec::new(),
@@ -74,7 +95,7 @@ pub(crate) async fn service(
 }
 
 /// What a shipped service says of itself, without starting it.
-pub(crate) fn descriptor(app: &str, name: &str) -> Option<Descriptor> {
+fn descriptor(app: &str, name: &str) -> Option<Descriptor> {
     if app == "romania" {
         taraf_romania::descriptor(name)
     } else {

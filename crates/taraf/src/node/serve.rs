@@ -23,7 +23,7 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<()> {
         format!("{} does not say where the data lie: [data] dir = \"…\"", file.display())
     })?;
     let apps = apps::shipped(&config.apps.enabled)?;
-    let node = Node::start(config, &place, &apps, OnConflict::Refuse).await?;
+    let node = Node::start(&config, &place, &apps, OnConflict::Refuse).await?;
     let line = json!({
         "ready": true,
         "gateway": format!("http://{}", node.gateway),

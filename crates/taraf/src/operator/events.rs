@@ -27,7 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) async fn stream(State(parts): State<Shared>) -> Response {
     let events = parts.engine.subscribe();
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let token = parts.stopping.clone();
+    let token = parts.tasks.token();
     parts.tasks.spawn("event stream", async move {
         tokio::select! {
             () = forward(events, &sender) => {}

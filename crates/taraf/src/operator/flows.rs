@@ -47,16 +47,16 @@ pub(crate) async fn show(
         name,
         version,
     };
-    let wanted = FlowRef {
-        namespace: id.namespace.clone(),
-        name: id.name.clone(),
-        version: Some(id.version.clone()),
+    let Some(info) = published.get(&id) else {
+        let flow = FlowRef {
+            namespace: id.namespace,
+            name: id.name,
+            version: Some(id.version),
+        };
+        return Err(problems::engine(&taraf_engine::Error::NoSuchFlow(flow)));
     };
-    let Some(definition) = published.find(&wanted) else {
-        return Err(problems::engine(&taraf_engine::Error::NoSuchFlow(wanted)));
-    };
-    let mut shown = catalog::entry(&published, &id, &definition);
-    shown["source"] = json!(&*definition.source);
+    let mut shown = catalog::entry(&published, info);
+    shown["source"] = json!(&*info.definition.source);
     Ok(Json(shown))
 }
 

@@ -66,8 +66,8 @@ pub(crate) async fn start(
 fn is_durable(parts: &Shared, flow: &FlowRef) -> bool {
     let catalog = parts.engine.flows();
     catalog
-        .find(flow)
-        .is_none_or(|definition| definition.is_durable())
+        .resolve(flow)
+        .is_none_or(|info| info.definition.is_durable())
 }
 
 fn answer(run: &Run) -> Response {
