@@ -64,6 +64,10 @@ fn new_account(
     if state.accounts.len() >= ACCOUNTS_MAX {
         return Err(Refusal::TooMany("accounts"));
     }
+    // Ids are drawn from 128 bits: one that is taken comes from a faulty caller.
+    if state.accounts.contains_key(&id) {
+        return Err(Refusal::KnownAccount(name));
+    }
     let name = text("the account's name", name)?;
     let email = email
         .map(|email| text("the e-mail address", email))
@@ -99,6 +103,9 @@ fn create_key(
     };
     if let Some(known) = state.by_hash.get(&key.hash) {
         return same_key(state, *known, account);
+    }
+    if state.keys.contains_key(&key.id) {
+        return Err(Refusal::KnownKey);
     }
     room_for_a_key(state, account)?;
     let label = optional_text("the label", key.label)?;

@@ -49,7 +49,7 @@ impl World {
 
 fn create(account: &str, email: Option<&str>, number: u8) -> Input {
     Input::CreateKey {
-        account: AccountId::new(1_000 + u128::from(number)),
+        account: AccountId::new(1_000 * u128::from(account.as_bytes()[0]) + u128::from(number)),
         name: account.to_owned(),
         email: email.map(str::to_owned),
         key: NewKey {
@@ -76,7 +76,7 @@ fn a_key_makes_its_account_when_there_is_none() {
     assert!(matches!(world.key("ana", 1), Reply::Key { .. }));
     assert!(matches!(world.key("ana", 2), Reply::Key { .. }));
     let (id, account) = world.registry.account_named("ana").unwrap();
-    assert_eq!(id, AccountId::new(1_001));
+    assert_eq!(id, AccountId::new(97_001));
     assert_eq!(account.keys, [KeyId::new(1), KeyId::new(2)]);
 }
 
