@@ -62,7 +62,10 @@ pub(crate) fn of_register(number: u8) -> Option<&'static str> {
 
 /// The place behind the county number of a personal number: `None` for a number that is never
 /// issued, `Some(None)` for one that names no place (70, and 80 to 83 for abroad or unknown).
-#[expect(clippy::option_option, reason = "never issued and nowhere are two answers")]
+#[expect(
+    clippy::option_option,
+    reason = "never issued and nowhere are two answers"
+)]
 pub(crate) fn of_cnp(number: u8) -> Option<Option<&'static str>> {
     let sector = match number {
         41 => "Municipiul București, sectorul 1",

@@ -36,5 +36,8 @@ pub enum Error {
     },
     /// A document of ours is broken: a defect of this build.
     #[error("the built-in OpenAPI document of `{0}` is broken")]
-    Document(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Document(
+        &'static str,
+        #[source] Box<dyn std::error::Error + Send + Sync>,
+    ),
 }

@@ -28,13 +28,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|error: BytesRejection| {
-                let mut refused = problem::BAD_REQUEST.with_detail(error.body_text());
-                refused.status = error.status().as_u16();
-                refused
-            })?;
+        let bytes =
+            Bytes::from_request(request, state)
+                .await
+                .map_err(|error: BytesRejection| {
+                    let mut refused = problem::BAD_REQUEST.with_detail(error.body_text());
+                    refused.status = error.status().as_u16();
+                    refused
+                })?;
         // The place is told, the text is not: it may hold personal data.
         let value = serde_json::from_slice(&bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());

@@ -289,7 +289,10 @@ mod tests {
 
     #[test]
     fn each_refusal_says_why() {
-        check("RO49 aaaa 1B31 0075 9384 0000", Ok("RO49AAAA1B31007593840000"));
+        check(
+            "RO49 aaaa 1B31 0075 9384 0000",
+            Ok("RO49AAAA1B31007593840000"),
+        );
         check("RO56TREZ0462107020101XXX", Ok("RO56TREZ0462107020101XXX"));
         check("", Err(InvalidIban::Beginning));
         check("R", Err(InvalidIban::Beginning));
@@ -297,7 +300,10 @@ mod tests {
         check("4949AAAA1B31007593840000", Err(InvalidIban::Beginning));
         check("RO49-AAAA", Err(InvalidIban::Characters));
         check("XX49AAAA", Err(InvalidIban::Country));
-        let short = InvalidIban::Length { expected: 24, found: 8 };
+        let short = InvalidIban::Length {
+            expected: 24,
+            found: 8,
+        };
         check("RO49AAAA", Err(short));
         check("RO491AAA1B31007593840000", Err(InvalidIban::Structure(5)));
         check("RO50AAAA1B31007593840000", Err(InvalidIban::CheckDigits));

@@ -11,6 +11,7 @@ mod error;
 mod extract;
 pub mod holidays;
 pub mod iban;
+mod metrics;
 pub mod money;
 pub mod onrc;
 pub mod problems;

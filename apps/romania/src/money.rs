@@ -121,7 +121,10 @@ mod tests {
     fn a_rate_for_a_hundred_units_keeps_all_its_digits() {
         let rate = per_unit(decimal("1.3180"), 100).unwrap();
         assert_eq!(rate.to_string(), "0.013180");
-        assert_eq!(per_unit(decimal("4.9711"), 1).unwrap().to_string(), "4.9711");
+        assert_eq!(
+            per_unit(decimal("4.9711"), 1).unwrap().to_string(),
+            "4.9711"
+        );
         assert_eq!(per_unit(decimal("1"), 0), Err(MoneyError::BadRate));
         assert_eq!(per_unit(decimal("1"), 30), Err(MoneyError::BadRate));
         assert_eq!(per_unit(decimal("0.0"), 1), Err(MoneyError::BadRate));
@@ -129,7 +132,9 @@ mod tests {
 
     #[test]
     fn only_plain_decimals_are_read() {
-        for text in ["", "-", ".", "1.", ".5", "1e3", "+1", " 1", "1,5", "NaN", "٣", "--1"] {
+        for text in [
+            "", "-", ".", "1.", ".5", "1e3", "+1", " 1", "1,5", "NaN", "٣", "--1",
+        ] {
             assert_eq!(parse(text), Err(MoneyError::NotDecimal), "{text}");
         }
         assert_eq!(parse("1234567890123456789"), Err(MoneyError::TooLong));

@@ -42,7 +42,6 @@ pub async fn services(
 ///
 /// # Errors
 /// As [`services`], and when there is no service of that name.
-#[expect(clippy::unused_async, reason = "a service may come to wait for its data")]
 pub async fn service(
     name: &str,
     config: Config,

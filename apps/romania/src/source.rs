@@ -9,6 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use taraf_service::{Body, CallError, CallPolicy, Client, Problem, body};
 
+use crate::metrics::SourceMetrics;
 use crate::problems;
 
 /// Says that an answer was recorded earlier.
@@ -24,6 +25,7 @@ pub(crate) struct Source {
     client: Client,
     base: Arc<str>,
     timeout: Duration,
+    metrics: SourceMetrics,
 }
 
 /// What a source answered.
@@ -110,25 +112,43 @@ pub(crate) struct Question {
 
 impl Source {
     /// A source below `base` (without a slash at the end).
-    pub(crate) fn new(client: Client, base: &str, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        base: &str,
+        timeout: Duration,
+        metrics: SourceMetrics,
+    ) -> Self {
         Self {
             client,
             base: base.trim_end_matches('/').into(),
             timeout,
+            metrics,
         }
     }
 
     /// Asks once, and once more on a fresh connection when a kept one turns out to be closed:
     /// every question here can be repeated without effect.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Answer, SourceError> {
+    ///
+    /// What the answer means is for `read`, so that an answer that means nothing is counted as
+    /// broken.
+    pub(crate) async fn ask<T, E: std::fmt::Display>(
+        &self,
+        question: &Question,
+        read: impl FnOnce(Answer) -> Result<T, E>,
+    ) -> Result<T, SourceError> {
         let who = question.who;
-        let answer = tokio::time::timeout(self.timeout, self.attempt(question))
-            .await
-            .map_err(|_elapsed| SourceError::Timeout(who))??;
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        Err(SourceError::Refused(who, answer.status.as_u16()))
+        let outcome = match tokio::time::timeout(self.timeout, self.attempt(question)).await {
+            Err(_elapsed) => Err(SourceError::Timeout(who)),
+            Ok(Ok(answer)) if !answer.status.is_success() => {
+                Err(SourceError::Refused(who, answer.status.as_u16()))
+            }
+            Ok(Ok(answer)) => {
+                read(answer).map_err(|error| SourceError::Broken(who, error.to_string()))
+            }
+            Ok(Err(error)) => Err(error),
+        };
+        self.metrics.count(&outcome);
+        outcome
     }
 
     async fn attempt(&self, question: &Question) -> Result<Answer, SourceError> {
@@ -175,9 +195,7 @@ impl Source {
 fn told(who: &'static str, error: CallError) -> SourceError {
     match error {
         CallError::Timeout { .. } => SourceError::Timeout(who),
-        CallError::TooLarge { max } => {
-            SourceError::Broken(who, format!("more than {max} bytes"))
-        }
+        CallError::TooLarge { max } => SourceError::Broken(who, format!("more than {max} bytes")),
         CallError::Closed(_) => SourceError::Broken(who, "the answer broke off".to_owned()),
         other => SourceError::Unreachable(who, Arc::new(other)),
     }

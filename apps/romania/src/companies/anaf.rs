@@ -33,6 +33,9 @@ pub(crate) enum AnafError {
     /// It answers what was not asked.
     #[error("an answer about another code than was asked")]
     NotAsked,
+    /// It leaves out some of what was asked.
+    #[error("codes are missing from the answer")]
+    Missing,
 }
 
 /// The answer for a batch of codes.
@@ -182,6 +185,9 @@ pub(crate) fn read_lookup(bytes: &[u8], asked: &[Cui], at: &str) -> Result<Looku
     for number in envelope.not_found {
         lookup.not_found.push(known(number)?);
     }
+    if lookup.found.len() + lookup.not_found.len() < asked.len() {
+        return Err(AnafError::Missing);
+    }
     Ok(lookup)
 }
 
@@ -194,9 +200,8 @@ fn company(cui: Cui, denumire: String, item: &Item, at: &str) -> Company {
         cif: cui.to_string(),
         denumire,
         adresa: with_commas(&general.adresa),
-        judet: present(&item.adresa_sediu_social.county).map(|name| {
-            county::named(&name).map_or_else(|| name.clone(), str::to_owned)
-        }),
+        judet: present(&item.adresa_sediu_social.county)
+            .map(|name| county::named(&name).map_or_else(|| name.clone(), str::to_owned)),
         cod_postal: present(&general.cod_postal)
             .or_else(|| present(&item.adresa_sediu_social.postal)),
         telefon: present(&general.telefon),
@@ -230,7 +235,10 @@ fn vat_since(vat: &Vat) -> Option<String> {
         .iter()
         .filter(|period| present(&period.until).is_none());
     let begins = open.filter_map(|period| present(&period.from)).max();
-    let any = vat.periods.iter().filter_map(|period| present(&period.from));
+    let any = vat
+        .periods
+        .iter()
+        .filter_map(|period| present(&period.from));
     begins.or_else(|| any.max())
 }
 
@@ -266,7 +274,10 @@ struct Indicator {
 /// Our names, by the folded label. The number of an indicator depends on the kind of balance.
 const LABELS: [(&str, &str); 20] = [
     ("active imobilizate - total", "active_imobilizate_total"),
-    ("active circulante - total, din care:", "active_circulante_total"),
+    (
+        "active circulante - total, din care:",
+        "active_circulante_total",
+    ),
     ("stocuri", "stocuri"),
     ("creante", "creante"),
     ("casa si conturi la banci", "casa_si_conturi"),
@@ -319,7 +330,10 @@ pub(crate) fn read_balance(
         }
     }
     let is_ordinary = LABELS.iter().all(|(label, _)| value_of(label).is_some());
-    data.insert("caen_descriere".to_owned(), with_commas(&statement.den_caen).into());
+    data.insert(
+        "caen_descriere".to_owned(),
+        with_commas(&statement.den_caen).into(),
+    );
     data.insert("cif".to_owned(), cui.number().into());
     Ok(Some(Balance {
         year,

@@ -19,7 +19,13 @@ fn codes(numbers: &[u64]) -> Vec<Cui> {
 }
 
 fn mixed() -> Lookup {
-    let asked = codes(&[38_744_563, 990_000_013, 990_000_021, 990_000_030, 990_000_048]);
+    let asked = codes(&[
+        38_744_563,
+        990_000_013,
+        990_000_021,
+        990_000_030,
+        990_000_048,
+    ]);
     read_lookup(fixture!("v9-response-5-mixed-synthetic.json"), &asked, AT).unwrap()
 }
 
@@ -48,7 +54,10 @@ fn vat_periods_collection_and_end_are_understood() {
     let (_, alfa) = &lookup.found[1];
     assert_eq!(alfa.tva.as_deref(), Some("2015-01-01"));
     assert_eq!(alfa.tva_la_incasare[0].tip, "I");
-    assert_eq!(alfa.tva_la_incasare[0].publicare.as_deref(), Some("2015-01-03"));
+    assert_eq!(
+        alfa.tva_la_incasare[0].publicare.as_deref(),
+        Some("2015-01-03")
+    );
     let (_, beta) = &lookup.found[2];
     assert!(beta.radiata && beta.meta.inactive);
     assert_eq!(beta.tva, None);
@@ -90,8 +99,13 @@ fn what_is_not_an_answer_is_refused() {
     let other = codes(&[10_004]);
     let none = fixture!("v9-response-none-found.json");
     assert_eq!(read_lookup(none, &other, AT), Err(AnafError::NotAsked));
+    let half = br#"{"found":[],"notFound":[]}"#;
+    assert_eq!(read_lookup(half, &asked, AT), Err(AnafError::Missing));
     for bytes in [&b""[..], b"{}", b"[]", b"{\"found\":1}", b"\xff"] {
-        assert!(matches!(read_lookup(bytes, &asked, AT), Err(AnafError::Shape(_))));
+        assert!(matches!(
+            read_lookup(bytes, &asked, AT),
+            Err(AnafError::Shape(_))
+        ));
     }
 }
 
@@ -107,7 +121,10 @@ fn a_balance_has_our_names_and_every_digit() {
     assert_eq!(answer.to_string(), expected.to_string());
     let cui = codes(&[990_000_013])[0];
     let loss = read_balance(fixture!("bilant-synthetic-loss-2022.json"), cui, 2022, AT).unwrap();
-    assert_eq!(loss.unwrap().data["cifra_de_afaceri_neta"], 5_123_456_789_i64);
+    assert_eq!(
+        loss.unwrap().data["cifra_de_afaceri_neta"],
+        5_123_456_789_i64
+    );
 }
 
 #[test]
@@ -117,15 +134,23 @@ fn a_year_without_balance_is_none_and_another_answer_is_refused() {
     assert_eq!(read_balance(none, cui, 2030, AT), Ok(None));
     let other = fixture!("bilant-38744563-2019.json");
     assert_eq!(read_balance(other, cui, 2019, AT), Err(AnafError::NotAsked));
-    assert_eq!(read_balance(b"<html>", cui, 2019, AT), Err(AnafError::WebPage));
+    assert_eq!(
+        read_balance(b"<html>", cui, 2019, AT),
+        Err(AnafError::WebPage)
+    );
 }
 
 #[test]
 fn a_balance_of_another_kind_says_so() {
     let insurer = br#"{"an":2020,"cui":10004,"caen":"6512","i":[
         {"indicator":"I1","val_indicator":5,"val_den_indicator":"Active necorporale"}]}"#;
-    let balance = read_balance(insurer, codes(&[10_004])[0], 2020, AT).unwrap().unwrap();
-    assert_eq!((balance.balance_type.as_str(), balance.caen_code.as_str()), ("ALT", "6512"));
+    let balance = read_balance(insurer, codes(&[10_004])[0], 2020, AT)
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (balance.balance_type.as_str(), balance.caen_code.as_str()),
+        ("ALT", "6512")
+    );
     assert_eq!(balance.data["cifra_de_afaceri_neta"], Value::Null);
 }
 

@@ -120,9 +120,11 @@ async fn balance(
     Path((cif, year)): Path<(String, String)>,
 ) -> Result<Json<Balance>, Problem> {
     let cui = read(&cif)?;
-    let year: i16 = year.parse().map_err(|_not_a_year: std::num::ParseIntError| {
-        problems::BAD_VALUE.with_detail("the year is not a number such as 2019")
-    })?;
+    let year: i16 = year
+        .parse()
+        .map_err(|_not_a_year: std::num::ParseIntError| {
+            problems::BAD_VALUE.with_detail("the year is not a number such as 2019")
+        })?;
     let found = companies.balance(cui, year).await;
     match found.map_err(|error| error.problem())? {
         Some(balance) => Ok(Json(balance)),
@@ -148,7 +150,10 @@ fn answer(companies: &Companies, asked: Search) -> Result<Json<Found>, Problem> 
     if asked.q.trim().is_empty() {
         return Err(problems::BAD_VALUE.with_detail("`q` is missing: the name to look for"));
     }
-    let longest = asked.q.len().max(asked.judet.as_ref().map_or(0, String::len));
+    let longest = asked
+        .q
+        .len()
+        .max(asked.judet.as_ref().map_or(0, String::len));
     if longest > MAX_QUERY_BYTES {
         let detail = format!("`q` and `judet` have at most {MAX_QUERY_BYTES} bytes");
         return Err(problems::BAD_VALUE.with_detail(detail));

@@ -7,14 +7,14 @@ use http::Method;
 use taraf_base::{Tasks, Timestamp};
 use tokio::sync::watch;
 
-use super::anaf;
+use super::anaf::{self, AnafError};
 use super::cache::Cache;
 use super::limiter::Limiter;
 use super::lookup::{WHO, marks, written};
 use super::record::Balance;
 use crate::config::Config;
 use crate::cui::Cui;
-use crate::source::{Question, Source, SourceError};
+use crate::source::{Answer, Question, Source, SourceError};
 
 /// The first year of which balances are published.
 pub(super) const FIRST_YEAR: i16 = 2014;
@@ -90,7 +90,10 @@ impl Balances {
     /// The question under way, or a new one. It goes on when its askers leave.
     fn flight(&self, key: Key) -> Result<watch::Receiver<Option<Outcome>>, SourceError> {
         let shared = &self.shared;
-        let mut flights = shared.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flights = shared
+            .flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = flights.get(&key) {
             return Ok(flight.clone());
         }
@@ -105,7 +108,10 @@ impl Balances {
                 () = token.cancelled() => Err(SourceError::Overloaded(WHO)),
                 outcome = shared.fetch(key) => outcome,
             };
-            let mut flights = shared.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut flights = shared
+                .flights
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             flights.remove(&key);
             landing.send_replace(Some(outcome));
         });
@@ -114,7 +120,10 @@ impl Balances {
 }
 
 impl Shared {
-    #[expect(clippy::option_option, reason = "not asked lately and none are two answers")]
+    #[expect(
+        clippy::option_option,
+        reason = "not asked lately and none are two answers"
+    )]
     fn known(&self, key: Key, age: std::time::Duration) -> Option<Option<Balance>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key, (self.config.clock)(), age).cloned()
@@ -130,14 +139,14 @@ impl Shared {
         };
         self.limiter.turn().await;
         let now: Timestamp = (self.config.clock)();
-        let outcome = self.source.ask(&question).await.and_then(|answer| {
-            let mut balance = anaf::read_balance(&answer.body, cui, year, &written(now))
-                .map_err(|error| SourceError::Broken(WHO, error.to_string()))?;
+        let read = |answer: Answer| {
+            let mut balance = anaf::read_balance(&answer.body, cui, year, &written(now))?;
             if let Some(balance) = &mut balance {
                 balance.meta.marks = marks(&answer.provenance, &cui.to_string());
             }
-            Ok(balance)
-        });
+            Ok::<_, AnafError>(balance)
+        };
+        let outcome = self.source.ask(&question, read).await;
         match &outcome {
             Ok(balance) => {
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -122,7 +122,10 @@ fn rank(wanted: &[String], name: &[String]) -> Option<usize> {
         return None;
     }
     let in_order = name.len() >= wanted.len()
-        && wanted.iter().zip(name).all(|(part, word)| begins(word, part));
+        && wanted
+            .iter()
+            .zip(name)
+            .all(|(part, word)| begins(word, part));
     Some(match in_order {
         true if wanted == name => 0,
         true => 1,
@@ -144,7 +147,12 @@ mod tests {
         let rows = [
             (10_004, "ȘTEFĂNEȘTI S.R.L.", Some("Argeș"), false),
             (10_012, "EXEMPLU ALFA S.R.L.", Some("Sibiu"), false),
-            (10_020, "ALFA EXEMPLU S.A.", Some("Municipiul București"), false),
+            (
+                10_020,
+                "ALFA EXEMPLU S.A.",
+                Some("Municipiul București"),
+                false,
+            ),
             (10_039, "EXEMPLU BETA S.A.", Some("Sibiu"), true),
             (10_047, "\" CARDIOFORCE SRL", None, false),
         ];
@@ -205,7 +213,12 @@ mod tests {
             let cui = (0..10).find_map(|digit| Cui::from_number(body * 10 + digit).ok());
             index.put(cui.unwrap(), "FIRMA", None, false);
         }
-        let page = |page| index.search(&Query { page, ..text("firma") });
+        let page = |page| {
+            index.search(&Query {
+                page,
+                ..text("firma")
+            })
+        };
         assert_eq!((page(1).hits.len(), page(1).total), (20, 50));
         assert_eq!(page(3).hits.len(), 10);
         assert_eq!(page(4).hits.len(), 0);

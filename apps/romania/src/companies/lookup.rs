@@ -6,13 +6,13 @@ use http::Method;
 use taraf_base::{Tasks, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
-use super::anaf::{self, Lookup};
+use super::anaf::{self, AnafError, Lookup};
 use super::limiter::Limiter;
 use super::queue::Queue;
 use super::record::{Company, Marks};
 use super::store::Store;
 use crate::cui::Cui;
-use crate::source::{Provenance, Question, Source, SourceError};
+use crate::source::{Answer, Provenance, Question, Source, SourceError};
 
 pub(super) const WHO: &str = "the tax office";
 const PATH: &str = "/api/PlatitorTvaRest/v9/tva";
@@ -131,7 +131,7 @@ fn settle(queue: &mut Queue<Waiter>, codes: &[Cui], outcome: &Result<Lookup, Sou
     }
 }
 
-/// One request. Codes that the answer leaves out altogether make it broken.
+/// One request.
 async fn fetch(parts: &Parts, codes: &[Cui]) -> Result<Lookup, SourceError> {
     let now = (parts.clock)();
     let question = Question {
@@ -141,18 +141,14 @@ async fn fetch(parts: &Parts, codes: &[Cui]) -> Result<Lookup, SourceError> {
         body: Some(anaf::request(codes, crate::rates::today(instant(now))).into()),
         max_bytes: anaf::MAX_BYTES,
     };
-    let outcome = parts.source.ask(&question).await.and_then(|answer| {
-        let mut lookup = anaf::read_lookup(&answer.body, codes, &written(now))
-            .map_err(|error| SourceError::Broken(WHO, error.to_string()))?;
-        if lookup.found.len() + lookup.not_found.len() < codes.len() {
-            let detail = "codes are missing from the answer".to_owned();
-            return Err(SourceError::Broken(WHO, detail));
-        }
+    let read = |answer: Answer| {
+        let mut lookup = anaf::read_lookup(&answer.body, codes, &written(now))?;
         for (cui, company) in &mut lookup.found {
             company.meta.marks = marks(&answer.provenance, &cui.to_string());
         }
-        Ok(lookup)
-    });
+        Ok::<_, AnafError>(lookup)
+    };
+    let outcome = parts.source.ask(&question, read).await;
     match outcome {
         Ok(mut lookup) => {
             let mut store = parts.store.lock().unwrap_or_else(PoisonError::into_inner);

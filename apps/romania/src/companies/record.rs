@@ -130,7 +130,10 @@ pub(crate) struct Hit {
     pub(crate) url: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde calls"
+)]
 const fn is_false(value: &bool) -> bool {
     !*value
 }

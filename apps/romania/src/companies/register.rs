@@ -54,7 +54,10 @@ pub enum RegisterError {
 pub(crate) fn struck_off(file: impl Read) -> Result<HashSet<String>, RegisterError> {
     let mut reader = rows(file);
     let header = reader.headers()?.clone();
-    let (number, code) = (column(&header, "COD_INMATRICULARE")?, column(&header, "COD")?);
+    let (number, code) = (
+        column(&header, "COD_INMATRICULARE")?,
+        column(&header, "COD")?,
+    );
     let mut numbers = HashSet::new();
     for row in reader.records() {
         let row = row?;
@@ -156,7 +159,10 @@ mod tests {
             index.search(&query).hits
         };
         assert_eq!(find("cardioforce", false)[0].denumire, "\" CARDIOFORCE SRL");
-        assert_eq!(find("rompetrol", false)[0].judet.as_deref(), Some("Constanța"));
+        assert_eq!(
+            find("rompetrol", false)[0].judet.as_deref(),
+            Some("Constanța")
+        );
         assert_eq!(find("campingrod", false)[0].judet, None);
         assert!(find("lemnlind", false).is_empty());
         assert_eq!(find("lemnlind", true)[0].cif, "13735411");
@@ -166,7 +172,12 @@ mod tests {
     #[test]
     fn broken_and_repeated_rows_are_counted_and_left_out() {
         let mut index = Index::default();
-        let tally = firms(fixture!("od_firme_bad_rows.csv"), &HashSet::new(), &mut index).unwrap();
+        let tally = firms(
+            fixture!("od_firme_bad_rows.csv"),
+            &HashSet::new(),
+            &mut index,
+        )
+        .unwrap();
         let expected = Tally {
             kept: 2,
             broken: 2,
@@ -178,7 +189,14 @@ mod tests {
 
     #[test]
     fn another_file_is_refused() {
-        let error = firms(&b"a^b\r\n1^2\r\n"[..], &HashSet::new(), &mut Index::default());
-        assert_eq!(error.unwrap_err().to_string(), "there is no column `DENUMIRE`");
+        let error = firms(
+            &b"a^b\r\n1^2\r\n"[..],
+            &HashSet::new(),
+            &mut Index::default(),
+        );
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "there is no column `DENUMIRE`"
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taraf_base::Tasks;
+use taraf_service::metrics::Registry;
 use taraf_service::{Client, Service};
 
 use super::api;
@@ -21,6 +22,7 @@ use crate::config::{Config, Register};
 use crate::cui::Cui;
 use crate::document;
 use crate::error::Error;
+use crate::metrics::SourceMetrics;
 use crate::onrc::RegisterNumber;
 use crate::source::{Source, SourceError};
 
@@ -40,7 +42,9 @@ pub(super) struct Companies {
 pub(crate) fn start(config: &Config, client: Client, tasks: &Tasks) -> Result<Service, Error> {
     let base = document::base_url("anaf_base_url", &config.anaf_base_url)?;
     let warm = warm_codes(config)?;
-    let source = Source::new(client, base, config.source_timeout);
+    let registry = Registry::new();
+    let metrics = SourceMetrics::new(&registry, "anaf");
+    let source = Source::new(client, base, config.source_timeout, metrics);
     let limiter = Arc::new(Limiter::new(config.anaf_interval));
     let store = Arc::new(Mutex::new(Store::new(index(&config.register)?)));
     let parts = Parts {
@@ -55,7 +59,8 @@ pub(crate) fn start(config: &Config, client: Client, tasks: &Tasks) -> Result<Se
         balances: Balances::new(source, limiter, config.clone(), tasks),
         config: config.clone(),
     };
-    let service = Service::new(document::companies()?, api::router(companies.clone()));
+    let router = api::router(companies.clone());
+    let service = Service::new(document::companies()?, router).with_metrics(registry);
     if !warm.is_empty() {
         let token = tasks.token();
         tasks.spawn("companies warm up", async move {

@@ -30,7 +30,10 @@ impl Store {
     }
 
     /// The last answer about a code when it is young enough: a company, or that there is none.
-    #[expect(clippy::option_option, reason = "not asked lately and not found are two answers")]
+    #[expect(
+        clippy::option_option,
+        reason = "not asked lately and not found are two answers"
+    )]
     pub(crate) fn fresh(
         &self,
         cui: Cui,
@@ -113,7 +116,9 @@ mod tests {
         assert!(at(25, known).is_none());
         assert_eq!(at(1, unknown), Some(None));
         assert_eq!(at(2, unknown), None);
-        let stale = store.stale(known, begin.plus(HOUR * 25), HOUR * 48).unwrap();
+        let stale = store
+            .stale(known, begin.plus(HOUR * 25), HOUR * 48)
+            .unwrap();
         assert!(stale.meta.marks.stale);
         assert_eq!(store.stale(unknown, begin, HOUR), None);
     }

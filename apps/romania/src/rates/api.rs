@@ -131,7 +131,8 @@ async fn convert(
     let (from, to) = (currency(&asked.from)?, currency(&asked.to)?);
     let found = find(&store, asked.date.as_deref(), asked.rule).await?;
     let (from_rate, to_rate) = (rate(&found, from)?, rate(&found, to)?);
-    let result = money::convert(amount, from_rate, to_rate).map_err(|error| bad("amount", error))?;
+    let result =
+        money::convert(amount, from_rate, to_rate).map_err(|error| bad("amount", error))?;
     let against_ron = match (from, to) {
         (Currency::RON, _) => Some(to_rate),
         (_, Currency::RON) => Some(from_rate),
@@ -230,7 +231,10 @@ fn bad(what: &str, error: MoneyError) -> Problem {
     problems::BAD_VALUE.with_detail(format!("`{what}`: {error}"))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde calls"
+)]
 const fn is_false(value: &bool) -> bool {
     !*value
 }

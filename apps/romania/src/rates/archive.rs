@@ -41,8 +41,7 @@ impl Fixing {
     #[must_use]
     pub(crate) fn is_sample(&self, currency: Currency) -> bool {
         let day = self.cube.date.to_string();
-        self.provenance.is_sample(&day)
-            || self.provenance.is_sample(&format!("{day}/{currency}"))
+        self.provenance.is_sample(&day) || self.provenance.is_sample(&format!("{day}/{currency}"))
     }
 }
 

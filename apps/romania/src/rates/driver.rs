@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use taraf_base::Tasks;
+use taraf_service::metrics::Registry;
 use taraf_service::{Client, Service};
 
 use super::api;
@@ -11,6 +12,7 @@ use super::store::Store;
 use crate::config::Config;
 use crate::document;
 use crate::error::Error;
+use crate::metrics::SourceMetrics;
 use crate::source::Source;
 
 /// However far away the next attempt is, the clock is looked at again after this: it may be set.
@@ -18,13 +20,16 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// Starts the service.
 pub(crate) fn start(config: &Config, client: Client, tasks: &Tasks) -> Result<Service, Error> {
+    let registry = Registry::new();
     let source = Source::new(
         client,
         document::base_url("bnr_base_url", &config.bnr_base_url)?,
         config.source_timeout,
+        SourceMetrics::new(&registry, "bnr"),
     );
     let store = Store::new(source, config.clock);
-    let service = Service::new(document::rates()?, api::router(store.clone()));
+    let router = api::router(store.clone());
+    let service = Service::new(document::rates()?, router).with_metrics(registry);
     let token = tasks.token();
     tasks.spawn("exchange rate schedule", async move {
         tokio::select! {

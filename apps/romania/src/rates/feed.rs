@@ -232,7 +232,8 @@ impl Reading {
     }
 
     fn end_rate(&mut self) -> Result<(), FeedError> {
-        let (Some(cube), Some((currency, units, value))) = (&mut self.cube, self.rate.take()) else {
+        let (Some(cube), Some((currency, units, value))) = (&mut self.cube, self.rate.take())
+        else {
             return Ok(());
         };
         let value = value.trim();

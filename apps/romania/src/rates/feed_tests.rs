@@ -48,7 +48,10 @@ fn many_days_are_read_in_order() {
 
 #[test]
 fn a_year_that_has_just_begun_is_empty() {
-    assert_eq!(parse(fixture!("nbrfxrates-year-empty-body.xml"), TODAY), Ok(Vec::new()));
+    assert_eq!(
+        parse(fixture!("nbrfxrates-year-empty-body.xml"), TODAY),
+        Ok(Vec::new())
+    );
 }
 
 #[test]
@@ -76,7 +79,10 @@ fn what_is_not_a_file_of_the_bank_is_refused() {
     check(&vec![b' '; MAX_BYTES + 1], "larger");
     check(b"<?evil x?><DataSet/>", "processing instruction");
     check(b"<DataSet/><DataSet/>", "DataSet");
-    check("<a>".repeat(100).replacen("a", "DataSet", 1).as_bytes(), "nested");
+    check(
+        "<a>".repeat(100).replacen("a", "DataSet", 1).as_bytes(),
+        "nested",
+    );
 }
 
 fn cube(inside: &str) -> String {
@@ -85,21 +91,51 @@ fn cube(inside: &str) -> String {
 
 #[test]
 fn each_bad_value_is_named() {
-    check(cube("<Rate currency=\"EUR\">4,97</Rate>").as_bytes(), "bad rate `4,97`");
-    check(cube("<Rate currency=\"EUR\">0</Rate>").as_bytes(), "bad rate `0`");
-    check(cube("<Rate currency=\"EUR\">-1</Rate>").as_bytes(), "bad rate");
-    check(cube("<Rate currency=\"EUR\">&lt;</Rate>").as_bytes(), "entity");
-    check(cube("<Rate currency=\"EURO\">4</Rate>").as_bytes(), "bad currency `EURO`");
+    check(
+        cube("<Rate currency=\"EUR\">4,97</Rate>").as_bytes(),
+        "bad rate `4,97`",
+    );
+    check(
+        cube("<Rate currency=\"EUR\">0</Rate>").as_bytes(),
+        "bad rate `0`",
+    );
+    check(
+        cube("<Rate currency=\"EUR\">-1</Rate>").as_bytes(),
+        "bad rate",
+    );
+    check(
+        cube("<Rate currency=\"EUR\">&lt;</Rate>").as_bytes(),
+        "entity",
+    );
+    check(
+        cube("<Rate currency=\"EURO\">4</Rate>").as_bytes(),
+        "bad currency `EURO`",
+    );
     check(cube("<Rate>4</Rate>").as_bytes(), "bad currency");
-    check(cube("<Rate currency=\"HUF\" multiplier=\"x\">4</Rate>").as_bytes(), "multiplier");
-    check(cube("<Rate currency=\"HUF\" multiplier=\"3\">4</Rate>").as_bytes(), "bad rate");
+    check(
+        cube("<Rate currency=\"HUF\" multiplier=\"x\">4</Rate>").as_bytes(),
+        "multiplier",
+    );
+    check(
+        cube("<Rate currency=\"HUF\" multiplier=\"3\">4</Rate>").as_bytes(),
+        "bad rate",
+    );
     check(cube("<Cube date=\"2023-11-16\"/>").as_bytes(), "place of");
-    check(b"<DataSet><Rate currency=\"EUR\">4</Rate></DataSet>", "place of");
+    check(
+        b"<DataSet><Rate currency=\"EUR\">4</Rate></DataSet>",
+        "place of",
+    );
     let twice = "<Rate currency=\"EUR\">4</Rate><Rate currency=\"eur\">5</Rate>";
     check(cube(twice).as_bytes(), "`EUR` is there twice");
-    check(b"<DataSet><OrigCurrency>EUR</OrigCurrency></DataSet>", "origin");
+    check(
+        b"<DataSet><OrigCurrency>EUR</OrigCurrency></DataSet>",
+        "origin",
+    );
     check(b"<DataSet><Cube date=\"2026-11-23\"/></DataSet>", "future");
-    check(b"<DataSet><Cube date=\"2023-02-30\"/></DataSet>", "bad date");
+    check(
+        b"<DataSet><Cube date=\"2023-02-30\"/></DataSet>",
+        "bad date",
+    );
     check(b"<DataSet><Cube/></DataSet>", "bad date");
     let days = "<Cube date=\"2023-02-01\"/><Cube date=\"2023-02-01\"/>";
     check(format!("<DataSet>{days}</DataSet>").as_bytes(), "twice");

@@ -119,17 +119,37 @@ mod tests {
     fn before_one_o_clock_yesterdays_fixing_is_enough() {
         // Wednesday; Bucharest is two hours ahead in winter, three in summer.
         let tuesday = Some(date(2026, 11, 24));
-        check("2026-11-25T08:00:00Z", tuesday, None, "2026-11-25T11:00:00Z");
+        check(
+            "2026-11-25T08:00:00Z",
+            tuesday,
+            None,
+            "2026-11-25T11:00:00Z",
+        );
         let tuesday = Some(date(2026, 7, 7));
-        check("2026-07-08T08:00:00Z", tuesday, None, "2026-07-08T10:00:00Z");
+        check(
+            "2026-07-08T08:00:00Z",
+            tuesday,
+            None,
+            "2026-07-08T10:00:00Z",
+        );
     }
 
     #[test]
     fn from_one_o_clock_the_bank_is_asked_until_the_days_fixing_is_there() {
         let tuesday = Some(date(2026, 11, 24));
-        check("2026-11-25T11:00:00Z", tuesday, None, "2026-11-25T11:00:00Z");
+        check(
+            "2026-11-25T11:00:00Z",
+            tuesday,
+            None,
+            "2026-11-25T11:00:00Z",
+        );
         let asked = Some("2026-11-25T11:00:00Z");
-        check("2026-11-25T11:00:05Z", tuesday, asked, "2026-11-25T11:15:00Z");
+        check(
+            "2026-11-25T11:00:05Z",
+            tuesday,
+            asked,
+            "2026-11-25T11:15:00Z",
+        );
         let there = Some(date(2026, 11, 25));
         check("2026-11-25T11:16:00Z", there, asked, "2026-11-26T11:00:00Z");
     }
@@ -138,7 +158,12 @@ mod tests {
     fn a_day_without_fixing_is_given_up_in_the_evening() {
         let tuesday = Some(date(2026, 11, 24));
         let asked = Some("2026-11-25T18:00:00Z");
-        check("2026-11-25T18:00:01Z", tuesday, asked, "2026-11-26T11:00:00Z");
+        check(
+            "2026-11-25T18:00:01Z",
+            tuesday,
+            asked,
+            "2026-11-26T11:00:00Z",
+        );
     }
 
     #[test]
@@ -148,7 +173,12 @@ mod tests {
         check("2026-11-27T12:00:00Z", friday, None, "2026-12-02T11:00:00Z");
         // Good Friday to Easter Monday.
         let thursday = Some(date(2026, 4, 9));
-        check("2026-04-09T12:00:00Z", thursday, None, "2026-04-14T10:00:00Z");
+        check(
+            "2026-04-09T12:00:00Z",
+            thursday,
+            None,
+            "2026-04-14T10:00:00Z",
+        );
     }
 
     #[test]
@@ -156,7 +186,12 @@ mod tests {
         // Summer time begins on 29 March 2026 and ends on 25 October 2026.
         let friday = Some(date(2026, 3, 27));
         check("2026-03-27T12:00:00Z", friday, None, "2026-03-30T10:00:00Z");
-        check("2026-03-27T10:59:59Z", Some(date(2026, 3, 26)), None, "2026-03-27T11:00:00Z");
+        check(
+            "2026-03-27T10:59:59Z",
+            Some(date(2026, 3, 26)),
+            None,
+            "2026-03-27T11:00:00Z",
+        );
         let friday = Some(date(2026, 10, 23));
         check("2026-10-23T12:00:00Z", friday, None, "2026-10-26T11:00:00Z");
     }
@@ -167,7 +202,12 @@ mod tests {
         let now = "2026-11-26T04:00:00Z";
         check(now, last_week, None, now);
         let asked = Some(now);
-        check("2026-11-26T04:00:01Z", last_week, asked, "2026-11-26T11:00:00Z");
+        check(
+            "2026-11-26T04:00:01Z",
+            last_week,
+            asked,
+            "2026-11-26T11:00:00Z",
+        );
     }
 
     #[test]
@@ -176,7 +216,15 @@ mod tests {
         for hours in 0..24 * 30 {
             let now = start + hours.hours();
             for newest in [None, Some(date(2025, 12, 19)), Some(today(now))] {
-                assert!(next_fetch(now, State { newest, asked: None }) >= now);
+                assert!(
+                    next_fetch(
+                        now,
+                        State {
+                            newest,
+                            asked: None
+                        }
+                    ) >= now
+                );
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::archive::{Archive, FIRST_DAY, Fixing, Rule, last_day};
 use super::feed;
 use super::schedule;
-use crate::source::{Question, Source, SourceError};
+use crate::source::{Answer, Question, Source, SourceError};
 
 const WHO: &str = "the National Bank";
 const NEWEST_PATH: &str = "/nbrfxrates.xml";
@@ -192,9 +192,9 @@ impl Store {
         let before = self.newest_day();
         let outcome = async {
             self.fetch(NEWEST_PATH).await?;
-            let skipped = before.zip(self.newest_day()).is_some_and(|(old, new)| {
-                new > old && schedule::next_banking_day(old) < new
-            });
+            let skipped = before
+                .zip(self.newest_day())
+                .is_some_and(|(old, new)| new > old && schedule::next_banking_day(old) < new);
             if skipped {
                 self.fetch(TEN_DAYS_PATH).await?;
             }
@@ -216,15 +216,17 @@ impl Store {
             body: None,
             max_bytes: feed::MAX_BYTES,
         };
-        let answer = self.shared.source.ask(&question).await?;
-        let cubes = feed::parse(&answer.body, self.today())
-            .map_err(|error| SourceError::Broken(WHO, error.to_string()))?;
+        let read = |answer: Answer| {
+            let cubes = feed::parse(&answer.body, self.today())?;
+            Ok::<_, feed::FeedError>((cubes, answer.provenance))
+        };
+        let (cubes, provenance) = self.shared.source.ask(&question, read).await?;
         let days = cubes.len();
         self.shared
             .archive
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .add(cubes, &answer.provenance);
+            .add(cubes, &provenance);
         tracing::debug!(path, days, "fixings fetched");
         Ok(days)
     }

@@ -221,10 +221,7 @@ impl Answers {
 
     fn lookup(&self, body: &[u8]) -> Reply {
         let asked: Vec<Value> = serde_json::from_slice(body).unwrap_or_default();
-        let codes: Vec<u64> = asked
-            .iter()
-            .filter_map(|one| one["cui"].as_u64())
-            .collect();
+        let codes: Vec<u64> = asked.iter().filter_map(|one| one["cui"].as_u64()).collect();
         if codes.is_empty() || codes.len() > MAX_CODES || codes.len() != asked.len() {
             return Reply {
                 codes: codes.len(),
@@ -242,7 +239,10 @@ impl Answers {
         Reply {
             samples: samples.join(" "),
             codes: codes.len(),
-            ..Reply::new(JSON, json!({"found": found, "notFound": not_found}).to_string())
+            ..Reply::new(
+                JSON,
+                json!({"found": found, "notFound": not_found}).to_string(),
+            )
         }
     }
 
@@ -309,7 +309,12 @@ mod tests {
         let year = get("/files/xml/years/nbrfxrates2023.xml");
         assert!(year.samples.contains("2023-01-03"));
         assert!(!year.samples.contains("2023-11-17"));
-        assert_eq!(text(&get("/files/xml/years/nbrfxrates2024.xml")).matches("<Cube").count(), 0);
+        assert_eq!(
+            text(&get("/files/xml/years/nbrfxrates2024.xml"))
+                .matches("<Cube")
+                .count(),
+            0
+        );
     }
 
     #[test]
@@ -317,7 +322,12 @@ mod tests {
         let reply = get("/nbrfxrates.xml");
         assert!(reply.samples.contains("2026-08-28/CHF"));
         assert!(!reply.samples.contains("/EUR"));
-        assert_eq!(text(&get("/nbrfxrates10days.xml")).matches("<Cube ").count(), 10);
+        assert_eq!(
+            text(&get("/nbrfxrates10days.xml"))
+                .matches("<Cube ")
+                .count(),
+            10
+        );
     }
 
     #[test]

@@ -252,9 +252,11 @@ fn details(number: &RegisterNumber) -> OnrcDetails {
 }
 
 async fn holidays_of(Path(year): Path<String>) -> Result<Json<HolidaysAnswer>, Problem> {
-    let year: i16 = year.parse().map_err(|_not_a_year: std::num::ParseIntError| {
-        problems::BAD_VALUE.with_detail("the year is not a number such as 2026")
-    })?;
+    let year: i16 = year
+        .parse()
+        .map_err(|_not_a_year: std::num::ParseIntError| {
+            problems::BAD_VALUE.with_detail("the year is not a number such as 2026")
+        })?;
     let days = holidays::of_year(year).ok_or(problems::NO_HOLIDAYS)?;
     Ok(Json(HolidaysAnswer {
         year,
