@@ -79,16 +79,14 @@ async fn call_service(
     let mut call = if has_body {
         Call::new(method.clone(), target).json(&Value::Object(fields.clone()))
     } else {
-        for (at, (field, value)) in fields.iter().enumerate() {
-            target.push(if at == 0 && !path.contains('?') {
-                '?'
-            } else {
-                '&'
-            });
+        let mut divider = if path.contains('?') { '&' } else { '?' };
+        for (field, value) in fields {
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            target.push_str(&format!("{}={}", escaped(field), escaped(&value)));
+            target.push(divider);
+            target.extend([&escaped(field), "=", &escaped(&value)]);
+            divider = '&';
         }
         Call::new(method.clone(), target)
     };

@@ -47,9 +47,9 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
 
 /// Every code that the program shows: findings of the checker, then problems of the API.
 fn all() -> Vec<Value> {
-    let findings = taraf_flow::CODES.iter().map(|(code, title, meaning)| {
-        json!({ "code": code, "title": title, "meaning": meaning })
-    });
+    let findings = taraf_flow::CODES
+        .iter()
+        .map(|(code, title, meaning)| json!({ "code": code, "title": title, "meaning": meaning }));
     let problems = taraf_service::problem::TABLE.iter().map(|kind| {
         json!({
             "code": kind.code, "status": kind.status, "title": kind.title,
@@ -69,7 +69,7 @@ fn page(entry: &Value) -> String {
     for paragraph in [part("meaning"), part("help")] {
         let is_new = !paragraph.is_empty() && paragraph.trim_end_matches('.') != part("title");
         if is_new {
-            text.push_str(&format!("\n{paragraph}\n"));
+            text.extend(["\n", &paragraph, "\n"]);
         }
     }
     text

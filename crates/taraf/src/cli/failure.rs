@@ -59,6 +59,11 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
+    told: Box<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
     /// A stable code, such as `quota_exceeded`, where the server gave one.
     code: Option<String>,
     message: String,
@@ -70,13 +75,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        let told = Told {
+            message: message.into(),
+            ..Told::default()
+        };
         Self {
             exit,
-            code: None,
-            message: message.into(),
-            details: Vec::new(),
-            help: None,
-            problem: None,
+            told: Box::new(told),
         }
     }
 
@@ -86,6 +91,11 @@ impl Failure {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(Exit::NotFound, message)
+    }
+
+    /// A failure that needs no words: whoever read our output has gone, or it was said already.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
     }
 
     /// The answer of a server that is not a success.
@@ -99,53 +109,41 @@ impl Failure {
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => format!("the server answered {status}"),
         };
-        let code = member("code");
-        let details = body.as_ref().map(findings_of).unwrap_or_default();
-        Self {
-            code,
-            details,
+        let told = Told {
+            code: member("code"),
+            message,
+            details: body.as_ref().map(findings_of).unwrap_or_default(),
+            help: None,
             problem: body,
-            ..Self::new(Exit::of_status(status), message)
+        };
+        Self {
+            exit: Exit::of_status(status),
+            told: Box::new(told),
         }
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.details.push(detail.into());
+        self.told.help = Some(help.into());
         self
     }
 
     /// The failure as a problem document, for `--format json`.
     pub(crate) fn to_json(&self) -> Value {
-        if let Some(problem) = &self.problem
+        let told = &self.told;
+        if let Some(problem) = &told.problem
             && problem.is_object()
         {
             return problem.clone();
         }
-        let mut problem = json!({ "title": self.message, "exit": self.exit.code() });
-        if let Some(code) = &self.code {
-            problem["code"] = json!(code);
-        }
-        if !self.details.is_empty() {
-            problem["detail"] = json!(self.details.join("\n"));
-        }
-        if let Some(help) = &self.help {
+        let mut problem = json!({ "title": told.message, "exit": self.exit.code() });
+        if let Some(help) = &told.help {
             problem["help"] = json!(help);
         }
         problem
     }
 
-    /// A failure that needs no words: whoever read our output has gone, or it was said already.
     pub(crate) fn is_silent(&self) -> bool {
-        self.message.is_empty()
-    }
-
-    pub(crate) fn silent(exit: Exit) -> Self {
-        Self::new(exit, "")
+        self.told.message.is_empty()
     }
 }
 
@@ -176,14 +174,15 @@ fn findings_of(problem: &Value) -> Vec<String> {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.code {
-            Some(code) => write!(f, "error[{code}]: {}", self.message)?,
-            None => write!(f, "error: {}", self.message)?,
+        let told = &self.told;
+        match &told.code {
+            Some(code) => write!(f, "error[{code}]: {}", told.message)?,
+            None => write!(f, "error: {}", told.message)?,
         }
-        for detail in &self.details {
+        for detail in &told.details {
             write!(f, "\n  {detail}")?;
         }
-        if let Some(help) = &self.help {
+        if let Some(help) = &told.help {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())

@@ -7,7 +7,9 @@ use crate::program::Place;
 /// Compares with `tests/golden/cli/NAME`, or writes it.
 #[track_caller]
 pub(crate) fn check(name: &str, actual: &str) {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cli").join(name);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/cli")
+        .join(name);
     if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
         std::fs::write(&file, actual).unwrap();
         return;
@@ -41,7 +43,7 @@ fn golden_help_of_the_program_and_of_its_commands() {
     ] {
         let ended = place.run(arguments).expect(0);
         assert_eq!(ended.err, "", "{arguments:?}");
-        text += &format!("$ taraf {}\n{}\n", arguments.join(" "), ended.out);
+        text.extend(["$ taraf ", &arguments.join(" "), "\n", &ended.out, "\n"]);
     }
     check("help.txt", &text);
 }
@@ -64,7 +66,7 @@ fn golden_words_about_wrong_usage() {
     ] {
         let ended = place.run(arguments).expect(2);
         assert_eq!(ended.out, "", "{arguments:?}");
-        text += &format!("$ taraf {}\n{}\n", arguments.join(" "), ended.err);
+        text.extend(["$ taraf ", &arguments.join(" "), "\n", &ended.err, "\n"]);
     }
     check("usage.txt", &text);
 }

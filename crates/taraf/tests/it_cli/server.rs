@@ -25,7 +25,10 @@ fn ended_run(status: &str, member: &str, value: &Value) -> Value {
 
 #[test]
 fn a_new_key_is_alone_on_stdout() {
-    let stub = Stub::always(201, json!({"id": "key_1", "key": "tk_secret", "account": "acme"}));
+    let stub = Stub::always(
+        201,
+        json!({"id": "key_1", "key": "tk_secret", "account": "acme"}),
+    );
     let made = at(&stub)
         .run(&["key", "create", "--account", "acme", "--plan", "pro"])
         .expect(0);
@@ -38,7 +41,10 @@ fn a_new_key_is_alone_on_stdout() {
     let quiet = at(&stub)
         .run(&["key", "create", "--account", "acme", "-q"])
         .expect(0);
-    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("tk_secret\n", ""));
+    assert_eq!(
+        (quiet.out.as_str(), quiet.err.as_str()),
+        ("tk_secret\n", "")
+    );
 }
 
 #[test]
@@ -71,7 +77,9 @@ fn destroying_needs_yes_where_nobody_can_be_asked() {
     let place = at(&stub);
     let refused = place.run(&["key", "revoke", "key_1"]).expect(2);
     assert!(refused.err.contains("--yes"), "{}", refused.err);
-    place.run(&["key", "revoke", "key_1", "--dry-run"]).expect(0);
+    place
+        .run(&["key", "revoke", "key_1", "--dry-run"])
+        .expect(0);
     assert!(stub.all().is_empty());
     place.run(&["key", "revoke", "key_1", "--yes"]).expect(0);
     assert_eq!(stub.next().line(), "DELETE /v1/keys/key_1");
@@ -98,7 +106,10 @@ fn a_started_run_is_named_or_waited_for() {
     assert!(request.target.contains("wait=20s"), "{}", request.target);
     let error = json!({"title": "Nope", "status": 400});
     let (_, said) = check(ended_run("faulted", "error", &error), &["--wait"], 1, "");
-    assert!(said.starts_with("{\"title\":\"Nope\",\"status\":400}\n"), "{said}");
+    assert!(
+        said.starts_with("{\"title\":\"Nope\",\"status\":400}\n"),
+        "{said}"
+    );
     check(run("cancelled"), &["--wait"], 1, "");
     let (_, said) = check(run("waiting"), &["--wait=10ms"], 7, "");
     assert!(said.contains("taraf run watch run_1"), "{said}");
@@ -121,7 +132,11 @@ fn a_flow_without_a_namespace_is_the_only_one_of_its_name() {
     });
     let place = at(&stub);
     place.run(&["start", "order"]).expect(0);
-    assert!(stub.all()[1].target.starts_with("/v1/flows/shop/order/runs"));
+    assert!(
+        stub.all()[1]
+            .target
+            .starts_with("/v1/flows/shop/order/runs")
+    );
     let unclear = place.run(&["start", "bill"]).expect(5);
     assert!(unclear.err.contains("other, shop"), "{}", unclear.err);
     place.run(&["start", "nothing"]).expect(3);
@@ -137,7 +152,10 @@ fn runs_are_listed_in_each_form() {
     };
     let row = "run_1\tcompleted\tshop/order@1.0.0\t2026-01-02T03:04:05.678Z\t\tbecause";
     assert_eq!(list("table").lines().nth(1), Some(row));
-    assert_eq!(stub.next().target, "/v1/runs?q=status%3Dfaulted%20since%3D1h&limit=50");
+    assert_eq!(
+        stub.next().target,
+        "/v1/runs?q=status%3Dfaulted%20since%3D1h&limit=50"
+    );
     assert_eq!(list("ndjson").lines().count(), 2);
     let json: Value = serde_json::from_str(&list("json")).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 2);
@@ -149,7 +167,11 @@ fn runs_are_listed_in_each_form() {
 fn a_long_list_is_asked_for_page_by_page() {
     let stub = Stub::start(|request| {
         let is_second = request.target.contains("after=cursor%201");
-        let next = if is_second { Value::Null } else { json!("cursor 1") };
+        let next = if is_second {
+            Value::Null
+        } else {
+            json!("cursor 1")
+        };
         Reply::Json(200, json!({"items": [run("completed")], "next": next}))
     });
     let listed = at(&stub).run(&["run", "list", "-o", "ndjson"]).expect(0);
@@ -189,7 +211,9 @@ fn runs_are_steered() {
     for verb in ["suspend", "resume", "cancel"] {
         let stub = Stub::always(200, run("suspended"));
         let sure: &[&str] = if verb == "cancel" { &["--yes"] } else { &[] };
-        let ended = at(&stub).run(&[&["run", verb, "run_1"], sure].concat()).expect(0);
+        let ended = at(&stub)
+            .run(&[&["run", verb, "run_1"], sure].concat())
+            .expect(0);
         assert_eq!(ended.out, "suspended\n");
         assert_eq!(stub.next().line(), format!("POST /v1/runs/run_1/{verb}"));
     }
@@ -202,7 +226,10 @@ fn services_and_status_fit_a_screen() {
     ]}]});
     let stub = Stub::always(200, services);
     let list = at(&stub).run(&["services", "list"]).expect(0);
-    assert_eq!(list.out.lines().nth(1), Some("rates\t1\t1.0.0\t127.0.0.1:9"));
+    assert_eq!(
+        list.out.lines().nth(1),
+        Some("rates\t1\t1.0.0\t127.0.0.1:9")
+    );
     let show = at(&stub).run(&["services", "show", "rates"]).expect(0);
     assert!(show.out.contains("127.0.0.1:9\tclosed\t1"), "{}", show.out);
     let missing = at(&stub).run(&["services", "show", "rats"]).expect(3);

@@ -47,7 +47,9 @@ impl Stub {
         std::thread::spawn(move || {
             let mut silent = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
-                let Some(request) = read(&stream) else { continue };
+                let Some(request) = read(&stream) else {
+                    continue;
+                };
                 let reply = answer(&request);
                 if sender.send(request).is_err() {
                     return;
@@ -87,7 +89,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     let length = headers.iter().find(|(name, _)| name == "content-length");
@@ -103,7 +107,11 @@ fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 fn write(mut stream: TcpStream, status: u16, body: &Value) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\

@@ -61,7 +61,7 @@ impl Bench {
             event_backlog: EVENT_BACKLOG,
             ..taraf_engine::Config::default()
         };
-        let engine = Engine::start(Arc::new(NullLog::new()), config, client, &tasks)
+        let engine = Engine::start(Arc::new(NullLog), config, client, &tasks)
             .await
             .context("failed to start the engine")?;
         engine
@@ -139,7 +139,9 @@ fn directory(around: &Surroundings) -> anyhow::Result<Directory> {
     let mut directory = Directory::new();
     for (from, to) in &around.rewrites {
         let from = Url::parse(from)?;
-        let name = from.host_str().and_then(|host| host.strip_suffix(".service"));
+        let name = from
+            .host_str()
+            .and_then(|host| host.strip_suffix(".service"));
         let to = Url::parse(to)?;
         let (Some(name), Some(host)) = (name, to.host_str()) else {
             continue;

@@ -56,7 +56,7 @@ pub(crate) async fn publish(args: PublishArgs, output: &Output) -> Result<Exit, 
         "/v1/flows/{}/{}/{}",
         escaped(&id.namespace),
         escaped(&id.name),
-        escaped(&id.version.to_string())
+        escaped(&id.version)
     );
     let call = Call::new(http::Method::PUT, path).bytes("application/yaml", source);
     let answer = operator.call(call).await?;

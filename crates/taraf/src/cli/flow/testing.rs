@@ -91,11 +91,13 @@ fn is_wanted(only: Option<&str>, file: &Path, case: Option<&Case>) -> bool {
 
 fn summarise(outcomes: &[Outcome], output: &Output) -> Result<Exit, Failure> {
     if outcomes.is_empty() {
-        return Err(Failure::new(Exit::Failed, "no cases were found").with_help(
-            "a case is a file cases/NAME.yaml beside flow.yaml",
-        ));
+        return Err(Failure::new(Exit::Failed, "no cases were found")
+            .with_help("a case is a file cases/NAME.yaml beside flow.yaml"));
     }
-    let failed = outcomes.iter().filter(|outcome| !outcome.has_passed()).count();
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| !outcome.has_passed())
+        .count();
     let passed = outcomes.len() - failed;
     if output.is_structured() {
         let items: Vec<Value> = outcomes.iter().map(Outcome::to_json).collect();
@@ -103,7 +105,11 @@ fn summarise(outcomes: &[Outcome], output: &Output) -> Result<Exit, Failure> {
     } else {
         output.line(&format!("{passed} passed, {failed} failed"))?;
     }
-    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+    Ok(if failed == 0 {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 // === impl Outcome ===
@@ -114,7 +120,11 @@ impl Outcome {
     }
 
     fn word(&self) -> &'static str {
-        if self.has_passed() { "passed" } else { "failed" }
+        if self.has_passed() {
+            "passed"
+        } else {
+            "failed"
+        }
     }
 
     fn to_json(&self) -> Value {
@@ -200,7 +210,10 @@ fn compare(case: &Case, run: &Run) -> Vec<String> {
     let status = run.status.as_str();
     if status != expect.status {
         let why = &run.why;
-        complaints.push(format!("status: expected {}, is {status}: {why}", expect.status));
+        complaints.push(format!(
+            "status: expected {}, is {status}: {why}",
+            expect.status
+        ));
         if let Some(error) = &run.error {
             complaints.push(format!("error: {}", as_json(error)));
         }
@@ -230,7 +243,13 @@ fn as_json(error: &taraf_flow::FlowError) -> Value {
 fn load(flow: &Path) -> Result<Arc<Definition>, Vec<String>> {
     let source = check::read(flow).map_err(|failure| vec![failure.to_string()])?;
     let report = taraf_flow::check(&source);
-    let lines = || report.findings.iter().map(|finding| check::line(flow, finding)).collect();
+    let lines = || {
+        report
+            .findings
+            .iter()
+            .map(|finding| check::line(flow, finding))
+            .collect()
+    };
     report.definition.ok_or_else(lines)
 }
 
@@ -268,7 +287,9 @@ fn find(dir: &Path, depth: usize, suites: &mut Vec<Suite>) -> Result<(), Failure
     if depth == FOLDER_DEPTH_MAX {
         return Ok(());
     }
-    folders.iter().try_for_each(|folder| find(folder, depth + 1, suites))
+    folders
+        .iter()
+        .try_for_each(|folder| find(folder, depth + 1, suites))
 }
 
 fn case_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -292,5 +313,8 @@ fn folder_name(file: &Path) -> String {
     } else {
         file.file_stem()
     };
-    name.map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
+    name.map_or_else(
+        || file.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

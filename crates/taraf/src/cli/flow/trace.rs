@@ -26,7 +26,10 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn open(path: &Path, engine: &Engine) -> Result<Self, Failure> {
         let file = File::create(path).map_err(|error| {
-            Failure::usage(format!("failed to write --trace {}: {error}", path.display()))
+            Failure::usage(format!(
+                "failed to write --trace {}: {error}",
+                path.display()
+            ))
         })?;
         Ok(Self {
             file: BufWriter::new(file),
@@ -92,7 +95,10 @@ impl Trace {
 
     fn failed(&self, error: &std::io::Error) -> Failure {
         let path = self.path.display();
-        Failure::new(Exit::Failed, format!("failed to write --trace {path}: {error}"))
+        Failure::new(
+            Exit::Failed,
+            format!("failed to write --trace {path}: {error}"),
+        )
     }
 }
 

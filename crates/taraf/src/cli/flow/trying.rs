@@ -81,15 +81,21 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let source = check::read(&args.file)?;
     let definition = check::sound(&args.file, &source, Exit::Usage, output)?;
     if !args.events.is_empty() {
-        return Err(Failure::usage("--event has no effect yet: the task `listen` is not built")
-            .with_help("leave --event out; every other kind of task runs"));
+        return Err(
+            Failure::usage("--event has no effect yet: the task `listen` is not built")
+                .with_help("leave --event out; every other kind of task runs"),
+        );
     }
     let input = match &args.input {
         Some(given) => Some(input::read("--input", given)?),
         None => None,
     };
     let around = Surroundings {
-        secrets: args.secrets.into_iter().map(|Pair(name, value)| (name, value)).collect(),
+        secrets: args
+            .secrets
+            .into_iter()
+            .map(|Pair(name, value)| (name, value))
+            .collect(),
         rewrites: args
             .maps
             .into_iter()
@@ -105,7 +111,9 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let ended = match &args.trace {
         Some(path) => {
             let trace = Trace::open(path, &bench.engine)?;
-            trace.follow(bench.run(input.as_ref(), args.timeout)).await?
+            trace
+                .follow(bench.run(input.as_ref(), args.timeout))
+                .await?
         }
         None => bench.run(input.as_ref(), args.timeout).await,
     };
@@ -126,7 +134,10 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
 fn tell(run: &Run, output: &Output) -> Result<Exit, Failure> {
     match run.status {
         Status::Completed => {
-            let value = run.output.as_ref().map_or(Value::Null, taraf_flow::Data::to_json);
+            let value = run
+                .output
+                .as_ref()
+                .map_or(Value::Null, taraf_flow::Data::to_json);
             output.document(&value)?;
             Ok(Exit::Done)
         }
