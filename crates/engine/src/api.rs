@@ -73,7 +73,12 @@ impl Catalog {
 
 impl Engine {
     /// Opens the log, rebuilds what it holds and goes on with what is outstanding.
-    pub async fn start<L: Log>(_log: Arc<L>, _config: Config, _client: Client, _tasks: &Tasks) -> Result<Self, Error> {
+    pub async fn start<L: Log>(
+        _log: Arc<L>,
+        _config: Config,
+        _client: Client,
+        _tasks: &Tasks,
+    ) -> Result<Self, Error> {
         todo!()
     }
     /// Publishes a definition.

@@ -21,7 +21,9 @@ pub enum Error {
     #[error("publish {0}: this version exists with other content")]
     Conflict(FlowId),
     /// The idempotency key was used with another flow or another input.
-    #[error("start the run: the idempotency key was used for {existing} with another flow or input")]
+    #[error(
+        "start the run: the idempotency key was used for {existing} with another flow or input"
+    )]
     KeyConflict {
         /// The run that has the key.
         existing: RunId,

@@ -20,7 +20,8 @@ impl RunId {
     /// The id of a run that starts `at` in `partition`.
     #[must_use]
     pub fn compose(partition: PartitionId, at: Timestamp, chance: u64) -> Self {
-        let millis = u128::from(u64::try_from(at.as_millis()).unwrap_or(0)) & ((1 << TIME_BITS) - 1);
+        let millis =
+            u128::from(u64::try_from(at.as_millis()).unwrap_or(0)) & ((1 << TIME_BITS) - 1);
         let partition = u128::from(partition.0 & 0xFFFF);
         Self::new(
             partition << (TIME_BITS + CHANCE_BITS) | millis << CHANCE_BITS | u128::from(chance),

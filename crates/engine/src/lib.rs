@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod error;
 mod id;
+mod invoker;
 mod view;
 
 pub use api::{Catalog, Engine, FlowInfo, Published};

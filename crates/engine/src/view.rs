@@ -217,7 +217,10 @@ impl Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { after: None, limit: 50 }
+        Self {
+            after: None,
+            limit: 50,
+        }
     }
 }
 

@@ -69,11 +69,7 @@ struct Inner {}
 impl Client {
     /// A client that follows the directory.
     #[must_use]
-    pub fn new(
-        directory: watch::Receiver<Arc<Directory>>,
-        config: Config,
-        tasks: &Tasks,
-    ) -> Self {
+    pub fn new(directory: watch::Receiver<Arc<Directory>>, config: Config, tasks: &Tasks) -> Self {
         todo!()
     }
 

@@ -228,7 +228,15 @@ mod tests {
         }
         let longer = "a".repeat(64);
         for name in [
-            "", "-a", "a-", "A", "a.b", "a_b", "ă", "a b", longer.as_str(),
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "a_b",
+            "ă",
+            "a b",
+            longer.as_str(),
         ] {
             assert!(ServiceName::new(name).is_err(), "{name:?}");
         }

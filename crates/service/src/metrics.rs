@@ -180,7 +180,10 @@ impl Series for Histogram {
         let bounds = bounds.chain(std::iter::once("+Inf".to_owned()));
         for (bound, count) in bounds.zip(&self.0.counts) {
             below += count.load(Ordering::Relaxed);
-            write_text!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}");
+            write_text!(
+                out,
+                "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}"
+            );
         }
         let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();
         write_text!(out, "{name}_sum{} {sum}", braces(labels));
@@ -211,7 +214,11 @@ impl<T: Clone> Family<T> {
     /// When the number of values is not that of the labels: a slip in the code.
     #[must_use]
     pub fn with(&self, values: &[&str]) -> T {
-        assert_eq!(values.len(), self.0.labels.len(), "one value for each label");
+        assert_eq!(
+            values.len(),
+            self.0.labels.len(),
+            "one value for each label"
+        );
         let key: Box<[Box<str>]> = values.iter().map(|&value| value.into()).collect();
         let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = series.get(&key) {
@@ -251,7 +258,11 @@ impl<T: Series> Metric for Family<T> {
 }
 
 fn head(out: &mut String, name: &str, help: &str, type_: &str) {
-    write_text!(out, "# HELP {name} {}", help.replace('\\', "\\\\").replace('\n', "\\n"));
+    write_text!(
+        out,
+        "# HELP {name} {}",
+        help.replace('\\', "\\\\").replace('\n', "\\n")
+    );
     write_text!(out, "# TYPE {name} {type_}");
 }
 

@@ -81,7 +81,10 @@ pub fn judge(config: &Config, samples: &[Sample], now: Duration) -> Vec<Verdict>
         let active = samples.iter().filter(|sample| !is_out(sample));
         active.map(|sample| u64::from(count(sample))).sum()
     };
-    let (calls, failures) = (total(|sample| sample.calls), total(|sample| sample.failures));
+    let (calls, failures) = (
+        total(|sample| sample.calls),
+        total(|sample| sample.failures),
+    );
     let excess = u64::from(config.excess_percent);
     let is_outlier = |sample: &Sample| {
         let (own_calls, own_failures) = (u64::from(sample.calls), u64::from(sample.failures));

@@ -1,0 +1,3 @@
+//! Performs what the partitions ask for: calls.
+
+pub(crate) mod http;
