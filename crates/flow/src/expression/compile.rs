@@ -119,7 +119,9 @@ fn compile_here(text: &str, known: &[String]) -> Result<Program, Vec<CompileErro
         path: (),
     };
     let modules = loader.load(&arena, file).map_err(|errors| {
-        let errors = errors.into_iter().flat_map(|(_, error)| load_errors(text, error));
+        let errors = errors
+            .into_iter()
+            .flat_map(|(_, error)| load_errors(text, error));
         errors.collect::<Vec<_>>()
     })?;
     let filter = Compiler::default()
@@ -152,9 +154,7 @@ fn load_errors(text: &str, error: LoadError<&str>) -> Vec<CompileError> {
         }
         LoadError::Lex(errors) => errors
             .into_iter()
-            .map(|(expected, found)| {
-                syntax(at(found), format!("expected {}", expected.as_str()))
-            })
+            .map(|(expected, found)| syntax(at(found), format!("expected {}", expected.as_str())))
             .collect(),
         LoadError::Parse(errors) => errors
             .into_iter()

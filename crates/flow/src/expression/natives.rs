@@ -166,7 +166,10 @@ pub(crate) fn indices(value: &Value, part: &Value) -> Result {
             windows.filter(|(_, w)| same(w)).map(|(i, _)| i).collect()
         }
         (Val::Arr(items), part) => {
-            let equal = items.iter().enumerate().filter(|(_, item)| equal(item, part));
+            let equal = items
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| equal(item, part));
             equal.map(|(index, _)| index).collect()
         }
         _ => return Err(Error::index(value.clone(), part.clone())),

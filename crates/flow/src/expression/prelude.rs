@@ -21,7 +21,9 @@ struct Known {
 static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let parsed = jaq_core::load::parse(OURS, |parser| parser.defs());
     let mut ours = parsed.expect("our own definitions are well formed, as tests show");
-    let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let theirs = jaq_core::defs()
+        .chain(jaq_std::defs())
+        .chain(jaq_json::defs());
     let mut all: Vec<Def<&'static str>> = Vec::new();
     for def in theirs.filter(|def| !REFUSED.contains(&def.name)) {
         let same = |other: &Def<&str>| other.name == def.name && other.args.len() == def.args.len();

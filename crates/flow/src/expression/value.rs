@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
-use jaq_core::val::Range;
 use jaq_core::ops::Math;
+use jaq_core::val::Range;
 use jaq_core::{Error, ValR, ValX, path};
 use jaq_json::{Map, Num, Rc, Val};
 
@@ -200,9 +200,7 @@ impl jaq_core::ValT for Value {
                 }
                 Ok(Self(Val::obj(mapped)))
             }
-            other => opt.fail(Self(other), |v| {
-                Error::typ(v, ITERABLE).into()
-            }),
+            other => opt.fail(Self(other), |v| Error::typ(v, ITERABLE).into()),
         }
     }
 
@@ -222,13 +220,11 @@ impl jaq_core::ValT for Value {
             // As in jq: assignment makes the object or array that is not there.
             (Val::Null, Val::TStr(_)) => map_member(Rc::new(Map::default()), index, f),
             (Val::Null, Val::Num(_)) => map_item(Rc::new(Vec::new()), index, opt, f),
-            (Val::Obj(members), Val::TStr(_)) => {
-                map_member(members, index, f)
-            }
+            (Val::Obj(members), Val::TStr(_)) => map_member(members, index, f),
             (Val::Arr(items), Val::Num(_)) => map_item(items, index, opt, f),
-            (other, index) => opt.fail(Self(other), |v| {
-                Error::index(v, Self(index.clone())).into()
-            }),
+            (other, index) => {
+                opt.fail(Self(other), |v| Error::index(v, Self(index.clone())).into())
+            }
         }
     }
 
