@@ -2,5 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod backends;
+mod crash;
+mod files;
 mod ledger;
+mod model;
+mod process;
 mod replica;
