@@ -4,6 +4,7 @@
 mod backends;
 mod crash;
 mod files;
+mod golden;
 mod ledger;
 mod model;
 mod process;
