@@ -69,7 +69,7 @@ pub struct Member {
 enum Layout {
     Plain,
     Quoted,
-    Block { indent: u32 },
+    Block { first: u32, indent: u32 },
 }
 
 impl Node {
@@ -179,10 +179,10 @@ impl Node {
         let (line, column) = match self.layout {
             Layout::Plain => (self.span.line, self.span.column + count(before)),
             Layout::Quoted => (self.span.line, self.span.column + 1 + count(before)),
-            Layout::Block { indent } => {
+            Layout::Block { first, indent } => {
                 let lines = u32::try_from(before.matches('\n').count()).unwrap_or(0);
                 let last = before.rsplit('\n').next().unwrap_or_default();
-                (self.span.line + 1 + lines, indent + 1 + count(last))
+                (first + lines, indent + 1 + count(last))
             }
         };
         Span {
@@ -275,7 +275,7 @@ impl<'t> Reader<'t> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let marker = *error.marker();
-                let span = place(ParserSpan::new(marker, marker));
+                let span = self.within(place(ParserSpan::new(marker, marker)));
                 Err(fail("T0001", span, "", format!("not YAML: {}", error.info())))
             }
             None => {
@@ -287,6 +287,20 @@ impl<'t> Reader<'t> {
                 };
                 Err(fail("T0001", span, "", "not YAML: the text ends too early"))
             }
+        }
+    }
+
+    /// A place behind the last line is the end of that line.
+    fn within(&self, span: Span) -> Span {
+        let lines = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
+        if span.line <= lines.max(1) {
+            return span;
+        }
+        let last = self.text.lines().last().unwrap_or_default();
+        Span {
+            line: lines.max(1),
+            column: u32::try_from(last.chars().count()).unwrap_or(0) + 1,
+            length: 1,
         }
     }
 
@@ -423,11 +437,19 @@ impl<'t> Reader<'t> {
             ScalarStyle::Plain => Layout::Plain,
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Layout::Quoted,
             ScalarStyle::Literal | ScalarStyle::Folded => {
-                let mut lines = self.text.lines().skip(at.start.line());
-                let line = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
+                let header = at.start.line().saturating_sub(1);
+                let mut lines = self.text.lines().enumerate().skip(header);
+                let first = lines.next().map(|(_, line)| line).unwrap_or_default();
+                let mark = first.chars().nth(at.start.col());
+                let on_header = matches!(mark, Some('|' | '>'));
+                let mut lines = self.text.lines().enumerate().skip(header + usize::from(on_header));
+                let content = lines.find(|(_, line)| !line.trim().is_empty());
+                let (index, line) = content.unwrap_or_default();
                 let indent = line.len() - line.trim_start_matches(' ').len();
-                let indent = u32::try_from(indent).unwrap_or(0);
-                Layout::Block { indent }
+                Layout::Block {
+                    first: u32::try_from(index + 1).unwrap_or(1),
+                    indent: u32::try_from(indent).unwrap_or(0),
+                }
             }
         }
     }

@@ -312,6 +312,12 @@ impl Checker {
         let card = card.and_then(|card| self.resource(&card, vars));
         let server = at.member("server");
         let server = server.and_then(|server| self.endpoint(&server, vars));
+        if let Some(parameters) = at.member("parameters")
+            && parameters.node.as_object().is_some_and(<[_]>::is_empty)
+        {
+            let message = "`parameters` needs at least one member".to_owned();
+            self.error_at("T0105", &parameters, message);
+        }
         Some(A2aCall {
             method: method?.to_owned(),
             agent_card: card,

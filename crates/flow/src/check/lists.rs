@@ -49,7 +49,11 @@ impl Checker {
             };
             if RESERVED.contains(&name) {
                 let message = format!("`{name}` is a directive and no name for a task");
-                self.error("T0204", span, &member.pointer, message);
+                if name == "end" && tolerated(at) {
+                    self.warn("T0204", span, &member.pointer, message);
+                } else {
+                    self.error("T0204", span, &member.pointer, message);
+                }
             }
             if names.iter().any(|known| known == name) {
                 let message = format!("another task of this list is called `{name}`");
@@ -160,6 +164,15 @@ impl Checker {
             }
         }
     }
+}
+
+/// A use case of the specification calls a task `end`, in an inner list where no `then` says so.
+fn tolerated(list: &At<'_>) -> bool {
+    let says_end = |task: &At<'_>| task.node.get("then").is_some_and(|t| t.as_str() == Some("end"));
+    list.pointer != "/do"
+        && list
+            .items()
+            .all(|item| !item.members().any(|(_, _, task)| says_end(&task)))
 }
 
 fn span_of(task: &Task) -> Span {

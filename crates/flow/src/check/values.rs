@@ -455,6 +455,9 @@ impl Checker {
         if let Some(client) = at.member("client") {
             let known = ["id", "secret", "assertion", "authentication"];
             self.object(&client, "`client`", &known);
+            for key in ["id", "secret", "assertion"] {
+                self.text(&client, key);
+            }
             if let Some(method) = client.member("authentication") {
                 let words = [
                     "client_secret_post", "client_secret_basic", "client_secret_jwt",
@@ -478,6 +481,9 @@ impl Checker {
                 }
             }
         }
+        for key in ["username", "password"] {
+            self.text(at, key);
+        }
         for key in ["subject", "actor"] {
             if let Some(token) = at.member(key) {
                 self.object(&token, key, &["token", "type"]);
@@ -489,6 +495,9 @@ impl Checker {
         if let Some(endpoints) = at.member("endpoints") {
             let known = ["token", "revocation", "introspection"];
             self.object(&endpoints, "`endpoints`", &known);
+            for key in known {
+                self.text(&endpoints, key);
+            }
         }
         self.cannot_run(at.node.span, &at.pointer, &format!("authentication by `{scheme}`"));
         let oauth2 = OAuth2 {

@@ -48,7 +48,7 @@ static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
 const EARLY: [&str; 3] = ["matches", "split_matches", "split_"];
 
 /// Ours that call definitions which come after the place of what they replace.
-const LATE: [&str; 3] = ["join", "combinations", "paths"];
+const LATE: [&str; 2] = ["join", "paths"];
 
 /// The definitions that are needed to call the given names.
 pub(crate) fn needed(calls: &BTreeSet<&str>) -> Vec<Def<&'static str, Term<&'static str>>> {

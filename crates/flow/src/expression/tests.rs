@@ -271,7 +271,9 @@ fn nothing_hostile_takes_long_or_ends_the_process() {
     let mut slow = Vec::new();
     for text in hostile() {
         let start = Instant::now();
+        eprintln!("@@ {}", text.chars().take(90).collect::<String>());
         let result = eval(&text, json!(null));
+        eprintln!("@= {:?}", start.elapsed());
         let took = start.elapsed();
         let shown: String = text.chars().take(90).collect();
         if took > limit {

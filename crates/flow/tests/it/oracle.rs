@@ -58,6 +58,20 @@ fn broken(document: &Value) -> Vec<Value> {
     all
 }
 
+/// Where more is taken than the schemas take: `for.in` may be any array, and a subflow's version is by
+/// default the latest.
+fn deliberate(document: &Value) -> bool {
+    match document {
+        Value::Array(items) => items.iter().any(deliberate),
+        Value::Object(members) => members.iter().any(|(key, value)| match key.as_str() {
+            "for" => value.get("in").is_some_and(Value::is_array) || deliberate(value),
+            "workflow" => value.get("version").is_none(),
+            _ => deliberate(value),
+        }),
+        _ => false,
+    }
+}
+
 #[test]
 fn what_the_schema_rejects_is_rejected() {
     // Either of the two schemas may accept, as both versions of the language are read.
@@ -68,6 +82,9 @@ fn what_the_schema_rejects_is_rejected() {
         let document = yaml::parse(&source).unwrap().to_json();
         for broken in broken(&document) {
             if schemas.iter().any(|schema| schema.is_valid(&broken)) {
+                continue;
+            }
+            if deliberate(&broken) {
                 continue;
             }
             rejected += 1;
