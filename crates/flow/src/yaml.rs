@@ -276,7 +276,12 @@ impl<'t> Reader<'t> {
             Some(Err(error)) => {
                 let marker = *error.marker();
                 let span = self.within(place(ParserSpan::new(marker, marker)));
-                Err(fail("T0001", span, "", format!("not YAML: {}", error.info())))
+                Err(fail(
+                    "T0001",
+                    span,
+                    "",
+                    format!("not YAML: {}", error.info()),
+                ))
             }
             None => {
                 let lines = u32::try_from(self.text.lines().count()).unwrap_or(1);
@@ -362,7 +367,14 @@ impl<'t> Reader<'t> {
                 let (members, count) = self.object(depth, pointer)?;
                 (anchor, Value::Object(members), Layout::Plain, count)
             }
-            _ => return Err(fail("T0001", span, pointer, "not YAML: a value is expected")),
+            _ => {
+                return Err(fail(
+                    "T0001",
+                    span,
+                    pointer,
+                    "not YAML: a value is expected",
+                ));
+            }
         };
         let node = Node {
             value,
@@ -377,7 +389,12 @@ impl<'t> Reader<'t> {
 
     fn alias(&mut self, anchor: usize, span: Span, pointer: &str) -> Step<(Node, usize)> {
         let Some((node, count)) = self.anchors.get(&anchor) else {
-            return Err(fail("T0005", span, pointer, "the alias stands within its own anchor"));
+            return Err(fail(
+                "T0005",
+                span,
+                pointer,
+                "the alias stands within its own anchor",
+            ));
         };
         self.alias_nodes += count;
         if self.alias_nodes > MAX_ALIAS_NODES {
@@ -442,7 +459,11 @@ impl<'t> Reader<'t> {
                 let first = lines.next().map(|(_, line)| line).unwrap_or_default();
                 let mark = first.chars().nth(at.start.col());
                 let on_header = matches!(mark, Some('|' | '>'));
-                let mut lines = self.text.lines().enumerate().skip(header + usize::from(on_header));
+                let mut lines = self
+                    .text
+                    .lines()
+                    .enumerate()
+                    .skip(header + usize::from(on_header));
                 let content = lines.find(|(_, line)| !line.trim().is_empty());
                 let (index, line) = content.unwrap_or_default();
                 let indent = line.len() - line.trim_start_matches(' ').len();
@@ -491,7 +512,9 @@ pub fn escape(key: &str) -> String {
 fn number(text: &str) -> Option<String> {
     let radix = |digits: Option<&str>, radix| {
         let digits = digits.filter(|digits| !digits.is_empty())?;
-        u64::from_str_radix(digits, radix).ok().map(|n| n.to_string())
+        u64::from_str_radix(digits, radix)
+            .ok()
+            .map(|n| n.to_string())
     };
     if let Some(number) = radix(text.strip_prefix("0x"), 16) {
         return Some(number);
@@ -546,16 +569,32 @@ mod tests {
     fn refused(text: &str, code: &str, line: u32, column: u32) {
         let findings = parse(text).unwrap_err();
         let first = &findings[0];
-        assert_eq!((first.code, first.line, first.column), (code, line, column), "{text}");
+        assert_eq!(
+            (first.code, first.line, first.column),
+            (code, line, column),
+            "{text}"
+        );
     }
 
     #[test]
     fn yaml_1_2_is_read() {
-        check("a: 1\nb: [x, 'y', \"z\\n\"]", json!({"a": 1, "b": ["x", "y", "z\n"]}));
-        check("{\"a\": null, \"b\": 1.5e3}", json!({"a": null, "b": 1500.0}));
-        check("[yes, no, on, off, y]", json!(["yes", "no", "on", "off", "y"]));
+        check(
+            "a: 1\nb: [x, 'y', \"z\\n\"]",
+            json!({"a": 1, "b": ["x", "y", "z\n"]}),
+        );
+        check(
+            "{\"a\": null, \"b\": 1.5e3}",
+            json!({"a": null, "b": 1500.0}),
+        );
+        check(
+            "[yes, no, on, off, y]",
+            json!(["yes", "no", "on", "off", "y"]),
+        );
         check("on: true", json!({"on": true}));
-        check("[0x1F, 0o17, 007, +3, -0.50, .5, 1e3x]", json!([31, 15, 7, 3, -0.5, 0.5, "1e3x"]));
+        check(
+            "[0x1F, 0o17, 007, +3, -0.50, .5, 1e3x]",
+            json!([31, 15, 7, 3, -0.5, 0.5, "1e3x"]),
+        );
         check("a: &x {b: 1}\nc: *x", json!({"a": {"b": 1}, "c": {"b": 1}}));
         check("a: |\n  x\n  y\n", json!({"a": "x\ny\n"}));
         check("!!str 1", json!("1"));
@@ -579,7 +618,10 @@ mod tests {
         let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
                     c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]";
         assert_eq!(parse(bomb).unwrap_err()[0].code, "T0004");
-        assert_eq!(parse(&"a".repeat(MAX_BYTES + 1)).unwrap_err()[0].code, "T0004");
+        assert_eq!(
+            parse(&"a".repeat(MAX_BYTES + 1)).unwrap_err()[0].code,
+            "T0004"
+        );
     }
 
     #[test]

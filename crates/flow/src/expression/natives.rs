@@ -91,7 +91,7 @@ fn charge_regex(text: &Val, pattern: &Val) {
         Val::TStr(text) => text.len(),
         _ => 0,
     };
-    charge_bytes(length(text) * 4);
+    charge(units(length(text)));
     if let Val::TStr(pattern) = pattern {
         let weight = |byte: &u8| match byte {
             b'{' => 500,
@@ -187,7 +187,10 @@ pub(crate) fn indices(value: &Value, part: &Value) -> Result {
             windows.filter(|(_, w)| same(w)).map(|(i, _)| i).collect()
         }
         (Val::Arr(items), part) => {
-            let equal = items.iter().enumerate().filter(|(_, item)| equal(item, part));
+            let equal = items
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| equal(item, part));
             equal.map(|(index, _)| index).collect()
         }
         _ => return Err(Error::index(value.clone(), part.clone())),

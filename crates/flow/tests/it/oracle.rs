@@ -43,7 +43,11 @@ fn broken(document: &Value) -> Vec<Value> {
                     members.insert(format!("{key}Q"), value);
                 });
             }
-            for wrong in [Value::from(7), Value::from(vec![1]), serde_json::json!({"q": 1})] {
+            for wrong in [
+                Value::from(7),
+                Value::from(vec![1]),
+                serde_json::json!({"q": 1}),
+            ] {
                 change(&|parent| match parent {
                     Value::Object(members) => {
                         members.insert(key.clone(), wrong.clone());
@@ -94,7 +98,12 @@ fn what_the_schema_rejects_is_rejected() {
         }
     }
     assert!(rejected > 1_000, "{rejected}");
-    assert!(missed.is_empty(), "{} of {rejected}\n{}", missed.len(), missed.join("\n"));
+    assert!(
+        missed.is_empty(),
+        "{} of {rejected}\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
 }
 
 #[test]
