@@ -37,6 +37,7 @@ pub struct Definition {
     /// The definition as JSON: `$workflow.definition`.
     pub json: Data,
     pub(crate) index: HashMap<Arc<str>, Arc<Task>>,
+    pub(crate) unsupported: Vec<Finding>,
 }
 
 /// Who a definition is and what language it is written in.

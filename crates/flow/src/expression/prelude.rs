@@ -24,7 +24,9 @@ static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let theirs = jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs());
-    let mut all: Vec<Def<&'static str>> = Vec::new();
+    let (early, late) = ours.into_iter().partition(|def| EARLY.contains(&def.name));
+    let mut all: Vec<Def<&'static str>> = early;
+    ours = late;
     for def in theirs.filter(|def| !REFUSED.contains(&def.name)) {
         let same = |other: &Def<&str>| other.name == def.name && other.args.len() == def.args.len();
         // Ours stands at the place of the one that it replaces, as later ones call it.
@@ -42,8 +44,11 @@ static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     all.into_iter().map(known).collect()
 });
 
+/// Ours that definitions of jaq call, where jaq has functions.
+const EARLY: [&str; 3] = ["matches", "split_matches", "split_"];
+
 /// Ours that call definitions which come after the place of what they replace.
-const LATE: [&str; 3] = ["join", "combinations", "paths"];
+const LATE: [&str; 2] = ["join", "paths"];
 
 /// The definitions that are needed to call the given names.
 pub(crate) fn needed(calls: &BTreeSet<&str>) -> Vec<Def<&'static str, Term<&'static str>>> {

@@ -17,6 +17,8 @@ use super::render;
 const MAX_BITS: u64 = 8_192;
 /// The most items by which an assignment may lengthen an array.
 const MAX_PADDING: usize = 100_000;
+/// What a clone costs: all that branches without doing anything clones.
+const CLONE: u64 = 2;
 /// What making an array or an object costs. Each level of nesting is made by one such act, so this
 /// also bounds how deep a value can get, and with it the stack that dropping it needs.
 const MAKE: u64 = 2 * STEP;
@@ -29,7 +31,7 @@ type Result<T = Value> = ValR<T, Value>;
 
 impl Clone for Value {
     fn clone(&self) -> Self {
-        charge(1);
+        charge(CLONE);
         Self(self.0.clone())
     }
 }
