@@ -1,3 +1,52 @@
-//! The tools of the project.
+//! The project's own tools; `cargo xtask` lists them.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks to its caller"
+)]
 
-fn main() {}
+mod bench;
+mod ci;
+mod golden;
+mod setup;
+mod shell;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  ci              set up what the tests need, then everything that must hold before a commit
+  setup           install what the tests need (Debian packages, cargo-nextest, a Python environment)
+  tidy            layering, file sizes, headers, paths in ARCHITECTURE.md, dependencies
+  golden --update write the golden files anew from what the tests see
+  bench NAME      a benchmark beside its peer; without a name, the list
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["ci"] => ci::run_all(),
+        ["setup"] => setup::run(),
+        ["tidy"] => tidy::run(),
+        ["golden", "--update"] => golden::update(),
+        ["bench", rest @ ..] => bench::run_named(rest),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("xtask: no such command: {}\n\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Benchmarks: plain programs under `benches/` of the crates, built as a release.
+
+use anyhow::{Result, bail};
+
+use crate::shell::run;
+
+/// Name, package, target, and what it measures.
+const BENCHES: [(&str, &str, &str, &str); 0] = [];
+
+/// Runs one benchmark, or lists them.
+///
+/// # Errors
+/// When there is no benchmark of that name, or it fails.
+pub(crate) fn run_named(words: &[&str]) -> Result<()> {
+    let Some((wanted, rest)) = words.split_first() else {
+        for (name, _, _, what) in BENCHES {
+            println!("{name:<10} {what}");
+        }
+        return Ok(());
+    };
+    let Some((_, package, target, _)) = BENCHES.into_iter().find(|(name, ..)| name == wanted)
+    else {
+        bail!("no benchmark named `{wanted}`; `cargo xtask bench` lists them");
+    };
+    let mut arguments = vec!["bench", "--package", package, "--bench", target, "--"];
+    arguments.extend(rest);
+    run("cargo", &arguments)
+}
