@@ -100,13 +100,13 @@ pub enum Error {
 /// When a source is no OpenAPI document, lacks an operation, refers to what it does not have, or two
 /// operations clash.
 pub fn merge(base: Value, sources: &[Source], operations: &[Operation]) -> Result<Value, Error> {
-    let mut base = match lift::to_3_1("base", &base)? {
+    let mut base = match lift::to_3_1("base", base)? {
         Value::Object(base) => base,
         _other => Map::new(),
     };
     let lifted = sources
         .iter()
-        .map(|source| lift::to_3_1(&source.name, &source.document))
+        .map(|source| lift::to_3_1(&source.name, source.document.clone()))
         .collect::<Result<Vec<_>, _>>()?;
     let mut merged = Merged::begin(&mut base);
     let mut sorted: Vec<&Operation> = operations.iter().collect();

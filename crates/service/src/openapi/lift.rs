@@ -5,15 +5,14 @@ use serde_json::{Map, Value, json};
 use super::{Error, VERSION};
 
 /// The document in 3.1.
-pub(super) fn to_3_1(source: &str, document: &Value) -> Result<Value, Error> {
+pub(super) fn to_3_1(source: &str, mut document: Value) -> Result<Value, Error> {
     let version = document.get("openapi").and_then(Value::as_str);
     match version {
-        Some(version) if version.starts_with("3.1") => Ok(document.clone()),
+        Some(version) if version.starts_with("3.1") => Ok(document),
         Some(version) if version.starts_with("3.0") => {
-            let mut lifted = document.clone();
-            lift(&mut lifted);
-            lifted["openapi"] = VERSION.into();
-            Ok(lifted)
+            lift(&mut document);
+            document["openapi"] = VERSION.into();
+            Ok(document)
         }
         Some(_) | None => Err(Error::Version {
             source_name: source.to_owned(),

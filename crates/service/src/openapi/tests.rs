@@ -1,3 +1,8 @@
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the tests build documents from `json!` in place"
+)]
+
 use super::*;
 
 fn document(paths: Value, components: Value) -> Value {

@@ -8,8 +8,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use taraf_base::Tasks;
-use taraf_service::serve::{Config, Error, Served, serve};
-use taraf_service::{Descriptor, Health, Service, problem};
+use taraf_service::serve::{Config, Error, Served, serve, serve_router};
+use taraf_service::{Descriptor, Health, Service, ServiceName, problem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -374,4 +374,20 @@ async fn further_connections_wait_while_there_are_as_many_as_may_be() {
     };
     let (answer, ()) = tokio::join!(second, freed);
     assert_eq!(answer.body, "ok");
+}
+
+#[tokio::test]
+async fn a_router_alone_is_served_without_pages_of_its_own() {
+    let tasks = Tasks::new();
+    let router = Router::new().route("/metrics", get(async || "mine"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = ServiceName::new("operator").unwrap();
+    let served = serve_router(listener, name, router, Config::default(), &tasks);
+    let address = served.await.unwrap();
+    assert_eq!(ask(address, "a", "GET /metrics").await.body, "mine");
+    let absent = ask(address, "a", "GET /health/live").await;
+    assert_eq!(
+        (absent.status, &absent.json()["code"]),
+        (404, &json!("not_found"))
+    );
 }
