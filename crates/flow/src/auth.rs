@@ -104,7 +104,9 @@ impl Authentication {
                 })?;
                 (scheme.as_str(), found)
             }
-            Policy::Digest(_) | Policy::OAuth2(_) | Policy::Oidc(_) => (self.scheme(), Data::null()),
+            Policy::Digest(_) | Policy::OAuth2(_) | Policy::Oidc(_) => {
+                (self.scheme(), Data::null())
+            }
         };
         let member = |name: &str| {
             let text = members.get(name).and_then(|value| value.as_str());
@@ -147,7 +149,10 @@ mod tests {
         };
         let basic = Policy::Basic(literal(json!({"username": "u", "password": "p"})));
         assert_eq!(header(basic).unwrap(), "Basic dTpw");
-        assert_eq!(header(Policy::Bearer(literal(json!({"token": "t"})))).unwrap(), "Bearer t");
+        assert_eq!(
+            header(Policy::Bearer(literal(json!({"token": "t"})))).unwrap(),
+            "Bearer t"
+        );
         let secret = Policy::Secret {
             scheme: "bearer".to_owned(),
             secret: "s".to_owned(),

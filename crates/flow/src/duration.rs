@@ -56,7 +56,8 @@ impl Span {
             return Err(error());
         }
         let mut span = Self::default();
-        let date_units: &[(char, u64)] = &[('Y', 0), ('M', 0), ('W', 604_800_000), ('D', 86_400_000)];
+        let date_units: &[(char, u64)] =
+            &[('Y', 0), ('M', 0), ('W', 604_800_000), ('D', 86_400_000)];
         let time_units: &[(char, u64)] = &[('H', 3_600_000), ('M', 60_000), ('S', 1_000)];
         let fraction = read(&mut span, date, date_units).ok_or_else(error)?;
         if fraction && !time.is_empty() {
@@ -79,7 +80,9 @@ impl Span {
         let mut millis = 0_u64;
         for (name, value) in entries.ok_or_else(|| SpanError::Text(shown()))? {
             let unit = UNITS.iter().find(|(unit, _)| *unit == name);
-            let (unit, count) = unit.zip(value.as_i64()).ok_or_else(|| SpanError::Text(shown()))?;
+            let (unit, count) = unit
+                .zip(value.as_i64())
+                .ok_or_else(|| SpanError::Text(shown()))?;
             let count = u64::try_from(count).map_err(|_negative| SpanError::Negative(shown()))?;
             millis = millis.saturating_add(count.saturating_mul(unit.1));
         }
@@ -205,7 +208,10 @@ mod tests {
         assert_eq!(millis("PT1,5H"), Some(5_400_000));
         assert_eq!(millis("P2W"), Some(14 * 86_400_000));
         assert_eq!(millis("P0.5D"), Some(43_200_000));
-        for text in ["", "P", "PT", "5s", "P1S", "PT1D", "PT1S1M", "-PT1S", "PT-1S", "PT.5S", "P1.5Y", "PT1.5H1M"] {
+        for text in [
+            "", "P", "PT", "5s", "P1S", "PT1D", "PT1S1M", "-PT1S", "PT-1S", "PT.5S", "P1.5Y",
+            "PT1.5H1M",
+        ] {
             assert_eq!(millis(text), None, "{text}");
         }
     }
@@ -214,9 +220,18 @@ mod tests {
     fn months_and_years_are_counted_by_the_calendar() {
         let from = |text: &str| text.parse::<Timestamp>().unwrap();
         let end = |span: &str, start: &str| Span::parse(span).unwrap().end(from(start)).to_string();
-        assert_eq!(end("P1M", "2024-01-31T10:00:00Z"), "2024-02-29T10:00:00.000Z");
-        assert_eq!(end("P1Y", "2024-02-29T00:00:00Z"), "2025-02-28T00:00:00.000Z");
-        assert_eq!(end("P1MT1H", "2025-01-01T00:00:00Z"), "2025-02-01T01:00:00.000Z");
+        assert_eq!(
+            end("P1M", "2024-01-31T10:00:00Z"),
+            "2024-02-29T10:00:00.000Z"
+        );
+        assert_eq!(
+            end("P1Y", "2024-02-29T00:00:00Z"),
+            "2025-02-28T00:00:00.000Z"
+        );
+        assert_eq!(
+            end("P1MT1H", "2025-01-01T00:00:00Z"),
+            "2025-02-01T01:00:00.000Z"
+        );
     }
 
     #[test]

@@ -287,10 +287,11 @@ impl ErrorFilter {
     /// Whether the error has all that is asked.
     #[must_use]
     pub fn matches(&self, error: &FlowError) -> bool {
-        let same = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.is_none() || wanted == found
-        };
-        self.type_.as_ref().is_none_or(|type_| same_type(type_, &error.type_))
+        let same =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        self.type_
+            .as_ref()
+            .is_none_or(|type_| same_type(type_, &error.type_))
             && self.status.is_none_or(|status| status == error.status)
             && same(&self.instance, &error.instance)
             && same(&self.title, &error.title)
@@ -327,10 +328,15 @@ mod tests {
 
     #[test]
     fn an_error_is_a_problem_object_and_back() {
-        let error = FlowError::timeout("slow").at("/do/0/a").with("workflow", "run_1");
+        let error = FlowError::timeout("slow")
+            .at("/do/0/a")
+            .with("workflow", "run_1");
         let data = error.to_data();
         assert_eq!(data.get("status").and_then(|s| s.as_i64()), Some(408));
-        assert_eq!(data.get("workflow").and_then(|s| s.as_str()).as_deref(), Some("run_1"));
+        assert_eq!(
+            data.get("workflow").and_then(|s| s.as_str()).as_deref(),
+            Some("run_1")
+        );
         assert_eq!(FlowError::from_data(&data).unwrap(), error);
         assert!(error.is(ErrorKind::Timeout));
     }
@@ -339,7 +345,10 @@ mod tests {
     fn the_place_that_an_author_gave_is_kept() {
         let data = Data::from(json!({"type": "x:y", "status": "418", "instance": "/mine"}));
         let error = FlowError::from_data(&data).unwrap().at("/do/0/a");
-        assert_eq!((error.instance.as_deref(), error.status), (Some("/mine"), 418));
+        assert_eq!(
+            (error.instance.as_deref(), error.status),
+            (Some("/mine"), 418)
+        );
         assert!(FlowError::from_data(&Data::from(json!({"status": 1}))).is_err());
     }
 }

@@ -160,7 +160,14 @@ mod tests {
             workflow: &workflow,
             task: Some("/do/0/a"),
         };
-        let event = event("7", "s", subject, What::Completed, Timestamp::EPOCH, Map::new());
+        let event = event(
+            "7",
+            "s",
+            subject,
+            What::Completed,
+            Timestamp::EPOCH,
+            Map::new(),
+        );
         assert_eq!(event.type_, "io.serverlessworkflow.task.completed.v1");
         assert_eq!(event.subject.as_deref(), Some("flow-run_1.ns"));
         assert_eq!(

@@ -90,9 +90,8 @@ impl Policy {
         scope: &Scope,
         start: Timestamp,
     ) -> Result<Schedule, ExpressionError> {
-        let length = |span: &TimeSpan| {
-            Ok::<_, ExpressionError>(span.eval(input, scope)?.from_start(start))
-        };
+        let length =
+            |span: &TimeSpan| Ok::<_, ExpressionError>(span.eval(input, scope)?.from_start(start));
         let optional = |span: &Option<TimeSpan>| span.as_ref().map(length).transpose();
         let jitter = self.jitter.as_ref();
         Ok(Schedule {
@@ -162,15 +161,27 @@ mod tests {
     fn the_delay_grows_as_the_backoff_says() {
         assert_eq!(delays(with(Backoff::None, Some(500))), [500; 4]);
         assert_eq!(delays(with(Backoff::Constant, Some(500))), [500; 4]);
-        assert_eq!(delays(with(Backoff::Linear, Some(500))), [500, 1_000, 1_500, 2_000]);
-        assert_eq!(delays(with(Backoff::Exponential, Some(500))), [500, 1_000, 2_000, 4_000]);
+        assert_eq!(
+            delays(with(Backoff::Linear, Some(500))),
+            [500, 1_000, 1_500, 2_000]
+        );
+        assert_eq!(
+            delays(with(Backoff::Exponential, Some(500))),
+            [500, 1_000, 2_000, 4_000]
+        );
         assert_eq!(delays(with(Backoff::None, None)), [10; 4]);
-        assert_eq!(delays(with(Backoff::Exponential, None)), [1_000, 2_000, 4_000, 8_000]);
+        assert_eq!(
+            delays(with(Backoff::Exponential, None)),
+            [1_000, 2_000, 4_000, 8_000]
+        );
     }
 
     #[test]
     fn the_delay_is_capped_at_a_day() {
-        assert_eq!(with(Backoff::Exponential, Some(1_000)).delay(200, 0), MAX_DELAY);
+        assert_eq!(
+            with(Backoff::Exponential, Some(1_000)).delay(200, 0),
+            MAX_DELAY
+        );
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Template {
     /// Whether an expression in it mentions `$authorization`.
     #[must_use]
     pub fn mentions_authorization(&self) -> bool {
-        self.0.any(&|expression: &Expression| expression.mentions("authorization"))
+        self.0
+            .any(&|expression: &Expression| expression.mentions("authorization"))
     }
 
     /// The value: every expression replaced by what it gives.

@@ -124,7 +124,11 @@ mod tests {
     fn check(template: &str, expected: Option<&str>) {
         let input = json!({"id": 7, "a.b": "x y/ă", "none": null, "o": {}, "t": true});
         let made = UriTemplate::parse(template).map(|template| template.eval(&input.into()));
-        assert_eq!(made.ok().and_then(Result::ok).as_deref(), expected, "{template}");
+        assert_eq!(
+            made.ok().and_then(Result::ok).as_deref(),
+            expected,
+            "{template}"
+        );
     }
 
     #[test]

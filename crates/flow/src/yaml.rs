@@ -69,7 +69,7 @@ pub struct Member {
 enum Layout {
     Plain,
     Quoted,
-    Block { indent: u32 },
+    Block { first: u32, indent: u32 },
 }
 
 impl Node {
@@ -179,10 +179,10 @@ impl Node {
         let (line, column) = match self.layout {
             Layout::Plain => (self.span.line, self.span.column + count(before)),
             Layout::Quoted => (self.span.line, self.span.column + 1 + count(before)),
-            Layout::Block { indent } => {
+            Layout::Block { first, indent } => {
                 let lines = u32::try_from(before.matches('\n').count()).unwrap_or(0);
                 let last = before.rsplit('\n').next().unwrap_or_default();
-                (self.span.line + 1 + lines, indent + 1 + count(last))
+                (first + lines, indent + 1 + count(last))
             }
         };
         Span {
@@ -275,8 +275,13 @@ impl<'t> Reader<'t> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let marker = *error.marker();
-                let span = place(ParserSpan::new(marker, marker));
-                Err(fail("T0001", span, "", format!("not YAML: {}", error.info())))
+                let span = self.within(place(ParserSpan::new(marker, marker)));
+                Err(fail(
+                    "T0001",
+                    span,
+                    "",
+                    format!("not YAML: {}", error.info()),
+                ))
             }
             None => {
                 let lines = u32::try_from(self.text.lines().count()).unwrap_or(1);
@@ -287,6 +292,20 @@ impl<'t> Reader<'t> {
                 };
                 Err(fail("T0001", span, "", "not YAML: the text ends too early"))
             }
+        }
+    }
+
+    /// A place behind the last line is the end of that line.
+    fn within(&self, span: Span) -> Span {
+        let lines = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
+        if span.line <= lines.max(1) {
+            return span;
+        }
+        let last = self.text.lines().last().unwrap_or_default();
+        Span {
+            line: lines.max(1),
+            column: u32::try_from(last.chars().count()).unwrap_or(0) + 1,
+            length: 1,
         }
     }
 
@@ -348,7 +367,14 @@ impl<'t> Reader<'t> {
                 let (members, count) = self.object(depth, pointer)?;
                 (anchor, Value::Object(members), Layout::Plain, count)
             }
-            _ => return Err(fail("T0001", span, pointer, "not YAML: a value is expected")),
+            _ => {
+                return Err(fail(
+                    "T0001",
+                    span,
+                    pointer,
+                    "not YAML: a value is expected",
+                ));
+            }
         };
         let node = Node {
             value,
@@ -363,7 +389,12 @@ impl<'t> Reader<'t> {
 
     fn alias(&mut self, anchor: usize, span: Span, pointer: &str) -> Step<(Node, usize)> {
         let Some((node, count)) = self.anchors.get(&anchor) else {
-            return Err(fail("T0005", span, pointer, "the alias stands within its own anchor"));
+            return Err(fail(
+                "T0005",
+                span,
+                pointer,
+                "the alias stands within its own anchor",
+            ));
         };
         self.alias_nodes += count;
         if self.alias_nodes > MAX_ALIAS_NODES {
@@ -423,11 +454,23 @@ impl<'t> Reader<'t> {
             ScalarStyle::Plain => Layout::Plain,
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Layout::Quoted,
             ScalarStyle::Literal | ScalarStyle::Folded => {
-                let mut lines = self.text.lines().skip(at.start.line());
-                let line = lines.find(|line| !line.trim().is_empty()).unwrap_or_default();
+                let header = at.start.line().saturating_sub(1);
+                let mut lines = self.text.lines().enumerate().skip(header);
+                let first = lines.next().map(|(_, line)| line).unwrap_or_default();
+                let mark = first.chars().nth(at.start.col());
+                let on_header = matches!(mark, Some('|' | '>'));
+                let mut lines = self
+                    .text
+                    .lines()
+                    .enumerate()
+                    .skip(header + usize::from(on_header));
+                let content = lines.find(|(_, line)| !line.trim().is_empty());
+                let (index, line) = content.unwrap_or_default();
                 let indent = line.len() - line.trim_start_matches(' ').len();
-                let indent = u32::try_from(indent).unwrap_or(0);
-                Layout::Block { indent }
+                Layout::Block {
+                    first: u32::try_from(index + 1).unwrap_or(1),
+                    indent: u32::try_from(indent).unwrap_or(0),
+                }
             }
         }
     }
@@ -469,7 +512,9 @@ pub fn escape(key: &str) -> String {
 fn number(text: &str) -> Option<String> {
     let radix = |digits: Option<&str>, radix| {
         let digits = digits.filter(|digits| !digits.is_empty())?;
-        u64::from_str_radix(digits, radix).ok().map(|n| n.to_string())
+        u64::from_str_radix(digits, radix)
+            .ok()
+            .map(|n| n.to_string())
     };
     if let Some(number) = radix(text.strip_prefix("0x"), 16) {
         return Some(number);
@@ -524,16 +569,32 @@ mod tests {
     fn refused(text: &str, code: &str, line: u32, column: u32) {
         let findings = parse(text).unwrap_err();
         let first = &findings[0];
-        assert_eq!((first.code, first.line, first.column), (code, line, column), "{text}");
+        assert_eq!(
+            (first.code, first.line, first.column),
+            (code, line, column),
+            "{text}"
+        );
     }
 
     #[test]
     fn yaml_1_2_is_read() {
-        check("a: 1\nb: [x, 'y', \"z\\n\"]", json!({"a": 1, "b": ["x", "y", "z\n"]}));
-        check("{\"a\": null, \"b\": 1.5e3}", json!({"a": null, "b": 1500.0}));
-        check("[yes, no, on, off, y]", json!(["yes", "no", "on", "off", "y"]));
+        check(
+            "a: 1\nb: [x, 'y', \"z\\n\"]",
+            json!({"a": 1, "b": ["x", "y", "z\n"]}),
+        );
+        check(
+            "{\"a\": null, \"b\": 1.5e3}",
+            json!({"a": null, "b": 1500.0}),
+        );
+        check(
+            "[yes, no, on, off, y]",
+            json!(["yes", "no", "on", "off", "y"]),
+        );
         check("on: true", json!({"on": true}));
-        check("[0x1F, 0o17, 007, +3, -0.50, .5, 1e3x]", json!([31, 15, 7, 3, -0.5, 0.5, "1e3x"]));
+        check(
+            "[0x1F, 0o17, 007, +3, -0.50, .5, 1e3x]",
+            json!([31, 15, 7, 3, -0.5, 0.5, "1e3x"]),
+        );
         check("a: &x {b: 1}\nc: *x", json!({"a": {"b": 1}, "c": {"b": 1}}));
         check("a: |\n  x\n  y\n", json!({"a": "x\ny\n"}));
         check("!!str 1", json!("1"));
@@ -557,7 +618,10 @@ mod tests {
         let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n\
                     c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]";
         assert_eq!(parse(bomb).unwrap_err()[0].code, "T0004");
-        assert_eq!(parse(&"a".repeat(MAX_BYTES + 1)).unwrap_err()[0].code, "T0004");
+        assert_eq!(
+            parse(&"a".repeat(MAX_BYTES + 1)).unwrap_err()[0].code,
+            "T0004"
+        );
     }
 
     #[test]

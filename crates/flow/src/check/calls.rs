@@ -15,8 +15,25 @@ use crate::yaml::Value;
 
 const PROTOCOLS: [&str; 6] = ["a2a", "asyncapi", "grpc", "http", "mcp", "openapi"];
 const ASYNC_PROTOCOLS: [&str; 19] = [
-    "amqp", "amqp1", "anypointmq", "googlepubsub", "http", "ibmmq", "jms", "kafka", "mercure",
-    "mqtt", "mqtt5", "nats", "pulsar", "redis", "sns", "solace", "sqs", "stomp", "ws",
+    "amqp",
+    "amqp1",
+    "anypointmq",
+    "googlepubsub",
+    "http",
+    "ibmmq",
+    "jms",
+    "kafka",
+    "mercure",
+    "mqtt",
+    "mqtt5",
+    "nats",
+    "pulsar",
+    "redis",
+    "sns",
+    "solace",
+    "sqs",
+    "stomp",
+    "ws",
 ];
 const A2A_METHODS: [&str; 11] = [
     "message/send",
@@ -97,7 +114,11 @@ impl Checker {
                     self.error_at("T0301", name_at, message);
                 }
             } else if !versioned.contains(':') {
-                self.error_at("T0304", name_at, format!("function `{name}` is not defined"));
+                self.error_at(
+                    "T0304",
+                    name_at,
+                    format!("function `{name}` is not defined"),
+                );
                 let names = self.names.functions.iter().map(String::as_str);
                 let near = nearest(name, names.chain(PROTOCOLS)).map(str::to_owned);
                 self.help(near.map(|near| format!("did you mean `{near}`?")));
@@ -130,9 +151,9 @@ impl Checker {
     }
 
     fn http_output(&mut self, at: &At<'_>) -> (HttpOutput, bool) {
-        let output = at.member("output").and_then(|output| {
-            self.word(&output, "`output`", &["raw", "content", "response"])
-        });
+        let output = at
+            .member("output")
+            .and_then(|output| self.word(&output, "`output`", &["raw", "content", "response"]));
         let output = match output {
             Some("raw") => HttpOutput::Raw,
             Some("response") => HttpOutput::Response,
@@ -142,12 +163,16 @@ impl Checker {
     }
 
     fn http(&mut self, at: &At<'_>, vars: &Vars) -> Option<HttpCall> {
-        let known = ["method", "endpoint", "headers", "query", "body", "output", "redirect"];
+        let known = [
+            "method", "endpoint", "headers", "query", "body", "output", "redirect",
+        ];
         self.object(at, "a call of `http`", &known);
-        let method = self.required(at, "a call of `http`", "method").and_then(|method| {
-            self.string(&method, "`method`")?;
-            self.template(&method, vars)
-        });
+        let method = self
+            .required(at, "a call of `http`", "method")
+            .and_then(|method| {
+                self.string(&method, "`method`")?;
+                self.template(&method, vars)
+            });
         let endpoint = self.required(at, "a call of `http`", "endpoint");
         let endpoint = endpoint.and_then(|endpoint| self.endpoint(&endpoint, vars));
         let headers = self.strings(at, "headers", vars);
@@ -172,15 +197,23 @@ impl Checker {
 
     fn openapi(&mut self, at: &At<'_>, vars: &Vars) -> Option<OpenApiCall> {
         let what = "a call of `openapi`";
-        let known =
-            ["document", "operationId", "parameters", "authentication", "output", "redirect"];
+        let known = [
+            "document",
+            "operationId",
+            "parameters",
+            "authentication",
+            "output",
+            "redirect",
+        ];
         self.object(at, what, &known);
         let document = self.required(at, what, "document");
         let document = document.and_then(|document| self.resource(&document, vars));
-        let operation = self.required(at, what, "operationId").and_then(|operation| {
-            self.string(&operation, "`operationId`")?;
-            self.template(&operation, vars)
-        });
+        let operation = self
+            .required(at, what, "operationId")
+            .and_then(|operation| {
+                self.string(&operation, "`operationId`")?;
+                self.template(&operation, vars)
+            });
         if let Some(parameters) = at.member("parameters") {
             self.map(&parameters, "`parameters`");
         }
@@ -202,7 +235,11 @@ impl Checker {
         let proto = proto.and_then(|proto| self.resource(&proto, vars));
         let mut authentication = None;
         if let Some(service) = self.required(at, what, "service") {
-            self.object(&service, "`service`", &["name", "host", "port", "authentication"]);
+            self.object(
+                &service,
+                "`service`",
+                &["name", "host", "port", "authentication"],
+            );
             for key in ["name", "host"] {
                 if let Some(member) = self.required(&service, "`service`", key) {
                     self.string(&member, &format!("`{key}`"));
@@ -232,7 +269,13 @@ impl Checker {
     fn asyncapi(&mut self, at: &At<'_>, vars: &Vars, locals: &Vars) -> Option<AsyncApiCall> {
         let what = "a call of `asyncapi`";
         let known = [
-            "document", "channel", "operation", "server", "protocol", "message", "subscription",
+            "document",
+            "channel",
+            "operation",
+            "server",
+            "protocol",
+            "message",
+            "subscription",
             "authentication",
         ];
         self.object(at, what, &known);
@@ -312,6 +355,12 @@ impl Checker {
         let card = card.and_then(|card| self.resource(&card, vars));
         let server = at.member("server");
         let server = server.and_then(|server| self.endpoint(&server, vars));
+        if let Some(parameters) = at.member("parameters")
+            && parameters.node.as_object().is_some_and(<[_]>::is_empty)
+        {
+            let message = "`parameters` needs at least one member".to_owned();
+            self.error_at("T0105", &parameters, message);
+        }
         Some(A2aCall {
             method: method?.to_owned(),
             agent_card: card,
@@ -331,8 +380,14 @@ impl Checker {
 
     fn mcp(&mut self, at: &At<'_>, vars: &Vars) -> Option<McpCall> {
         let what = "a call of `mcp`";
-        let known =
-            ["protocolVersion", "method", "parameters", "timeout", "transport", "client"];
+        let known = [
+            "protocolVersion",
+            "method",
+            "parameters",
+            "timeout",
+            "transport",
+            "client",
+        ];
         self.object(at, what, &known);
         self.text(at, "protocolVersion");
         let method = self.required(at, what, "method");
@@ -358,7 +413,9 @@ impl Checker {
         self.object(at, "`transport`", &["http", "stdio", "options"]);
         match self.exactly_one(at, "`transport`", &["http", "stdio"]) {
             Some("http") => {
-                let Some(http) = at.member("http") else { return };
+                let Some(http) = at.member("http") else {
+                    return;
+                };
                 self.object(&http, "`http`", &["endpoint", "headers"]);
                 if let Some(endpoint) = self.required(&http, "`http`", "endpoint") {
                     self.endpoint(&endpoint, vars);
@@ -366,7 +423,9 @@ impl Checker {
                 self.strings(&http, "headers", vars);
             }
             Some(_) => {
-                let Some(stdio) = at.member("stdio") else { return };
+                let Some(stdio) = at.member("stdio") else {
+                    return;
+                };
                 self.object(&stdio, "`stdio`", &["command", "arguments", "environment"]);
                 self.required(&stdio, "`stdio`", "command");
                 self.arguments(&stdio);
@@ -402,7 +461,14 @@ impl Checker {
     pub(super) fn run(&mut self, at: &At<'_>, vars: &Vars) -> Option<Kind> {
         self.cannot_run(at.node.span, &at.pointer, "`run`");
         let kinds = ["container", "script", "shell", "workflow"];
-        let known = ["container", "script", "shell", "workflow", "await", "return"];
+        let known = [
+            "container",
+            "script",
+            "shell",
+            "workflow",
+            "await",
+            "return",
+        ];
         self.object(at, "`run`", &known);
         let await_ = self.flag(at, "await", true);
         let words = ["stdout", "stderr", "code", "all", "none"];
@@ -432,8 +498,16 @@ impl Checker {
 
     fn container(&mut self, at: &At<'_>, vars: &Vars) -> Process {
         let known = [
-            "image", "name", "command", "ports", "volumes", "environment", "stdin", "arguments",
-            "lifetime", "pullPolicy",
+            "image",
+            "name",
+            "command",
+            "ports",
+            "volumes",
+            "environment",
+            "stdin",
+            "arguments",
+            "lifetime",
+            "pullPolicy",
         ];
         self.object(at, "`container`", &known);
         self.required(at, "`container`", "image");
@@ -447,7 +521,11 @@ impl Checker {
         }
         self.arguments(at);
         if let Some(policy) = at.member("pullPolicy") {
-            self.word(&policy, "`pullPolicy`", &["ifNotPresent", "always", "never"]);
+            self.word(
+                &policy,
+                "`pullPolicy`",
+                &["ifNotPresent", "always", "never"],
+            );
         }
         if let Some(lifetime) = at.member("lifetime") {
             self.object(&lifetime, "`lifetime`", &["cleanup", "after"]);
@@ -465,7 +543,14 @@ impl Checker {
     }
 
     fn script(&mut self, at: &At<'_>, vars: &Vars) -> Process {
-        let known = ["language", "code", "source", "stdin", "arguments", "environment"];
+        let known = [
+            "language",
+            "code",
+            "source",
+            "stdin",
+            "arguments",
+            "environment",
+        ];
         self.object(at, "`script`", &known);
         if let Some(member) = self.required(at, "`script`", "language")
             && let Some(language) = self.string(&member, "`language`")
@@ -494,7 +579,11 @@ impl Checker {
     }
 
     fn shell(&mut self, at: &At<'_>) -> Process {
-        self.object(at, "`shell`", &["command", "stdin", "arguments", "environment"]);
+        self.object(
+            at,
+            "`shell`",
+            &["command", "stdin", "arguments", "environment"],
+        );
         self.required(at, "`shell`", "command");
         for key in ["command", "stdin"] {
             self.text(at, key);

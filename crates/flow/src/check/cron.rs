@@ -1,7 +1,13 @@
 //! [pure] Whether a text is a cron expression.
 
 const WORDS: [&str; 7] = [
-    "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly",
+    "@yearly",
+    "@annually",
+    "@monthly",
+    "@weekly",
+    "@daily",
+    "@midnight",
+    "@hourly",
 ];
 const MONTHS: [&str; 12] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
@@ -50,7 +56,10 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     for (part, field) in parts.into_iter().zip(fields) {
         for item in part.split(',') {
             if !fits(item, field) {
-                return Err(format!("`{part}` is no {} of a cron expression", field.name));
+                return Err(format!(
+                    "`{part}` is no {} of a cron expression",
+                    field.name
+                ));
             }
         }
     }
@@ -81,7 +90,9 @@ fn number(text: &str, field: &Field) -> Option<u32> {
         return Some(u32::try_from(index).ok()? + field.least);
     }
     let number = text.parse().ok()?;
-    (field.least..=field.most).contains(&number).then_some(number)
+    (field.least..=field.most)
+        .contains(&number)
+        .then_some(number)
 }
 
 #[cfg(test)]
@@ -90,10 +101,27 @@ mod tests {
 
     #[test]
     fn cron_expressions_are_told_from_other_text() {
-        for text in ["0 0 * * *", "*/5 9-17 * * MON-FRI", "0 0 0 1 jan ?", "@daily", "1,2 0 1 1 7"] {
+        for text in [
+            "0 0 * * *",
+            "*/5 9-17 * * MON-FRI",
+            "0 0 0 1 jan ?",
+            "@daily",
+            "1,2 0 1 1 7",
+        ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
-        for text in ["", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "*/0 * * * *", "5-1 * * * *", "@never", "a * * * *", "? * * * *"] {
+        for text in [
+            "",
+            "* * * *",
+            "60 * * * *",
+            "* 24 * * *",
+            "* * 0 * *",
+            "*/0 * * * *",
+            "5-1 * * * *",
+            "@never",
+            "a * * * *",
+            "? * * * *",
+        ] {
             assert!(check(text).is_err(), "{text}");
         }
     }

@@ -2,9 +2,7 @@
 
 use super::reader::{At, Checker};
 use super::values::Vars;
-use crate::tasks::{
-    Correlation, Emit, EventFilter, Foreach, Kind, Listen, Read, Strategy, Until,
-};
+use crate::tasks::{Correlation, Emit, EventFilter, Foreach, Kind, Listen, Read, Strategy, Until};
 use crate::yaml::Value;
 
 /// Attributes whose literal values are URIs, instants or data rather than patterns.
@@ -27,7 +25,15 @@ impl Checker {
         if !self.map(at, "`with`") {
             return;
         }
-        for key in ["id", "source", "type", "time", "subject", "datacontenttype", "dataschema"] {
+        for key in [
+            "id",
+            "source",
+            "type",
+            "time",
+            "subject",
+            "datacontenttype",
+            "dataschema",
+        ] {
             if let Some(member) = at.member(key) {
                 self.string(&member, &format!("`{key}`"));
             }
@@ -45,9 +51,9 @@ impl Checker {
         self.object(inner, "`listen`", &["to", "read"]);
         let to = self.required(inner, "`listen`", "to");
         let to = to.and_then(|to| self.strategy(&to, vars, true));
-        let read = inner.member("read").and_then(|read| {
-            self.word(&read, "`read`", &["data", "envelope", "raw"])
-        });
+        let read = inner
+            .member("read")
+            .and_then(|read| self.word(&read, "`read`", &["data", "envelope", "raw"]));
         let foreach = at.member("foreach");
         let foreach = foreach.map(|foreach| self.foreach(&foreach, locals, vars));
         Some(Kind::Listen(Box::new(Listen {
@@ -100,12 +106,15 @@ impl Checker {
         if !self.list(&member, &format!("`{kind}`")) {
             return None;
         }
-        let filters: Vec<_> = member.items().map(|item| self.filter(&item, vars)).collect();
+        let filters: Vec<_> = member
+            .items()
+            .map(|item| self.filter(&item, vars))
+            .collect();
         let until = at.member("until").filter(|_| until && kind == "any");
         let until = until.map(|until| match until.node.value {
-            Value::String(_) => {
-                self.expression(&until, "`until`", vars).map(Until::Condition)
-            }
+            Value::String(_) => self
+                .expression(&until, "`until`", vars)
+                .map(Until::Condition),
             _ => self
                 .strategy(&until, vars, false)
                 .map(|strategy| Until::Strategy(Box::new(strategy))),

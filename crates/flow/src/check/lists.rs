@@ -27,7 +27,10 @@ impl Checker {
         }
         let message = match members.get(1) {
             _ if item.node.as_object().is_none() => {
-                format!("{what} is a map with one key, its name, not {}", item.node.kind())
+                format!(
+                    "{what} is a map with one key, its name, not {}",
+                    item.node.kind()
+                )
             }
             Some((name, ..)) => format!("{what} has one key, its name; here is also `{name}`"),
             None => format!("{what} has one key, its name; here is none"),
@@ -49,7 +52,11 @@ impl Checker {
             };
             if RESERVED.contains(&name) {
                 let message = format!("`{name}` is a directive and no name for a task");
-                self.error("T0204", span, &member.pointer, message);
+                if name == "end" && tolerated(at) {
+                    self.warn("T0204", span, &member.pointer, message);
+                } else {
+                    self.error("T0204", span, &member.pointer, message);
+                }
             }
             if names.iter().any(|known| known == name) {
                 let message = format!("another task of this list is called `{name}`");
@@ -97,7 +104,11 @@ impl Checker {
             }
         };
         if directive.is_none() {
-            self.error_at("T0312", at, format!("task `{text}` does not exist in this list"));
+            self.error_at(
+                "T0312",
+                at,
+                format!("task `{text}` does not exist in this list"),
+            );
             let names = siblings.iter().map(String::as_str).chain(RESERVED);
             let near = nearest(text, names).map(str::to_owned);
             self.help(near.map(|near| format!("did you mean `{near}`?")));
@@ -121,7 +132,8 @@ impl Checker {
                         open.push(target);
                         if target <= index && !self.has_timeout && task.timeout.is_none() {
                             let span = span_of(task);
-                            let message = format!("`{}` jumps back and no timeout ends the loop", task.name);
+                            let message =
+                                format!("`{}` jumps back and no timeout ends the loop", task.name);
                             self.warn("T0506", span, &task.reference, message);
                         }
                     }
@@ -160,6 +172,19 @@ impl Checker {
             }
         }
     }
+}
+
+/// A use case of the specification calls a task `end`, in an inner list where no `then` says so.
+fn tolerated(list: &At<'_>) -> bool {
+    let says_end = |task: &At<'_>| {
+        task.node
+            .get("then")
+            .is_some_and(|t| t.as_str() == Some("end"))
+    };
+    list.pointer != "/do"
+        && list
+            .items()
+            .all(|item| !item.members().any(|(_, _, task)| says_end(&task)))
 }
 
 fn span_of(task: &Task) -> Span {

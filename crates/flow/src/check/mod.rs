@@ -29,7 +29,14 @@ const ROOT: [&str; 8] = [
     "document", "input", "use", "do", "timeout", "output", "schedule", "evaluate",
 ];
 const DOCUMENT: [&str; 8] = [
-    "dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata",
+    "dsl",
+    "namespace",
+    "name",
+    "version",
+    "title",
+    "summary",
+    "tags",
+    "metadata",
 ];
 
 /// Reads and checks a definition. All that is wrong is reported, not the first only.

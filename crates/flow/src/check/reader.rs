@@ -11,10 +11,8 @@ pub(super) struct Checker {
     pub(super) mode: Mode,
     pub(super) names: Names,
     pub(super) task_count: usize,
-    pub(super) index: std::collections::HashMap<
-        std::sync::Arc<str>,
-        std::sync::Arc<crate::document::Task>,
-    >,
+    pub(super) index:
+        std::collections::HashMap<std::sync::Arc<str>, std::sync::Arc<crate::document::Task>>,
     /// Namespace, name and version: what a subflow cycle leads back to.
     pub(super) identity: (String, String),
     pub(super) has_timeout: bool,

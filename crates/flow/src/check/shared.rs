@@ -9,21 +9,44 @@ use crate::retry::{Backoff, Policy};
 use crate::tasks::RaisedError;
 
 const EXTENDABLE: [&str; 12] = [
-    "call", "composite", "emit", "for", "listen", "raise", "run", "set", "switch", "try", "wait",
+    "call",
+    "composite",
+    "emit",
+    "for",
+    "listen",
+    "raise",
+    "run",
+    "set",
+    "switch",
+    "try",
+    "wait",
     "all",
 ];
 
 /// What is visible in a value that any task may use.
 fn anywhere() -> Vars {
     Vars::new(&[
-        "context", "input", "secrets", "task", "workflow", "runtime", "authorization", "error",
+        "context",
+        "input",
+        "secrets",
+        "task",
+        "workflow",
+        "runtime",
+        "authorization",
+        "error",
     ])
 }
 
 impl Checker {
     pub(super) fn shared(&mut self, at: &At<'_>) {
         let known = [
-            "authentications", "catalogs", "errors", "extensions", "functions", "retries", "secrets",
+            "authentications",
+            "catalogs",
+            "errors",
+            "extensions",
+            "functions",
+            "retries",
+            "secrets",
             "timeouts",
         ];
         if !self.object(at, "`use`", &known) {
@@ -112,7 +135,11 @@ impl Checker {
                 continue;
             };
             self.cannot_run(item.node.span, &item.pointer, "an extension");
-            self.object(&member, "an extension", &["extend", "when", "before", "after"]);
+            self.object(
+                &member,
+                "an extension",
+                &["extend", "when", "before", "after"],
+            );
             let extend = self.required(&member, "an extension", "extend");
             let extend = extend.and_then(|at| self.word(&at, "`extend`", &EXTENDABLE));
             let when = self.condition(&member, "when", &anywhere());

@@ -14,7 +14,9 @@ use crate::yaml::{Span, Value};
 const KINDS: [&str; 12] = [
     "call", "do", "emit", "for", "fork", "listen", "raise", "run", "set", "switch", "try", "wait",
 ];
-const COMMON: [&str; 7] = ["if", "input", "output", "export", "timeout", "then", "metadata"];
+const COMMON: [&str; 7] = [
+    "if", "input", "output", "export", "timeout", "then", "metadata",
+];
 /// The most branches of a fork.
 const MAX_BRANCHES: usize = 256;
 
@@ -190,7 +192,9 @@ impl Checker {
             return default.into();
         };
         let mut letters = text.chars();
-        let fits = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        let fits = letters
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
             && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !fits {
             let message = format!("`{text}` is no name for a variable");
@@ -203,12 +207,14 @@ impl Checker {
         self.object(inner, "`for`", &["each", "in", "at"]);
         let each = self.variable(inner, "each", "item");
         let index = self.variable(inner, "at", "index");
-        let in_ = self.required(inner, "`for`", "in").and_then(|in_| match &in_.node.value {
-            Value::Array(_) => self.template(&in_, vars),
-            _ => self
-                .expression(&in_, "`in`", vars)
-                .map(Template::expression),
-        });
+        let in_ = self
+            .required(inner, "`for`", "in")
+            .and_then(|in_| match &in_.node.value {
+                Value::Array(_) => self.template(&in_, vars),
+                _ => self
+                    .expression(&in_, "`in`", vars)
+                    .map(Template::expression),
+            });
         let names: [&str; 2] = [&each, &index];
         let while_ = self.condition(at, "while", &vars.and(&names));
         let tasks = self.required(at, "a task of kind `for`", "do");

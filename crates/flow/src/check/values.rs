@@ -30,7 +30,8 @@ impl Vars {
 
     pub(super) fn and(&self, names: &[&str]) -> Self {
         let mut more = self.clone();
-        more.names.extend(names.iter().map(|name| (*name).to_owned()));
+        more.names
+            .extend(names.iter().map(|name| (*name).to_owned()));
         more
     }
 
@@ -56,7 +57,13 @@ fn unwrapped(text: &str) -> Option<(usize, &str)> {
 
 impl Checker {
     /// Compiles a part of a string that begins at that byte.
-    fn compile(&mut self, at: &At<'_>, start: usize, text: &str, vars: &Vars) -> Option<Expression> {
+    fn compile(
+        &mut self,
+        at: &At<'_>,
+        start: usize,
+        text: &str,
+        vars: &Vars,
+    ) -> Option<Expression> {
         match Expression::compile(text, &vars.with_dollar()) {
             Ok(expression) => {
                 self.secret(at, &expression, vars);
@@ -101,7 +108,12 @@ impl Checker {
     }
 
     /// A string that is always jq.
-    pub(super) fn expression(&mut self, at: &At<'_>, what: &str, vars: &Vars) -> Option<Expression> {
+    pub(super) fn expression(
+        &mut self,
+        at: &At<'_>,
+        what: &str,
+        vars: &Vars,
+    ) -> Option<Expression> {
         let text = self.string(at, what)?;
         let (start, inner) = unwrapped(text).unwrap_or((0, text));
         self.compile(at, start, inner, vars)
@@ -141,7 +153,10 @@ impl Checker {
                 };
                 let parts: Vec<_> = at.members().map(part).collect();
                 let parts: Vec<_> = parts.into_iter().collect::<Option<_>>()?;
-                if parts.iter().all(|(_, part)| matches!(part, Part::Literal(_))) {
+                if parts
+                    .iter()
+                    .all(|(_, part)| matches!(part, Part::Literal(_)))
+                {
                     return Some(Part::Literal(at.node.to_data()));
                 }
                 Some(Part::Object(parts))
@@ -167,7 +182,9 @@ impl Checker {
         if let Some(start) = text.find("${") {
             let message = "`${` within a text is not evaluated".to_owned();
             self.warn("T0501", at.node.span_at(start), &at.pointer, message);
-            self.help(Some("write one expression: ${ \"text \\(.x)\" }".to_owned()));
+            self.help(Some(
+                "write one expression: ${ \"text \\(.x)\" }".to_owned(),
+            ));
         } else if looks_like_jq(text, vars) {
             let message = format!("`{text}` looks like an expression but is taken literally");
             self.warn("T0502", at.node.span, &at.pointer, message);
@@ -344,7 +361,9 @@ impl Checker {
     fn uri(&mut self, at: &At<'_>, vars: &Vars) -> Option<Uri> {
         let text = self.string(at, "a URI")?;
         if let Some((start, inner)) = unwrapped(text) {
-            return self.compile(at, start, inner, &vars.sealed()).map(Uri::Expression);
+            return self
+                .compile(at, start, inner, &vars.sealed())
+                .map(Uri::Expression);
         }
         match UriTemplate::parse(text) {
             Ok(template) if !text.is_empty() && !text.contains(char::is_whitespace) => {
@@ -356,7 +375,12 @@ impl Checker {
             }
             Err(byte) => {
                 let message = "a brace of the URI template is not closed, or holds nothing";
-                self.error("T0413", at.node.span_at(byte), &at.pointer, message.to_owned());
+                self.error(
+                    "T0413",
+                    at.node.span_at(byte),
+                    &at.pointer,
+                    message.to_owned(),
+                );
                 None
             }
         }
@@ -391,7 +415,12 @@ impl Checker {
         const SCHEMES: [&str; 5] = ["basic", "bearer", "digest", "oauth2", "oidc"];
         if at.node.get("certificate").is_some() {
             let message = "authentication by certificate was never specified and is gone";
-            self.error("T0422", at.key_span("certificate"), &at.pointer, message.to_owned());
+            self.error(
+                "T0422",
+                at.key_span("certificate"),
+                &at.pointer,
+                message.to_owned(),
+            );
             return None;
         }
         self.object(at, "an authentication policy", &SCHEMES);
@@ -434,8 +463,17 @@ impl Checker {
     fn oauth2(&mut self, at: &At<'_>, scheme: &str, vars: &Vars) -> Option<Arc<Authentication>> {
         const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
         let mut members = vec![
-            "authority", "grant", "client", "request", "issuers", "scopes", "audiences", "username",
-            "password", "subject", "actor",
+            "authority",
+            "grant",
+            "client",
+            "request",
+            "issuers",
+            "scopes",
+            "audiences",
+            "username",
+            "password",
+            "subject",
+            "actor",
         ];
         if scheme == "oauth2" {
             members.push("endpoints");
@@ -446,8 +484,12 @@ impl Checker {
         }
         let grant = self.required(at, scheme, "grant").and_then(|grant| {
             let words = [
-                "authorization_code", "client_credentials", "client-credentials", "password",
-                "refresh_token", EXCHANGE,
+                "authorization_code",
+                "client_credentials",
+                "client-credentials",
+                "password",
+                "refresh_token",
+                EXCHANGE,
             ];
             let word = self.word(&grant, "`grant`", &words)?;
             Some(word.replace("client-credentials", "client_credentials"))
@@ -455,10 +497,16 @@ impl Checker {
         if let Some(client) = at.member("client") {
             let known = ["id", "secret", "assertion", "authentication"];
             self.object(&client, "`client`", &known);
+            for key in ["id", "secret", "assertion"] {
+                self.text(&client, key);
+            }
             if let Some(method) = client.member("authentication") {
                 let words = [
-                    "client_secret_post", "client_secret_basic", "client_secret_jwt",
-                    "private_key_jwt", "none",
+                    "client_secret_post",
+                    "client_secret_basic",
+                    "client_secret_jwt",
+                    "private_key_jwt",
+                    "none",
                 ];
                 self.word(&method, "`authentication`", &words);
             }
@@ -478,6 +526,9 @@ impl Checker {
                 }
             }
         }
+        for key in ["username", "password"] {
+            self.text(at, key);
+        }
         for key in ["subject", "actor"] {
             if let Some(token) = at.member(key) {
                 self.object(&token, key, &["token", "type"]);
@@ -489,8 +540,15 @@ impl Checker {
         if let Some(endpoints) = at.member("endpoints") {
             let known = ["token", "revocation", "introspection"];
             self.object(&endpoints, "`endpoints`", &known);
+            for key in known {
+                self.text(&endpoints, key);
+            }
         }
-        self.cannot_run(at.node.span, &at.pointer, &format!("authentication by `{scheme}`"));
+        self.cannot_run(
+            at.node.span,
+            &at.pointer,
+            &format!("authentication by `{scheme}`"),
+        );
         let oauth2 = OAuth2 {
             members: self.template(at, vars)?,
             grant,
@@ -506,8 +564,13 @@ impl Checker {
 /// Names in `$secrets.NAME` and `$secrets["NAME"]`.
 fn secret_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for (_, rest) in text.match_indices("$secrets").map(|(at, word)| text.split_at(at + word.len())) {
-        let quoted = rest.strip_prefix("[\"").or_else(|| rest.strip_prefix(".\""));
+    for (_, rest) in text
+        .match_indices("$secrets")
+        .map(|(at, word)| text.split_at(at + word.len()))
+    {
+        let quoted = rest
+            .strip_prefix("[\"")
+            .or_else(|| rest.strip_prefix(".\""));
         let name = match quoted {
             Some(quoted) => quoted.split('"').next().map(str::to_owned),
             None => rest.strip_prefix('.').map(|rest| {

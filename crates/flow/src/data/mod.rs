@@ -183,7 +183,10 @@ impl Data {
             return None;
         };
         let entry = |(key, item): (&Val, &Val)| {
-            (as_text(key).unwrap_or_default(), Self::from_value(item.clone()))
+            (
+                as_text(key).unwrap_or_default(),
+                Self::from_value(item.clone()),
+            )
         };
         Some(map.iter().map(entry).collect())
     }
@@ -208,7 +211,9 @@ impl Data {
     pub fn as_i64(&self) -> Option<i64> {
         match self.value() {
             Val::Num(number) => {
-                let whole = number.as_isize().and_then(|whole| i64::try_from(whole).ok());
+                let whole = number
+                    .as_isize()
+                    .and_then(|whole| i64::try_from(whole).ok());
                 whole.or_else(|| from_val(self.value()).as_i64())
             }
             _ => None,

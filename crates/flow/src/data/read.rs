@@ -156,7 +156,9 @@ impl<'a> Reader<'a> {
         let text = self.bytes.get(start..self.at).unwrap_or_default();
         let text = String::from_utf8_lossy(text);
         if text.len() > MAX_DIGITS {
-            return Err(DataError::Number(text.chars().take(20).collect::<String>() + "…"));
+            return Err(DataError::Number(
+                text.chars().take(20).collect::<String>() + "…",
+            ));
         }
         if !whole && text.parse().is_ok_and(f64::is_infinite) {
             return Err(DataError::Number(text.into_owned()));

@@ -113,7 +113,10 @@ pub(crate) fn number_text(number: &Num) -> Option<String> {
         Num::Float(float) => float_text(*float),
         Num::Dec(text) => {
             let float: f64 = text.parse().ok()?;
-            let plain = text.bytes().next().is_some_and(|b| b == b'-' || b.is_ascii_digit());
+            let plain = text
+                .bytes()
+                .next()
+                .is_some_and(|b| b == b'-' || b.is_ascii_digit());
             let plain = plain && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
             if plain && float.is_finite() {
                 Some(text.to_string())

@@ -21,8 +21,24 @@ pub(crate) struct Mentions<'s> {
 
 /// Functions that use little stack, whatever they are given.
 const PLAIN: [&str; 18] = [
-    "not", "length", "empty", "true", "false", "null", "tostring", "tonumber", "ascii_downcase",
-    "ascii_upcase", "has", "type", "startswith", "endswith", "floor", "round", "ceil", "trim",
+    "not",
+    "length",
+    "empty",
+    "true",
+    "false",
+    "null",
+    "tostring",
+    "tonumber",
+    "ascii_downcase",
+    "ascii_upcase",
+    "has",
+    "type",
+    "startswith",
+    "endswith",
+    "floor",
+    "round",
+    "ceil",
+    "trim",
 ];
 
 /// Finds what a term mentions.

@@ -41,8 +41,7 @@ pub(crate) fn compare(a: &Val, b: &Val) -> Ordering {
         (Val::Obj(a), Val::Obj(b)) => {
             charge_items(a.len() + b.len());
             let sorted = |map: &Rc<jaq_json::Map>| {
-                let mut entries: Vec<_> =
-                    map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+                let mut entries: Vec<_> = map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
                 entries.sort_by(|(a, _), (b, _)| compare(a, b));
                 entries
             };

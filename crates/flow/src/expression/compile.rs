@@ -10,8 +10,8 @@ use jaq_core::{Compiler, Filter};
 use super::{Engine, analysis, natives, pool, prelude};
 use crate::finding::nearest;
 
-/// The longest text of an expression.
-const MAX_TEXT: usize = 64 * 1024;
+/// The longest text of an expression. jaq reads and compiles by recursion: it bounds the depth as well.
+const MAX_TEXT: usize = 16 * 1024;
 /// The deepest nesting of brackets in an expression.
 const MAX_NESTING: usize = 200;
 
@@ -62,7 +62,7 @@ pub(crate) fn compile(text: &str, variables: &[String]) -> Result<Program, Vec<C
 /// What would make the reader itself run long or deep.
 fn too_much(text: &str) -> Option<CompileError> {
     if text.len() > MAX_TEXT {
-        return Some(syntax(0, "the expression is longer than 64 KiB"));
+        return Some(syntax(0, "the expression is longer than 16 KiB"));
     }
     let mut depth = 0_usize;
     for (at, byte) in text.bytes().enumerate() {
@@ -119,7 +119,9 @@ fn compile_here(text: &str, known: &[String]) -> Result<Program, Vec<CompileErro
         path: (),
     };
     let modules = loader.load(&arena, file).map_err(|errors| {
-        let errors = errors.into_iter().flat_map(|(_, error)| load_errors(text, error));
+        let errors = errors
+            .into_iter()
+            .flat_map(|(_, error)| load_errors(text, error));
         errors.collect::<Vec<_>>()
     })?;
     let filter = Compiler::default()
@@ -152,9 +154,7 @@ fn load_errors(text: &str, error: LoadError<&str>) -> Vec<CompileError> {
         }
         LoadError::Lex(errors) => errors
             .into_iter()
-            .map(|(expected, found)| {
-                syntax(at(found), format!("expected {}", expected.as_str()))
-            })
+            .map(|(expected, found)| syntax(at(found), format!("expected {}", expected.as_str())))
             .collect(),
         LoadError::Parse(errors) => errors
             .into_iter()

@@ -12,7 +12,7 @@ use super::render;
 use super::value::Value;
 
 /// Functions of jaq that reach outside, end the process, or take as long as their argument says.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 10] = [
     "env",
     "halt",
     "now",
@@ -20,6 +20,7 @@ const REFUSED: [&str; 9] = [
     "stderr_empty",
     "localtime",
     "strflocaltime",
+    "implode",
     "jn",
     "yn",
 ];
@@ -57,6 +58,7 @@ fn ours() -> Vec<Fun<Engine>> {
                 Ok(value)
             })
         })),
+        run(("implode", v(0), |cv| bome(implode(&cv.1)))),
         run(("fromjson", v(0), |cv| bome(from_json(&cv.1)))),
         run(("tojson", v(0), |cv| {
             bome(Ok(Value(Val::utf8_str(render::json(&cv.1.0)))))
@@ -89,7 +91,7 @@ fn charge_regex(text: &Val, pattern: &Val) {
         Val::TStr(text) => text.len(),
         _ => 0,
     };
-    charge_bytes(length(text) * 4);
+    charge(units(length(text)));
     if let Val::TStr(pattern) = pattern {
         let weight = |byte: &u8| match byte {
             b'{' => 500,
@@ -108,6 +110,25 @@ fn from_json(value: &Value) -> Result {
     crate::data::parse(text)
         .map(Value)
         .map_err(|error| Error::str(format!("{} is {error}", render::short(&value.0))))
+}
+
+fn implode(value: &Value) -> Result {
+    let Val::Arr(points) = &value.0 else {
+        return Err(Error::typ(value.clone(), "array"));
+    };
+    charge_items(points.len() * 4);
+    let text: Option<String> = points.iter().map(character).collect();
+    match text {
+        Some(text) => Ok(Value::from(text)),
+        None => Err(Error::str("implode takes an array of code points")),
+    }
+}
+
+fn character(point: &Val) -> Option<char> {
+    let Val::Num(point) = point else {
+        return None;
+    };
+    char::from_u32(u32::try_from(point.as_isize()?).ok()?)
 }
 
 fn length(value: &Value) -> Result {
@@ -166,7 +187,10 @@ pub(crate) fn indices(value: &Value, part: &Value) -> Result {
             windows.filter(|(_, w)| same(w)).map(|(i, _)| i).collect()
         }
         (Val::Arr(items), part) => {
-            let equal = items.iter().enumerate().filter(|(_, item)| equal(item, part));
+            let equal = items
+                .iter()
+                .enumerate()
+                .filter(|(_, item)| equal(item, part));
             equal.map(|(index, _)| index).collect()
         }
         _ => return Err(Error::index(value.clone(), part.clone())),

@@ -21,10 +21,10 @@ struct Known {
 static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let parsed = jaq_core::load::parse(OURS, |parser| parser.defs());
     let mut ours = parsed.expect("our own definitions are well formed, as tests show");
-    let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    let (early, late) = ours
-        .into_iter()
-        .partition(|def| EARLY.contains(&def.name));
+    let theirs = jaq_core::defs()
+        .chain(jaq_std::defs())
+        .chain(jaq_json::defs());
+    let (early, late) = ours.into_iter().partition(|def| EARLY.contains(&def.name));
     let mut all: Vec<Def<&'static str>> = early;
     ours = late;
     for def in theirs.filter(|def| !REFUSED.contains(&def.name)) {
@@ -48,7 +48,7 @@ static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
 const EARLY: [&str; 3] = ["matches", "split_matches", "split_"];
 
 /// Ours that call definitions which come after the place of what they replace.
-const LATE: [&str; 3] = ["join", "combinations", "paths"];
+const LATE: [&str; 2] = ["join", "paths"];
 
 /// The definitions that are needed to call the given names.
 pub(crate) fn needed(calls: &BTreeSet<&str>) -> Vec<Def<&'static str, Term<&'static str>>> {

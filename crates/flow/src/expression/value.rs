@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
-use jaq_core::val::Range;
 use jaq_core::ops::Math;
+use jaq_core::val::Range;
 use jaq_core::{Error, ValR, ValX, path};
 use jaq_json::{Map, Num, Rc, Val};
 
@@ -17,6 +17,8 @@ use super::render;
 const MAX_BITS: u64 = 8_192;
 /// The most items by which an assignment may lengthen an array.
 const MAX_PADDING: usize = 100_000;
+/// What a clone costs: all that branches without doing anything clones.
+const CLONE: u64 = 2;
 /// What making an array or an object costs. Each level of nesting is made by one such act, so this
 /// also bounds how deep a value can get, and with it the stack that dropping it needs.
 const MAKE: u64 = 2 * STEP;
@@ -29,7 +31,7 @@ type Result<T = Value> = ValR<T, Value>;
 
 impl Clone for Value {
     fn clone(&self) -> Self {
-        charge(1);
+        charge(CLONE);
         Self(self.0.clone())
     }
 }
@@ -200,9 +202,7 @@ impl jaq_core::ValT for Value {
                 }
                 Ok(Self(Val::obj(mapped)))
             }
-            other => opt.fail(Self(other), |v| {
-                Error::typ(v, ITERABLE).into()
-            }),
+            other => opt.fail(Self(other), |v| Error::typ(v, ITERABLE).into()),
         }
     }
 
@@ -222,13 +222,11 @@ impl jaq_core::ValT for Value {
             // As in jq: assignment makes the object or array that is not there.
             (Val::Null, Val::TStr(_)) => map_member(Rc::new(Map::default()), index, f),
             (Val::Null, Val::Num(_)) => map_item(Rc::new(Vec::new()), index, opt, f),
-            (Val::Obj(members), Val::TStr(_)) => {
-                map_member(members, index, f)
-            }
+            (Val::Obj(members), Val::TStr(_)) => map_member(members, index, f),
             (Val::Arr(items), Val::Num(_)) => map_item(items, index, opt, f),
-            (other, index) => opt.fail(Self(other), |v| {
-                Error::index(v, Self(index.clone())).into()
-            }),
+            (other, index) => {
+                opt.fail(Self(other), |v| Error::index(v, Self(index.clone())).into())
+            }
         }
     }
 

@@ -14,8 +14,16 @@ pub(crate) fn documents(folder: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = fs::read_dir(root().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-        .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .map(|path| {
+            (
+                path.display().to_string(),
+                fs::read_to_string(&path).unwrap(),
+            )
+        })
         .collect();
     found.sort();
     assert!(!found.is_empty(), "{folder}");
@@ -91,7 +99,10 @@ fn every_broken_document_is_refused_with_a_place() {
         .chain(documents("invalid"));
     for (name, source) in broken {
         let report = check(&source);
-        let error = report.errors().next().unwrap_or_else(|| panic!("{name} is taken"));
+        let error = report
+            .errors()
+            .next()
+            .unwrap_or_else(|| panic!("{name} is taken"));
         assert!(error.line > 1, "{}", error.line(&name));
         assert!(report.definition.is_none(), "{name}");
     }
@@ -105,7 +116,11 @@ fn every_task_is_found_by_its_pointer() {
             let found = definition.task(&task.reference).unwrap();
             assert_eq!(found.name, task.name, "{name}");
             let json = definition.json.to_json();
-            assert_eq!(json.pointer(&task.reference), Some(&task.json.to_json()), "{name}");
+            assert_eq!(
+                json.pointer(&task.reference),
+                Some(&task.json.to_json()),
+                "{name}"
+            );
         }
     }
 }

@@ -43,7 +43,11 @@ fn broken(document: &Value) -> Vec<Value> {
                     members.insert(format!("{key}Q"), value);
                 });
             }
-            for wrong in [Value::from(7), Value::from(vec![1]), serde_json::json!({"q": 1})] {
+            for wrong in [
+                Value::from(7),
+                Value::from(vec![1]),
+                serde_json::json!({"q": 1}),
+            ] {
                 change(&|parent| match parent {
                     Value::Object(members) => {
                         members.insert(key.clone(), wrong.clone());
@@ -58,6 +62,20 @@ fn broken(document: &Value) -> Vec<Value> {
     all
 }
 
+/// Where more is taken than the schemas take: `for.in` may be any array, and a subflow's version is by
+/// default the latest.
+fn deliberate(document: &Value) -> bool {
+    match document {
+        Value::Array(items) => items.iter().any(deliberate),
+        Value::Object(members) => members.iter().any(|(key, value)| match key.as_str() {
+            "for" => value.get("in").is_some_and(Value::is_array) || deliberate(value),
+            "workflow" => value.get("version").is_none(),
+            _ => deliberate(value),
+        }),
+        _ => false,
+    }
+}
+
 #[test]
 fn what_the_schema_rejects_is_rejected() {
     // Either of the two schemas may accept, as both versions of the language are read.
@@ -70,6 +88,9 @@ fn what_the_schema_rejects_is_rejected() {
             if schemas.iter().any(|schema| schema.is_valid(&broken)) {
                 continue;
             }
+            if deliberate(&broken) {
+                continue;
+            }
             rejected += 1;
             if check(&broken.to_string()).definition.is_some() {
                 missed.push(format!("{name}: {broken}"));
@@ -77,7 +98,12 @@ fn what_the_schema_rejects_is_rejected() {
         }
     }
     assert!(rejected > 1_000, "{rejected}");
-    assert!(missed.is_empty(), "{} of {rejected}\n{}", missed.len(), missed.join("\n"));
+    assert!(
+        missed.is_empty(),
+        "{} of {rejected}\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
 }
 
 #[test]
