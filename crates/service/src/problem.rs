@@ -42,6 +42,11 @@ pub struct Kind {
 impl Kind {
     /// A problem of this sort without a detail.
     #[must_use]
+    #[expect(
+        clippy::new_ret_no_self,
+        clippy::wrong_self_convention,
+        reason = "`problem::NOT_FOUND.new()` reads as what it does"
+    )]
     pub fn new(&self) -> Problem {
         Problem {
             code: Cow::Borrowed(self.code),
@@ -49,8 +54,8 @@ impl Kind {
             title: Cow::Borrowed(self.title),
             detail: None,
             instance: None,
-            extensions: Map::new(),
-            headers: Vec::new(),
+            extensions: Box::default(),
+            headers: Box::default(),
         }
     }
 
@@ -118,12 +123,15 @@ pub struct Problem {
     /// What happened this time, for the caller to read.
     pub detail: Option<String>,
     /// A reference to this occurrence.
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// Further members of the document.
-    pub extensions: Map<String, Value>,
+    pub extensions: Box<Map<String, Value>>,
     /// Headers that the answer carries, such as `Retry-After` and `Allow`.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Box<[(HeaderName, HeaderValue)]>,
 }
+
+// A problem is the error of many results, which should stay small.
+const _: () = assert!(size_of::<Problem>() < 128);
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -165,14 +173,16 @@ impl Problem {
     /// The same problem, its answer carrying one more header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        let mut headers = self.headers.into_vec();
+        headers.push((name, value));
+        self.headers = headers.into();
         self
     }
 
     /// The same problem with a reference to this occurrence.
     #[must_use]
     pub fn with_instance(mut self, instance: impl Into<String>) -> Self {
-        self.instance = Some(instance.into());
+        self.instance = Some(instance.into().into());
         self
     }
 
@@ -214,9 +224,9 @@ impl Problem {
             status: read.status,
             title: Cow::Owned(read.title),
             detail: read.detail,
-            instance: read.instance,
-            extensions: read.extensions,
-            headers: Vec::new(),
+            instance: read.instance.map(Into::into),
+            extensions: Box::new(read.extensions),
+            headers: Box::default(),
         })
     }
 

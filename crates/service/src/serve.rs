@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::Registry;
-use crate::{Service, ServiceName};
+use crate::{Descriptor, Service, ServiceName};
 
 mod answer;
 mod body;
@@ -71,17 +71,55 @@ pub async fn serve(
     config: Config,
     tasks: &Tasks,
 ) -> Result<Served, Error> {
-    let addr = listener.local_addr().map_err(Error::Listener)?;
     let metrics = Registry::new();
-    let connections_max = config.connections_max.min(Semaphore::MAX_PERMITS);
+    let dispatch = Dispatch::new(services, true, &metrics)?;
+    let addr = start(listener, dispatch, config, tasks)?;
+    Ok(Served { addr, metrics })
+}
+
+/// Serves one router as it is, with the limits and the graceful stop of [`serve`] but without the
+/// pages that every service has. `name` stands for it in traces.
+///
+/// # Errors
+/// When the listener has no address.
+#[expect(
+    clippy::unused_async,
+    reason = "callers await it, so that starting may come to wait"
+)]
+pub async fn serve_router(
+    listener: TcpListener,
+    name: ServiceName,
+    router: axum::Router,
+    config: Config,
+    tasks: &Tasks,
+) -> Result<SocketAddr, Error> {
+    let descriptor = Descriptor {
+        title: name.to_string(),
+        name,
+        version: String::new(),
+        openapi: serde_json::Value::Null,
+    };
+    let services = vec![Service::new(descriptor, router)];
+    let dispatch = Dispatch::new(services, false, &Registry::new())?;
+    start(listener, dispatch, config, tasks)
+}
+
+fn start(
+    listener: TcpListener,
+    dispatch: Dispatch,
+    config: Config,
+    tasks: &Tasks,
+) -> Result<SocketAddr, Error> {
+    let addr = listener.local_addr().map_err(Error::Listener)?;
+    let permits = config.connections_max.min(Semaphore::MAX_PERMITS);
+    let permits = Arc::new(Semaphore::new(permits));
     let server = Arc::new(Server {
-        dispatch: Dispatch::new(services, &metrics)?,
+        dispatch,
         config,
         tasks: tasks.clone(),
     });
-    let permits = Arc::new(Semaphore::new(connections_max));
     tasks.spawn("service listener", accept(listener, server, permits));
-    Ok(Served { addr, metrics })
+    Ok(addr)
 }
 
 struct Server {
@@ -127,7 +165,7 @@ async fn converse(stream: TcpStream, server: Arc<Server>, _permit: OwnedSemaphor
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
-    let phase = Arc::new(Phase::default());
+    let phase = Arc::new(Phase::new());
     let stream = Watched::new(stream, Arc::clone(&phase), &server.config);
     let answer = {
         let server = Arc::clone(&server);

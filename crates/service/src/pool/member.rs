@@ -19,10 +19,13 @@ const NOT_CLEAN: u64 = u64::MAX;
 /// How much a new latency counts in the moving average: one part in this many.
 const LATENCY_PARTS: u64 = 16;
 
+/// Connections move between calls and lists as pointers; they are too large to be copied.
+type Kept = Vec<Box<Connection>>;
+
 pub(crate) struct Member {
     pub(super) place: Place,
     in_flight: AtomicU32,
-    idle: [Mutex<Vec<Box<Connection>>>; SHARDS],
+    idle: [Mutex<Kept>; SHARDS],
     idle_count: AtomicU32,
     /// Set when the directory no longer names it: calls under way end, nothing is kept.
     retired: AtomicBool,
@@ -218,7 +221,7 @@ impl Member {
         self.sweep(Duration::ZERO, Duration::ZERO);
     }
 
-    fn lock_idle(&self, shard: usize) -> std::sync::MutexGuard<'_, Vec<Box<Connection>>> {
+    fn lock_idle(&self, shard: usize) -> std::sync::MutexGuard<'_, Kept> {
         self.idle[shard]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -20,6 +20,8 @@ use crate::{Health, Problem, Service, problem};
 pub(super) struct Dispatch {
     apps: BTreeMap<String, App>,
     registry: Registry,
+    /// Whether the pages that every service has are added.
+    has_pages: bool,
     pub(super) requests: Family<Counter>,
     pub(super) latency: Family<Histogram>,
 }
@@ -36,7 +38,11 @@ pub(super) struct App {
 pub(super) struct Route(pub(super) MatchedPath);
 
 impl Dispatch {
-    pub(super) fn new(services: Vec<Service>, registry: &Registry) -> Result<Self, Error> {
+    pub(super) fn new(
+        services: Vec<Service>,
+        has_pages: bool,
+        registry: &Registry,
+    ) -> Result<Self, Error> {
         if services.is_empty() {
             return Err(Error::NoServices);
         }
@@ -61,6 +67,7 @@ impl Dispatch {
                 &["service", "route"],
             ),
             registry: registry.clone(),
+            has_pages,
         })
     }
 
@@ -81,8 +88,11 @@ impl Dispatch {
     /// The pages that every service has. Without a service they speak of all of them together, so
     /// that a probe needs to know the address alone.
     pub(super) fn page(&self, app: Option<&App>, method: &Method, path: &str) -> Option<Response> {
+        if !self.has_pages {
+            return None;
+        }
         let answer = match path {
-            "/health/live" => json_answer(StatusCode::OK, json!({"status": "live"})),
+            "/health/live" => json_answer(StatusCode::OK, &json!({"status": "live"})),
             "/health/ready" => match app {
                 Some(app) => ready((app.service.health)()),
                 None => ready(self.health()),
@@ -156,7 +166,7 @@ async fn remember_route(request: Request<axum::body::Body>, next: Next) -> Respo
 
 fn ready(health: Health) -> Response {
     if health.is_ready() {
-        json_answer(StatusCode::OK, json!({"status": "ready"}))
+        json_answer(StatusCode::OK, &json!({"status": "ready"}))
     } else {
         let problem = problem::NOT_READY
             .with_detail(health.reasons.join("; "))
@@ -165,7 +175,7 @@ fn ready(health: Health) -> Response {
     }
 }
 
-fn json_answer(status: StatusCode, value: serde_json::Value) -> Response {
+fn json_answer(status: StatusCode, value: &serde_json::Value) -> Response {
     let mut answer = bytes_answer("application/json", value.to_string().into());
     *answer.status_mut() = status;
     answer

@@ -16,18 +16,34 @@ use super::Config;
 pub(super) const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 /// Whether a connection is within a call, known to the call and to the watch.
-#[derive(Default)]
 pub(super) struct Phase {
+    began: Instant,
     is_in_call: AtomicBool,
     calls: AtomicU64,
+    /// When the last call ended, in microseconds since the connection began.
+    ended_us: AtomicU64,
 }
 
 impl Phase {
+    /// A connection before its first call.
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            is_in_call: AtomicBool::new(false),
+            calls: AtomicU64::new(0),
+            ended_us: AtomicU64::new(0),
+        }
+    }
+
     /// A head has arrived; the call lasts until the guard is dropped.
     pub(super) fn begin(phase: &Arc<Self>) -> InCall {
         phase.is_in_call.store(true, Ordering::Relaxed);
         phase.calls.fetch_add(1, Ordering::Relaxed);
         InCall(Arc::clone(phase))
+    }
+
+    fn ended(&self) -> Instant {
+        self.began + Duration::from_micros(self.ended_us.load(Ordering::Relaxed))
     }
 }
 
@@ -36,6 +52,8 @@ pub(super) struct InCall(Arc<Phase>);
 
 impl Drop for InCall {
     fn drop(&mut self) {
+        let ended = u64::try_from(self.0.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.ended_us.store(ended, Ordering::Relaxed);
         self.0.is_in_call.store(false, Ordering::Relaxed);
     }
 }
@@ -79,14 +97,16 @@ impl<S> Watched<S> {
         let calls = self.phase.calls.load(Ordering::Relaxed);
         if calls != self.calls {
             self.calls = calls;
-            self.waiting_since = Instant::now();
+            self.waiting_since = self.phase.ended();
             self.head_since = None;
         }
     }
 
     fn watch_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase.is_in_call.load(Ordering::Relaxed) {
-            // The call limits its body itself.
+            // The call limits its body itself. Its end wakes nobody, so the timer rings often
+            // enough to notice it in time for the next wait.
+            let _early = self.read_timer.poll(cx, Instant::now() + self.idle_timeout);
             return Poll::Pending;
         }
         self.notice_calls();
@@ -213,7 +233,7 @@ mod tests {
         tokio::io::DuplexStream,
     ) {
         let (ours, theirs) = duplex(buffer_bytes);
-        let phase = Arc::new(Phase::default());
+        let phase = Arc::new(Phase::new());
         let config = Config::default();
         (
             Watched::new(ours, Arc::clone(&phase), &config),

@@ -130,7 +130,6 @@ impl Talk {
 pub(crate) struct Rig {
     pub(crate) client: Client,
     pub(crate) directory: watch::Sender<Arc<Directory>>,
-    pub(crate) tasks: Tasks,
 }
 
 impl Rig {
@@ -143,7 +142,6 @@ impl Rig {
         Self {
             client: Client::new(directory.subscribe(), config, tasks),
             directory,
-            tasks: tasks.clone(),
         }
     }
 
