@@ -1,144 +1,414 @@
 //! The engine as its users hold it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use taraf_base::{Tasks, Timestamp};
+use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
-use taraf_flow::{Definition, Finding};
-use taraf_log::Log;
+use taraf_flow::{Data, Severity, check};
+use taraf_log::machine::{Class, Handle, Phase, Replica};
+use taraf_log::{Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
+use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
+use crate::invoker::Means;
+use crate::leader::{Hub, Leader};
+use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
 use crate::{
-    Config, Error, Filter, FlowId, FlowRef, JournalEntry, Page, Run, RunId, RunPage, Start, Started,
+    Catalog, Config, Error, Filter, FlowId, JournalEntry, Page, Published, Run, RunId, RunPage,
+    Start, Started, Status, placement, reading,
 };
+
+/// The first partition of durable runs.
+const FIRST_PARTITION: u32 = 16;
+/// The partition of runs that are not recorded.
+const EPHEMERAL: PartitionId = PartitionId(15);
+/// Longest idempotency key.
+const KEY_MAX: usize = 255;
 
 /// Executes flows durably. Cheap to clone.
 #[derive(Clone)]
-pub struct Engine;
-
-/// A definition that was accepted.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Which version of which flow.
-    pub flow: FlowId,
-    /// SHA-256 of its text, in hexadecimal.
-    pub hash: String,
-    /// False when the same content was published before.
-    pub created: bool,
-    /// What is allowed but questionable.
-    pub warnings: Vec<Finding>,
+pub struct Engine {
+    inner: Arc<Inner>,
 }
 
-/// One published version.
-#[derive(Clone, Debug)]
-pub struct FlowInfo {
-    /// Which version of which flow.
-    pub id: FlowId,
-    /// The checked definition (its text is `definition.source`).
-    pub definition: Arc<Definition>,
-    /// When it was published.
-    pub published: Timestamp,
-}
-
-/// All published flows at one moment.
-#[derive(Debug, Default)]
-pub struct Catalog;
-
-impl Catalog {
-    /// One version.
-    #[must_use]
-    pub fn get(&self, _id: &FlowId) -> Option<&FlowInfo> {
-        todo!()
-    }
-
-    /// The version that a caller means.
-    #[must_use]
-    pub fn resolve(&self, _flow: &FlowRef) -> Option<&FlowInfo> {
-        todo!()
-    }
-
-    /// All versions of all flows, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &FlowInfo> {
-        std::iter::empty()
-    }
-
-    /// The highest version of each flow, in order.
-    pub fn latest(&self) -> impl Iterator<Item = &FlowInfo> {
-        std::iter::empty()
-    }
+struct Inner {
+    hub: Arc<Hub>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    sources: Handle<Sources>,
+    leaders: Vec<Leader>,
+    ephemeral: Leader,
+    turn: AtomicU64,
 }
 
 impl Engine {
-    /// Opens the log, rebuilds what it holds and goes on with what is outstanding.
+    /// Opens the partitions, rebuilds what they hold and goes on with what is outstanding.
+    ///
+    /// # Errors
+    /// When a partition cannot be claimed or replayed.
     pub async fn start<L: Log>(
-        _log: Arc<L>,
-        _config: Config,
-        _client: Client,
-        _tasks: &Tasks,
+        log: Arc<L>,
+        config: Config,
+        client: Client,
+        tasks: &Tasks,
     ) -> Result<Self, Error> {
-        todo!()
+        let (publisher, catalog) = watch::channel(Arc::new(Catalog::default()));
+        let sources = Replica::start(
+            Arc::clone(&log),
+            definitions::PARTITION,
+            Sources::default(),
+            taraf_log::machine::Config::default(),
+            Cataloguer(publisher),
+            tasks,
+        )
+        .await?;
+        let hub = Arc::new(Hub::new(config.event_backlog));
+        let settings = Settings {
+            limits: config.limits.clone(),
+            keep: config.keep_finished,
+            keep_for: config.keep_finished_for,
+        };
+        let count = config.partition_count();
+        let means = Arc::new(Means {
+            client,
+            hub: Arc::clone(&hub),
+            places: Semaphore::new(config.calls.clamp(1, Semaphore::MAX_PERMITS)),
+            config,
+        });
+        let library = || Arc::new(Library(catalog.clone()));
+        let mut leaders = Vec::new();
+        for number in 0..count {
+            let partition = PartitionId(FIRST_PARTITION.saturating_add(number));
+            let (log, means) = (Arc::clone(&log), Arc::clone(&means));
+            let leader =
+                Leader::start(log, partition, settings.clone(), library(), means, tasks).await?;
+            leaders.push(leader);
+        }
+        let null = Arc::new(NullLog);
+        let ephemeral = Leader::start(null, EPHEMERAL, settings, library(), means, tasks).await?;
+        let turn = AtomicU64::new(0);
+        let inner = Inner {
+            hub,
+            catalog,
+            sources,
+            leaders,
+            ephemeral,
+            turn,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
-    /// Publishes a definition.
-    pub async fn publish(&self, _source: &str) -> Result<Published, Error> {
-        todo!()
+
+    /// Whether every partition leads.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let leaders = self.inner.leaders.iter();
+        leaders
+            .chain([&self.inner.ephemeral])
+            .all(|leader| leader.handle.status().borrow().phase == Phase::Leading)
     }
+
+    /// Publishes a definition. A version is immutable; the same content again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all findings, [`Error::Conflict`] for other content.
+    pub async fn publish(&self, source: &str) -> Result<Published, Error> {
+        let report = check(source);
+        let Some(definition) = report.definition else {
+            return Err(Error::Invalid(report.findings));
+        };
+        let unsupported = definition.unsupported();
+        if !unsupported.is_empty() {
+            return Err(Error::Invalid(unsupported));
+        }
+        let document = &definition.document;
+        let flow = FlowId {
+            namespace: document.namespace.clone(),
+            name: document.name.clone(),
+            version: document.version.clone(),
+        };
+        let hash = definition.hash.clone();
+        let input = Publish {
+            flow: flow.clone(),
+            hash: hash.clone(),
+            source: source.to_owned(),
+        };
+        let created = match self.inner.sources.propose(Class::Control, input).await? {
+            Verdict::Created => true,
+            Verdict::Existed => false,
+            Verdict::Conflict => return Err(Error::Conflict(flow)),
+            Verdict::Full => return Err(Error::Overloaded("too many definitions are published")),
+        };
+        let mut catalog = self.inner.catalog.clone();
+        // The catalog follows what is durable; it closes only with the partition.
+        let _closed = catalog
+            .wait_for(|catalog| catalog.get(&flow).is_some())
+            .await;
+        let warnings = report
+            .findings
+            .into_iter()
+            .filter(|f| f.severity != Severity::Error);
+        Ok(Published {
+            flow,
+            hash,
+            created,
+            warnings: warnings.collect(),
+        })
+    }
+
     /// All published flows now.
     #[must_use]
     pub fn flows(&self) -> Arc<Catalog> {
-        todo!()
+        Arc::clone(&self.inner.catalog.borrow())
     }
+
     /// All published flows, as they change.
     #[must_use]
     pub fn watch_flows(&self) -> watch::Receiver<Arc<Catalog>> {
-        todo!()
+        self.inner.catalog.clone()
     }
+
     /// Starts a run. `Ok` means that it is durable.
-    pub async fn start_run(&self, _start: Start) -> Result<Started, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFlow`], [`Error::KeyConflict`], or when there is no room.
+    pub async fn start_run(&self, start: Start) -> Result<Started, Error> {
+        let inner = &self.inner;
+        let turn = inner.turn.fetch_add(1, Ordering::Relaxed);
+        let (owner, key) = (start.owner.as_deref(), start.idempotency_key.as_deref());
+        let place = placement::place(owner, key, turn, inner.leaders.len());
+        let leader = inner.leaders.get(place).unwrap_or(&inner.ephemeral);
+        self.begin(leader, start).await
     }
+
+    async fn begin(&self, leader: &Leader, start: Start) -> Result<Started, Error> {
+        if start
+            .idempotency_key
+            .as_ref()
+            .is_some_and(|key| key.is_empty() || key.len() > KEY_MAX)
+        {
+            let why = format!("it must have 1 to {KEY_MAX} bytes");
+            return Err(Error::Refused {
+                what: "the idempotency key",
+                why,
+            });
+        }
+        let catalog = self.flows();
+        let Some(info) = catalog.resolve(&start.flow) else {
+            return Err(Error::NoSuchFlow(start.flow));
+        };
+        let id = RunId::compose(leader.partition, Timestamp::now(), random_u64());
+        let begin = Begin {
+            id,
+            flow: info.id.clone(),
+            versioned: start.flow.version.is_some(),
+            hash: info.definition.hash.clone(),
+            input: start.input.unwrap_or_else(Data::object),
+            owner: start.owner,
+            key: start.idempotency_key,
+            traceparent: start.traceparent,
+        };
+        match leader
+            .handle
+            .propose(Class::Start, Input::Start(Box::new(begin)))
+            .await?
+        {
+            Reply::Started { id, existing } => Ok(Started { id, existing }),
+            Reply::KeyConflict { existing } => Err(Error::KeyConflict { existing }),
+            Reply::TooManyRuns => Err(Error::Overloaded("too many runs are alive")),
+            _ => Err(Error::NoSuchFlow(start.flow)),
+        }
+    }
+
     /// The run when it has ended, or as it is when the limit has passed.
-    pub async fn wait(&self, _id: RunId, _limit: Duration) -> Result<Run, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn wait(&self, id: RunId, limit: Duration) -> Result<Run, Error> {
+        let mut end = self.inner.hub.end_of(id);
+        let run = self.expect(id).await?;
+        if run.status.is_final() || limit.is_zero() {
+            return Ok(run);
+        }
+        // Closed at the end of the run; whether it came or the time passed shows in the run.
+        let _either = tokio::time::timeout(limit, end.changed()).await;
+        self.expect(id).await
     }
+
     /// One run.
-    pub async fn get(&self, _id: RunId) -> Result<Option<Run>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When its partition does not answer.
+    pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
+        let view = move |state: &State| state.runs.get(&id).map(crate::partition::Run::view);
+        match self.look(id, view).await {
+            // The id names a partition that does not exist.
+            Err(Error::NoSuchRun(_)) => Ok(None),
+            other => other,
+        }
     }
+
     /// Runs, newest first.
-    pub async fn list(&self, _filter: &Filter, _page: &Page) -> Result<RunPage, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When the page's cursor is none of ours, or a partition does not answer.
+    pub async fn list(&self, filter: &Filter, page: &Page) -> Result<RunPage, Error> {
+        let before = page.after.as_deref().map(str::parse::<RunId>).transpose();
+        let before = before.map_err(|error| Error::Refused {
+            what: "the cursor",
+            why: error.to_string(),
+        })?;
+        let limit = page.limit.clamp(1, Page::MAX);
+        let mut runs = Vec::new();
+        for leader in &self.inner.leaders {
+            let (filter, partition) = (filter.clone(), leader.partition);
+            let found = leader.handle.read(move |machine| {
+                reading::find(
+                    machine.state(),
+                    partition,
+                    &filter,
+                    before,
+                    limit.saturating_add(1),
+                )
+            });
+            runs.extend(found.await?);
+        }
+        runs.sort_by_key(|run| std::cmp::Reverse(reading::order(run.id)));
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let last = runs.last().filter(|_| more);
+        let next = last.map(|run| run.id.to_string());
+        Ok(RunPage { runs, next })
     }
+
     /// What happened in a run.
-    pub async fn journal(&self, _id: RunId) -> Result<Vec<JournalEntry>, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn journal(&self, id: RunId) -> Result<Vec<JournalEntry>, Error> {
+        let journal = self.look(id, move |state| state.journal(id)).await?;
+        journal.ok_or(Error::NoSuchRun(id))
     }
+
+    /// One sentence: what a run waits for, or how it ended.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn why(&self, id: RunId) -> Result<String, Error> {
+        Ok(self.expect(id).await?.why)
+    }
+
     /// Ends a run.
-    pub async fn cancel(&self, _id: RunId) -> Result<Run, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When there is no such run, or it has ended.
+    pub async fn cancel(&self, id: RunId) -> Result<Run, Error> {
+        self.control("cancel", id, Control::Cancel).await
     }
-    /// Holds a run between tasks.
-    pub async fn suspend(&self, _id: RunId) -> Result<Run, Error> {
-        todo!()
+
+    /// Holds a run between tasks: what is in flight ends, nothing new starts.
+    ///
+    /// # Errors
+    /// When there is no such run, or it has ended.
+    pub async fn suspend(&self, id: RunId) -> Result<Run, Error> {
+        self.control("suspend", id, Control::Suspend).await
     }
+
     /// Lets a held run go on.
-    pub async fn resume(&self, _id: RunId) -> Result<Run, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When there is no such run, or it is not held.
+    pub async fn resume(&self, id: RunId) -> Result<Run, Error> {
+        self.control("resume", id, Control::Resume).await
     }
+
     /// Runs a flow without recording anything; over the deadline it is cancelled.
-    pub async fn run_ephemeral(&self, _start: Start, _deadline: Duration) -> Result<Run, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// As [`Engine::start_run`].
+    pub async fn run_ephemeral(&self, mut start: Start, deadline: Duration) -> Result<Run, Error> {
+        // A run that leaves nothing behind cannot be found again by a key.
+        start.idempotency_key = None;
+        let leader = &self.inner.ephemeral;
+        let id = self.begin(leader, start).await?.id;
+        let mut run = self.wait(id, deadline).await?;
+        if !run.status.is_final() {
+            run = match self.cancel(id).await {
+                Ok(run) => run,
+                // It ended meanwhile.
+                Err(Error::NotPossible { .. }) => self.expect(id).await?,
+                Err(error) => return Err(error),
+            };
+        }
+        leader
+            .handle
+            .propose(Class::Control, Input::Remove(id))
+            .await?;
+        Ok(run)
     }
+
     /// Lifecycle CloudEvents from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<CloudEvent>> {
-        todo!()
+        self.inner.hub.lifecycle.subscribe()
     }
+
     /// What the engine counts, for `/metrics`.
     #[must_use]
     pub fn metrics(&self) -> &Registry {
-        todo!()
+        &self.inner.hub.metrics.registry
+    }
+
+    async fn control(
+        &self,
+        action: &'static str,
+        id: RunId,
+        control: Control,
+    ) -> Result<Run, Error> {
+        let leader = self.leader(id)?;
+        match leader
+            .handle
+            .propose(Class::Control, Input::Control(id, control))
+            .await?
+        {
+            Reply::NotFound => Err(Error::NoSuchRun(id)),
+            Reply::NotPossible(status) => Err(Error::NotPossible {
+                action,
+                run: id,
+                status,
+            }),
+            Reply::Late => Err(Error::NotPossible {
+                action,
+                run: id,
+                status: Status::Completed,
+            }),
+            _ => self.expect(id).await,
+        }
+    }
+
+    async fn expect(&self, id: RunId) -> Result<Run, Error> {
+        self.get(id).await?.ok_or(Error::NoSuchRun(id))
+    }
+
+    fn leader(&self, id: RunId) -> Result<&Leader, Error> {
+        let leaders = self.inner.leaders.iter().chain([&self.inner.ephemeral]);
+        let mut found = leaders.filter(|leader| leader.partition == id.partition());
+        found.next().ok_or(Error::NoSuchRun(id))
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        id: RunId,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let leader = self.leader(id)?;
+        Ok(leader
+            .handle
+            .read(move |machine: &Partition| look(machine.state()))
+            .await?)
     }
 }

@@ -1,7 +1,6 @@
 //! Settings of the engine and the limits of a run.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -95,10 +94,6 @@ impl Config {
         }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         u32::try_from(cores.min(DEFAULT_PARTITIONS)).unwrap_or(1)
-    }
-
-    pub(crate) fn shared(self) -> Arc<Self> {
-        Arc::new(self)
     }
 }
 

@@ -2,13 +2,22 @@
 
 mod api;
 mod config;
+mod definitions;
 mod error;
 mod id;
+mod invoker;
+mod leader;
+mod lifecycle;
+mod metrics;
 pub mod partition;
+mod placement;
+mod reading;
+mod timers;
 mod view;
 
-pub use api::{Catalog, Engine, FlowInfo, Published};
+pub use api::Engine;
 pub use config::{Config, Limits};
+pub use definitions::{Catalog, FlowInfo, Published};
 pub use error::Error;
 pub use id::{FlowId, FlowRef, RunId};
 pub use view::{Filter, JournalEntry, Page, Run, RunPage, Start, Started, Status};

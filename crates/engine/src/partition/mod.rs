@@ -12,12 +12,13 @@ mod run;
 mod scope;
 mod state;
 mod steps;
-mod tasks;
+pub(crate) mod tasks;
 mod why;
 mod work;
 
 pub use action::{Action, Call, Purpose, Wake};
 pub use codec::{KINDS, SNAPSHOT_VERSION};
+pub(crate) use codec::{get, put};
 pub use event::{Begun, CallClass, Caught, Entered, Event, Given, Lane, Outcome, What};
 pub use input::{Begin, Control, Input, Reply};
 pub use machine::{Definitions, Partition, Settings};

@@ -1,6 +1,6 @@
 //! [pure] What each kind of task does when it begins; a file each.
 
-mod call;
+pub(crate) mod call;
 mod compose;
 pub(super) mod each;
 pub(super) mod fork;

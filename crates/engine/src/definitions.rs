@@ -1,0 +1,270 @@
+//! Published definitions: a machine over its own partition, and the catalog that is made from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use taraf_base::Timestamp;
+use taraf_flow::{Definition, Finding, check};
+use taraf_log::PartitionId;
+use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
+use tokio::sync::watch;
+
+use crate::partition::Definitions;
+use crate::{FlowId, FlowRef};
+
+/// The partition of definitions.
+pub(crate) const PARTITION: PartitionId = PartitionId(2);
+const PUBLISHED: u8 = 1;
+const VERSION: u16 = 1;
+/// Definitions that are kept at most.
+const DEFINITIONS_MAX: usize = 10_000;
+
+/// A definition that was accepted.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Which version of which flow.
+    pub flow: FlowId,
+    /// SHA-256 of its text, in hexadecimal.
+    pub hash: String,
+    /// False when the same content was published before.
+    pub created: bool,
+    /// What is allowed but questionable.
+    pub warnings: Vec<Finding>,
+}
+
+/// One published version.
+#[derive(Clone, Debug)]
+pub struct FlowInfo {
+    /// Which version of which flow.
+    pub id: FlowId,
+    /// The checked definition; its text is `definition.source`.
+    pub definition: Arc<Definition>,
+    /// When it was published.
+    pub published: Timestamp,
+}
+
+/// All published flows at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    flows: BTreeMap<(String, String), BTreeMap<Version, FlowInfo>>,
+    by_hash: BTreeMap<String, Arc<Definition>>,
+}
+
+impl Catalog {
+    /// One version.
+    #[must_use]
+    pub fn get(&self, id: &FlowId) -> Option<&FlowInfo> {
+        let versions = self.flows.get(&(id.namespace.clone(), id.name.clone()))?;
+        versions.get(&Version::parse(&id.version).ok()?)
+    }
+
+    /// The version that a caller means: the one named, else the highest.
+    #[must_use]
+    pub fn resolve(&self, flow: &FlowRef) -> Option<&FlowInfo> {
+        let versions = self
+            .flows
+            .get(&(flow.namespace.clone(), flow.name.clone()))?;
+        match &flow.version {
+            Some(version) => versions.get(&Version::parse(version).ok()?),
+            None => highest(versions),
+        }
+    }
+
+    /// The definition that a caller means.
+    #[must_use]
+    pub fn find(&self, flow: &FlowRef) -> Option<Arc<Definition>> {
+        self.resolve(flow).map(|info| Arc::clone(&info.definition))
+    }
+
+    /// All versions of all flows, by namespace, name and version.
+    pub fn iter(&self) -> impl Iterator<Item = &FlowInfo> {
+        self.flows.values().flat_map(BTreeMap::values)
+    }
+
+    /// The highest version of each flow, by namespace and name.
+    pub fn latest(&self) -> impl Iterator<Item = &FlowInfo> {
+        self.flows.values().filter_map(highest)
+    }
+
+    fn add(&mut self, info: FlowInfo) {
+        let Ok(version) = Version::parse(&info.id.version) else {
+            tracing::error!(flow = %info.id, "a published version is not semantic");
+            return;
+        };
+        self.by_hash
+            .insert(info.definition.hash.clone(), Arc::clone(&info.definition));
+        let name = (info.id.namespace.clone(), info.id.name.clone());
+        self.flows.entry(name).or_default().insert(version, info);
+    }
+}
+
+/// A version before its release counts only when there is no other.
+fn highest(versions: &BTreeMap<Version, FlowInfo>) -> Option<&FlowInfo> {
+    let released = versions
+        .iter()
+        .rev()
+        .find(|(version, _)| version.pre.is_empty());
+    released
+        .or_else(|| versions.iter().next_back())
+        .map(|(_, info)| info)
+}
+
+/// Finds definitions in the newest catalog.
+pub(crate) struct Library(pub(crate) watch::Receiver<Arc<Catalog>>);
+
+impl Definitions for Library {
+    fn definition(&self, hash: &str) -> Option<Arc<Definition>> {
+        self.0.borrow().by_hash.get(hash).cloned()
+    }
+}
+
+/// The texts of all definitions.
+#[derive(Default)]
+pub(crate) struct Sources {
+    texts: BTreeMap<FlowId, Text>,
+}
+
+/// One version's text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Text {
+    pub(crate) flow: FlowId,
+    pub(crate) hash: String,
+    pub(crate) source: String,
+    at: Timestamp,
+}
+
+/// Publish this text.
+pub(crate) struct Publish {
+    pub(crate) flow: FlowId,
+    pub(crate) hash: String,
+    pub(crate) source: String,
+}
+
+/// What the publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Created,
+    Existed,
+    Conflict,
+    Full,
+}
+
+impl Machine for Sources {
+    type Input = Publish;
+    type Event = Text;
+    type Action = ();
+    type Reply = Verdict;
+
+    fn decide(&self, input: Publish, now: Timestamp) -> Decision<Self> {
+        let reply = match self.texts.get(&input.flow) {
+            Some(text) if text.hash == input.hash => Verdict::Existed,
+            Some(_) => Verdict::Conflict,
+            None if self.texts.len() >= DEFINITIONS_MAX => Verdict::Full,
+            None => Verdict::Created,
+        };
+        let mut events = Vec::new();
+        if reply == Verdict::Created {
+            let Publish { flow, hash, source } = input;
+            events.push(Text {
+                flow,
+                hash,
+                source,
+                at: now,
+            });
+        }
+        Decision {
+            events,
+            actions: Vec::new(),
+            reply,
+        }
+    }
+
+    fn evolve(&mut self, event: &Text, _at: Timestamp) {
+        self.texts.insert(event.flow.clone(), event.clone());
+    }
+
+    fn outstanding(&self, _now: Timestamp) -> Vec<()> {
+        Vec::new()
+    }
+
+    fn encode(event: &Text, body: &mut Vec<u8>) -> Header {
+        crate::partition::put(body, event);
+        Header {
+            kind: PUBLISHED,
+            version: VERSION,
+            subject: 0,
+        }
+    }
+
+    fn decode(header: &Header, body: &[u8]) -> Result<Text, DecodeError> {
+        match (header.kind, header.version) {
+            (PUBLISHED, VERSION) => crate::partition::get(body),
+            (PUBLISHED, version) => Err(DecodeError::UnknownVersion {
+                kind: PUBLISHED,
+                version,
+            }),
+            (kind, _) => Err(DecodeError::UnknownKind(kind)),
+        }
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        let mut bytes = vec![1];
+        let texts: Vec<&Text> = self.texts.values().collect();
+        crate::partition::put(&mut bytes, &texts);
+        bytes
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+        let Some((1, body)) = snapshot.split_first() else {
+            return Err(DecodeError::Malformed(
+                "the snapshot has an unknown version".to_owned(),
+            ));
+        };
+        let texts: Vec<Text> = crate::partition::get(body)?;
+        self.texts = texts
+            .into_iter()
+            .map(|text| (text.flow.clone(), text))
+            .collect();
+        Ok(())
+    }
+
+    fn state_hash(&self) -> u64 {
+        crate::placement::hash(&[&self.snapshot()])
+    }
+}
+
+/// Makes the catalog from what is durable.
+pub(crate) struct Cataloguer(pub(crate) watch::Sender<Arc<Catalog>>);
+
+impl Cataloguer {
+    fn add<'a>(&self, texts: impl Iterator<Item = &'a Text>) {
+        let mut catalog = Catalog::clone(&self.0.borrow());
+        for text in texts {
+            let report = check(&text.source);
+            let Some(definition) = report.definition else {
+                tracing::error!(flow = %text.flow, "a published definition is not accepted any more");
+                continue;
+            };
+            catalog.add(FlowInfo {
+                id: text.flow.clone(),
+                definition,
+                published: text.at,
+            });
+        }
+        self.0.send_replace(Arc::new(catalog));
+    }
+}
+
+impl Observer<Sources> for Cataloguer {
+    fn recovered(&mut self, machine: &Sources) {
+        self.add(machine.texts.values());
+    }
+
+    fn committed(&mut self, events: &[(Timestamp, Text)]) {
+        self.add(events.iter().map(|(_, text)| text));
+    }
+
+    fn release(&mut self, _actions: Vec<()>) {}
+}

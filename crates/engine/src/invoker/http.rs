@@ -1,0 +1,164 @@
+//! One HTTP call as a flow means it: how the request is encoded, which answers are errors, and
+//! what of the answer the task gets (the language's `call: http`).
+
+mod answer;
+mod redirect;
+mod request;
+
+use std::time::Duration;
+
+use http::Method;
+use taraf_base::Secret;
+use taraf_flow::tasks::HttpOutput;
+use taraf_flow::{Data, FlowError};
+use taraf_service::{CallError, CallPolicy, Client, body};
+use url::Url;
+
+use crate::RunId;
+
+pub(crate) use request::basic;
+
+/// Redirects that one call follows at most.
+const REDIRECTS_MAX: usize = 5;
+
+/// A call whose expressions are all evaluated.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpRequest {
+    /// Any case.
+    pub(crate) method: String,
+    /// The address, its query included.
+    pub(crate) uri: String,
+    /// Added to the address's own query, in this order.
+    pub(crate) query: Vec<(String, String)>,
+    /// The author's headers.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body; absent means none.
+    pub(crate) body: Option<Data>,
+    /// What the task gets of the answer.
+    pub(crate) output: HttpOutput,
+    /// Whether redirects are followed.
+    pub(crate) redirect: bool,
+    /// The value of `Authorization`, from the endpoint's policy; an author's header beats it.
+    pub(crate) authorization: Option<Secret>,
+    /// The same for every attempt at this step, sent as `Idempotency-Key`.
+    pub(crate) effect_key: String,
+    /// Which attempt of the step this is, from 1.
+    pub(crate) attempt: u32,
+    /// The term of the leader that sends it, so that a receiver may refuse an older one.
+    pub(crate) epoch: u64,
+    /// The run that calls.
+    pub(crate) run: RunId,
+    /// W3C trace context of the run's caller.
+    pub(crate) traceparent: Option<String>,
+    /// For the whole call, redirects and body included.
+    pub(crate) deadline: Duration,
+    /// Longest body of an answer.
+    pub(crate) response_bytes_max: usize,
+    /// Whether the author says that asking twice is as asking once.
+    pub(crate) is_idempotent: bool,
+}
+
+/// Performs the call.
+///
+/// # Errors
+/// In the language's terms: `communication` with the status that fits, `authorization` when the
+/// host may not be called, `configuration` for an address or header that cannot be sent, `runtime`
+/// for an answer over the limit. The caller adds the task's pointer.
+pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, FlowError> {
+    let limit = call.deadline;
+    match tokio::time::timeout(limit, perform_within(client, &call)).await {
+        Ok(done) => done,
+        Err(_elapsed) => Err(FlowError::communication(format!(
+            "no whole answer from {} within {}",
+            redirect::shown(&call.uri),
+            taraf_base::duration::format(limit)
+        ))
+        .with_status(504)),
+    }
+}
+
+async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, FlowError> {
+    let mut hop = redirect::Hop {
+        url: request::url(call)?,
+        method: request::method(&call.method)?,
+        keeps_body: true,
+        keeps_authorization: true,
+    };
+    let policy = CallPolicy {
+        deadline: call.deadline,
+        body_idle: call.deadline,
+        idempotent: call.is_idempotent || is_idempotent(&hop.method),
+        ..CallPolicy::default()
+    };
+    let mut followed = 0;
+    loop {
+        let request = request::build(call, &hop)?;
+        let sent = answer::Sent::of(&request, &hop.url);
+        let response = client
+            .call(request, &policy)
+            .await
+            .map_err(|error| lost(&error, &hop.url))?;
+        let (head, body) = response.into_parts();
+        if call.redirect && followed < REDIRECTS_MAX {
+            if let Some(next) = redirect::next(&hop, head.status, &head.headers)? {
+                hop = next;
+                followed += 1;
+                continue;
+            }
+        }
+        let bytes = body::collect(body, call.response_bytes_max)
+            .await
+            .map_err(|error| unreadable(&error, call.response_bytes_max))?;
+        let highest = if call.redirect { 399 } else { 299 };
+        if !(200..=highest).contains(&head.status.as_u16()) {
+            return Err(answer::refused(&head, &bytes));
+        }
+        return answer::data(call.output, &sent, &head, &bytes);
+    }
+}
+
+/// RFC 9110 §9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+    )
+}
+
+fn lost(error: &CallError, url: &Url) -> FlowError {
+    let detail = format!("{}: {}", redirect::shown(url.as_str()), with_causes(error));
+    match error {
+        CallError::Denied(_) => FlowError::authorization(detail),
+        CallError::Invalid(_) => FlowError::configuration(detail),
+        CallError::TooLarge { .. } => FlowError::runtime(detail),
+        // Refused and unknown hosts are 503 in the language; a broken TLS or answer is 502.
+        CallError::Resolve { .. } | CallError::Connect { .. } => {
+            FlowError::communication(detail).with_status(503)
+        }
+        _ => FlowError::communication(detail).with_status(error.status()),
+    }
+}
+
+fn unreadable(error: &body::Error, max: usize) -> FlowError {
+    match error {
+        body::Error::TooLarge { .. } => {
+            FlowError::runtime(format!("the answer is longer than {max} bytes"))
+        }
+        _ => FlowError::communication(format!("failed to read the answer: {}", with_causes(error)))
+            .with_status(502),
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

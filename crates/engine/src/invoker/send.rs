@@ -1,0 +1,161 @@
+//! One call as it goes out: what was recorded, what only the sender may see, and the secrets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use taraf_base::{Secret, Timestamp};
+use taraf_flow::tasks::{Call as TaskCall, HttpCall};
+use taraf_flow::{Data, FlowError, Kind, Scope, Template};
+
+use super::Means;
+use super::http::{HttpRequest, perform};
+use crate::partition::tasks::call::is_deferred;
+use crate::partition::{Call, CallClass};
+
+/// Makes the call. What comes back never holds a secret of ours.
+pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data, FlowError> {
+    let Kind::Call(kind) = &call.task.kind else {
+        return Err(FlowError::configuration("the step is no call"));
+    };
+    let TaskCall::Http(http) = &**kind else {
+        return Err(FlowError::configuration("only calls of `http` are built"));
+    };
+    let request = request(means, call, http, epoch)?;
+    perform(&means.client, request).await
+}
+
+fn request(
+    means: &Means,
+    call: &Call,
+    http: &HttpCall,
+    epoch: u64,
+) -> Result<HttpRequest, FlowError> {
+    let mut scope = call.scope.clone();
+    scope.secrets = Some(secrets(&call.secrets, &means.config.secrets));
+    let mut authorization = None;
+    if let Some(authentication) = &http.endpoint.authentication {
+        let credentials = authentication.credentials(&call.input, &scope)?;
+        authorization = Some(credentials.header());
+        scope.authorization = Some(credentials.to_data());
+    }
+    let part = |name: &str, template: Option<&Template>| match template {
+        Some(template) if is_deferred(template) => deferred(template, call, &scope, means),
+        _ => Ok(call.request.get(name)),
+    };
+    let recorded = |name: &str| call.request.get(name).and_then(|value| value.as_str());
+    let uri = match recorded("uri") {
+        Some(uri) => uri,
+        None => http.endpoint.uri.eval(&call.input, &scope)?,
+    };
+    let deadline = match call.until {
+        Some(until) => until.since(Timestamp::now()).max(Duration::from_millis(1)),
+        None => means.config.call_deadline,
+    };
+    Ok(HttpRequest {
+        method: recorded("method").unwrap_or_default(),
+        uri,
+        query: pairs("query", part("query", http.query.as_ref())?)?,
+        headers: pairs("headers", part("headers", http.headers.as_ref())?)?,
+        body: part("body", http.body.as_ref())?,
+        output: http.output,
+        redirect: http.redirect,
+        authorization,
+        effect_key: call.key.as_ref().to_owned(),
+        attempt: call.attempt,
+        epoch,
+        run: call.run,
+        traceparent: call.traceparent.clone(),
+        deadline,
+        response_bytes_max: means.config.response_bytes,
+        is_idempotent: call.class == CallClass::Idempotent,
+    })
+}
+
+fn deferred(
+    template: &Template,
+    call: &Call,
+    scope: &Scope,
+    means: &Means,
+) -> Result<Option<Data>, FlowError> {
+    let missing = call
+        .secrets
+        .iter()
+        .find(|name| !means.config.secrets.contains_key(*name));
+    match missing {
+        Some(name) if template.mentions_secrets() => Err(FlowError::authorization(format!(
+            "the secret `{name}` has no value here"
+        ))),
+        _ => Ok(Some(template.eval(&call.input, scope)?)),
+    }
+}
+
+/// `$secrets`: those that the definition names and that have a value.
+fn secrets(names: &[String], values: &BTreeMap<String, Secret>) -> Data {
+    let known = names.iter().filter_map(|name| {
+        let text = values.get(name)?.expose();
+        // A secret with members is given as JSON text.
+        let parsed = serde_json::from_str::<serde_json::Value>(text).ok();
+        let value = match parsed.filter(serde_json::Value::is_object) {
+            Some(object) => Data::from(object),
+            None => Data::string(text),
+        };
+        Some((name.as_str(), value))
+    });
+    Data::from_entries(known)
+}
+
+/// Names and values; null is dropped, an array repeats the name.
+fn pairs(what: &str, data: Option<Data>) -> Result<Vec<(String, String)>, FlowError> {
+    let Some(data) = data.filter(|data| !data.is_null()) else {
+        return Ok(Vec::new());
+    };
+    let entries = data
+        .entries()
+        .ok_or_else(|| FlowError::validation(format!("`{what}` of the call is no object")))?;
+    let mut pairs = Vec::with_capacity(entries.len());
+    for (name, value) in entries {
+        for value in value.items().unwrap_or_else(|| vec![value]) {
+            if !value.is_null() {
+                pairs.push((
+                    name.clone(),
+                    value.as_str().unwrap_or_else(|| value.to_string()),
+                ));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(json: serde_json::Value) -> Data {
+        Data::from(json)
+    }
+
+    #[test]
+    fn null_is_dropped_and_an_array_repeats_its_name() {
+        let given = data(serde_json::json!({"a": [1, "x", null], "b": null, "c": true}));
+        let found = pairs("query", Some(given)).unwrap();
+        let expected = [("a", "1"), ("a", "x"), ("c", "true")];
+        assert_eq!(found, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert!(pairs("query", Some(data(serde_json::json!("x")))).is_err());
+        assert!(pairs("query", None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_named_secrets_are_seen_and_json_has_members() {
+        let values = BTreeMap::from([
+            ("token".to_owned(), Secret::new("12345".to_owned())),
+            (
+                "login".to_owned(),
+                Secret::new(r#"{"username":"ana"}"#.to_owned()),
+            ),
+            ("other".to_owned(), Secret::new("hidden".to_owned())),
+        ]);
+        let seen = secrets(&["token".to_owned(), "login".to_owned()], &values);
+        let expected = serde_json::json!({"token": "12345", "login": {"username": "ana"}});
+        assert_eq!(seen, data(expected));
+    }
+}

@@ -1,0 +1,45 @@
+//! Names of everything that the engine counts.
+
+use taraf_service::metrics::{Counter, Family, Histogram, Registry};
+
+/// What the engine counts.
+pub(crate) struct Metrics {
+    /// Where `/metrics` finds it.
+    pub(crate) registry: Registry,
+    /// Runs accepted.
+    pub(crate) started: Counter,
+    /// Runs ended, by phase.
+    pub(crate) ended: Family<Counter>,
+    /// Calls that have ended, by result.
+    pub(crate) calls: Family<Counter>,
+    /// How long calls took.
+    pub(crate) call_seconds: Histogram,
+    /// Record events that became durable.
+    pub(crate) events: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let registry = Registry::new();
+        Self {
+            started: registry.counter("taraf_engine_runs_started_total", "Runs accepted."),
+            ended: registry.counters(
+                "taraf_engine_runs_ended_total",
+                "Runs ended, by phase.",
+                &["status"],
+            ),
+            calls: registry.counters(
+                "taraf_engine_calls_total",
+                "Calls of flows that have ended, by result.",
+                &["result"],
+            ),
+            call_seconds: registry
+                .histogram("taraf_engine_call_seconds", "How long calls of flows took."),
+            events: registry.counter(
+                "taraf_engine_events_total",
+                "Record events that became durable.",
+            ),
+            registry,
+        }
+    }
+}
