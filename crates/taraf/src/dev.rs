@@ -41,6 +41,10 @@ const PLAN_LIMITS: Plan = Plan {
     quota_per_month: None,
 };
 
+/// Companies that are looked up at the start: the first call for one should not wait for the tax
+/// office's pace of a request a second.
+const WARM: [&str; 2] = ["38744563", "13548146"];
+
 /// Says that nothing is kept.
 const MEMORY: &str = ":memory:";
 
@@ -124,14 +128,14 @@ async fn use_recorded_data(config: &mut Config, tasks: &Tasks) -> anyhow::Result
     let listener = listener.context("failed to listen for the recorded sources")?;
     let source = recorded::start(listener, tasks).await;
     let source = source.context("failed to start the recorded sources")?;
-    let base = format!("http://{}", source.addr());
     let real = taraf_romania::Config::default();
     let romania = &mut config.apps.romania;
     if romania.anaf_base_url == real.anaf_base_url {
-        romania.anaf_base_url.clone_from(&base);
+        romania.anaf_base_url = source.base_url();
+        romania.warm = WARM.map(str::to_owned).to_vec();
     }
     if romania.bnr_base_url == real.bnr_base_url {
-        romania.bnr_base_url = base;
+        romania.bnr_base_url = source.base_url();
     }
     Ok(())
 }
