@@ -284,7 +284,9 @@ impl Blocks {
     pub fn surrender(&mut self) -> (Month, u64) {
         // Nothing may be spent after this: the units are about to be someone else's.
         self.is_used_up = true;
-        (self.month, std::mem::take(&mut self.held))
+        let held = std::mem::take(&mut self.held);
+        self.charged = self.charged.saturating_sub(held);
+        (self.month, held)
     }
 
     /// What was charged this month and is not held: the calls that were made.

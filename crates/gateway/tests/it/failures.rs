@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::Method;
 use taraf_base::Tasks;
 use taraf_gateway::{Route, Routes};
+use taraf_service::body;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::stack::{Stack, directory, echo, json, route, status, upstream};
+use crate::stack::{Stack, directory, echo, json, route, send, status, upstream};
 
 #[tokio::test]
 async fn a_service_without_endpoints_is_unavailable() {
@@ -65,10 +66,15 @@ async fn an_answer_that_breaks_off_is_not_taken_for_whole() {
         }
     });
     let stack = Stack::start(vec![route(Method::GET, "/x")], &[address]).await;
-    let response = stack.get("/x").await;
-    assert_eq!(response.status(), 200);
-    let whole = taraf_service::body::collect(response.into_body(), 1_000).await;
-    assert!(whole.is_err());
+    let request = stack
+        .request(Method::GET, "/x")
+        .body(body::empty())
+        .unwrap();
+    // The head may be lost with the connection; if it comes, the body must not end as if whole.
+    if let Ok(response) = send(stack.handle.addr(), request, &stack.back).await {
+        assert_eq!(response.status(), 200);
+        assert!(body::collect(response.into_body(), 1_000).await.is_err());
+    }
 }
 
 #[tokio::test]
