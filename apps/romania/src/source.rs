@@ -126,8 +126,9 @@ impl Source {
         }
     }
 
-    /// Asks once, and once more on a fresh connection when a kept one turns out to be closed:
-    /// every question here can be repeated without effect.
+    /// Asks once. Every question here can be repeated without effect, so that the client sends it
+    /// once more on a fresh connection when a kept one turns out to be closed; other retries are
+    /// left to callers, as the institutions count requests.
     ///
     /// What the answer means is for `read`, so that an answer that means nothing is counted as
     /// broken.
@@ -137,7 +138,7 @@ impl Source {
         read: impl FnOnce(Answer) -> Result<T, E>,
     ) -> Result<T, SourceError> {
         let who = question.who;
-        let outcome = match tokio::time::timeout(self.timeout, self.attempt(question)).await {
+        let outcome = match tokio::time::timeout(self.timeout, self.send(question)).await {
             Err(_elapsed) => Err(SourceError::Timeout(who)),
             Ok(Ok(answer)) if !answer.status.is_success() => {
                 Err(SourceError::Refused(who, answer.status.as_u16()))
@@ -145,20 +146,10 @@ impl Source {
             Ok(Ok(answer)) => {
                 read(answer).map_err(|error| SourceError::Broken(who, error.to_string()))
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) => Err(told(who, error)),
         };
         self.metrics.count(&outcome);
         outcome
-    }
-
-    async fn attempt(&self, question: &Question) -> Result<Answer, SourceError> {
-        match self.send(question).await {
-            Err(CallError::Closed(_)) => self
-                .send(question)
-                .await
-                .map_err(|error| told(question.who, error)),
-            first => first.map_err(|error| told(question.who, error)),
-        }
     }
 
     async fn send(&self, question: &Question) -> Result<Answer, CallError> {

@@ -1,7 +1,7 @@
 //! Services over a recorded source on loopback, and calls to them as callers make them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request};
 use serde_json::Value;
@@ -82,6 +82,20 @@ impl Bench {
 
     pub(crate) async fn get(&self, uri: &str) -> Answer {
         self.call(Method::GET, uri, body::empty()).await
+    }
+
+    /// Asks until the status is this one: the client's breaker lets a source that failed rest for
+    /// a second or two.
+    pub(crate) async fn becomes(&self, status: u16, uri: &str) -> Answer {
+        let limit = Instant::now() + Duration::from_secs(10);
+        loop {
+            let answer = self.get(uri).await;
+            if answer.status == status {
+                return answer;
+            }
+            assert!(Instant::now() < limit, "{uri}: {answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub(crate) async fn post(&self, uri: &str, json: &Value) -> Answer {
