@@ -8,6 +8,7 @@ mod index;
 
 pub mod memory_disk;
 mod recover;
+mod repair;
 mod segment;
 mod snapshots;
 mod spare;
@@ -15,5 +16,5 @@ mod store;
 mod writer;
 
 pub use config::{BATCH_BYTES_MAX, Config};
-pub use recover::truncate_at;
+pub use repair::truncate_at;
 pub use store::{FileLog, FileTerm};

@@ -19,9 +19,6 @@ use super::segment::{self, Beginning, Segment};
 use super::spare;
 use crate::{BatchId, Error, Position, batch};
 
-/// Damaged or given up segments keep their bytes under this suffix.
-const REMOVED_SUFFIX: &str = ".removed";
-
 /// A stripe ready for work.
 pub(super) struct Stripe {
     pub(super) index: Index,
@@ -32,11 +29,14 @@ pub(super) struct Stripe {
     pub(super) offset: u64,
 }
 
-struct Scanned {
+pub(super) struct Scanned {
     path: PathBuf,
-    header: SegmentHeader,
+    pub(super) header: SegmentHeader,
     frames: Vec<(Frame, u64)>,
 }
+
+/// The segment that goes on, where its next frame goes, and the frames it began with.
+type Carried = (Segment, u64, Vec<(Frame, u64)>);
 
 /// Opens the stripe in `dir`.
 ///
@@ -66,17 +66,14 @@ pub(super) fn recover(
         if scanned.header.first < carried.0.header.first {
             all.push(scanned);
         } else {
-            retire(disk, dir, &scanned.path, config)?;
+            // What the carried segment replaces becomes the next spare.
+            spare::recycle(disk, dir, &scanned.path, config.segment_bytes)?;
         }
     }
     assemble(disk, all, carried)
 }
 
 /// The segments in force, in order; removes those that a later one replaces.
-#[expect(
-    clippy::type_complexity,
-    reason = "path, bytes and header, used within this file"
-)]
 fn find(disk: &dyn Disk, dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>, SegmentHeader)>, Error> {
     let names = disk
         .list(dir)
@@ -113,7 +110,7 @@ fn find(disk: &dyn Disk, dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>, SegmentHea
 
 /// Reads a segment's frames up to the frame `end`, where the next segment begins, checking that
 /// each follows the one before it.
-fn scan(
+pub(super) fn scan(
     path: &Path,
     bytes: &[u8],
     header: &SegmentHeader,
@@ -226,7 +223,7 @@ fn carry(
     stripe: u16,
     config: &Config,
     last: Option<&Scanned>,
-) -> Result<(Segment, u64, Vec<(Frame, u64)>), Error> {
+) -> Result<Carried, Error> {
     let Some(last) = last else {
         return begin(disk, dir, config, first_beginning(stripe));
     };
@@ -256,7 +253,8 @@ fn first_beginning(stripe: u16) -> Beginning {
     }
 }
 
-fn beginning_from(last: &Scanned, from: Sequence, stripe: u16) -> Beginning {
+/// A segment that repeats the frames of `last` from `from` on.
+pub(super) fn beginning_from(last: &Scanned, from: Sequence, stripe: u16) -> Beginning {
     let mut tails = last.header.tails.clone();
     let (before, after): (Vec<_>, Vec<_>) = last
         .frames
@@ -281,7 +279,7 @@ fn begin(
     dir: &Path,
     config: &Config,
     beginning: Beginning,
-) -> Result<(Segment, u64, Vec<(Frame, u64)>), Error> {
+) -> Result<Carried, Error> {
     let spare = spare::prepare(disk, dir, config.segment_bytes)?;
     let frames = beginning.frames.clone();
     let (segment, offset) = segment::put_in_place(disk, dir, &spare, beginning)?;
@@ -295,16 +293,7 @@ fn begin(
     Ok((segment, offset, placed))
 }
 
-/// A segment that the carried one replaces becomes the next spare, if it has the right size.
-fn retire(disk: &dyn Disk, dir: &Path, path: &Path, config: &Config) -> Result<(), Error> {
-    spare::recycle(disk, dir, path, config.segment_bytes)
-}
-
-fn assemble(
-    disk: &dyn Disk,
-    scans: Vec<Scanned>,
-    carried: (Segment, u64, Vec<(Frame, u64)>),
-) -> Result<Stripe, Error> {
+fn assemble(disk: &dyn Disk, scans: Vec<Scanned>, carried: Carried) -> Result<Stripe, Error> {
     let (segment, offset, placed) = carried;
     let first = scans
         .first()
@@ -336,70 +325,6 @@ fn assemble(
         next,
         offset,
     })
-}
-
-/// Gives up everything in a stripe from `offset` of `file` on: what an operator does about
-/// [`Error::Corrupt`] when there is no backup. The files keep their bytes under other names.
-///
-/// # Errors
-/// When another process uses the directory, when `file` is none of its segments, or when what
-/// comes before `offset` is damaged too.
-pub fn truncate_at(dir: &Path, file: &Path, offset: u64) -> Result<(), Error> {
-    let disk = &super::disk::OsDisk;
-    let _lock = directory::lock(disk, dir)?;
-    truncate_on(disk, dir, file, offset)
-}
-
-pub(super) fn truncate_on(
-    disk: &dyn Disk,
-    dir: &Path,
-    file: &Path,
-    offset: u64,
-) -> Result<(), Error> {
-    let format = |what: &str| Error::Format {
-        dir: dir.to_owned(),
-        what: format!("{} {what}", file.display()),
-    };
-    let stripe_dir = file.parent().filter(|parent| parent.starts_with(dir));
-    let stripe_dir = stripe_dir.ok_or_else(|| format("is not in this directory"))?;
-    let name = file.file_name().and_then(|name| name.to_str());
-    let number = name
-        .and_then(segment::number_of)
-        .ok_or_else(|| format("is not a segment"))?;
-    let mut bytes = directory::read_file(disk, file)?;
-    let size = bytes.len() as u64;
-    bytes.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
-    let mut given_up = vec![file.to_owned()];
-    let later = |name: &String| segment::number_of(name).is_some_and(|n| n > number);
-    let names = disk
-        .list(stripe_dir)
-        .map_err(Error::io("list the stripe"))?;
-    let later: Vec<String> = names.into_iter().filter(later).collect();
-    given_up.extend(later.iter().map(|name| stripe_dir.join(name)));
-    let newest = later
-        .iter()
-        .filter_map(|name| segment::number_of(name))
-        .max();
-    // With its header gone a segment holds nothing; the one before it then ends the log.
-    if let Ok(mut header) = SegmentHeader::decode(&bytes) {
-        // What was sealed may now be missing; that is the point.
-        header.sealed = 0;
-        let mut tails = header.tails.clone();
-        let scanned = scan(file, &bytes, &header, None, &mut tails)?;
-        let from = scanned.header.first;
-        let mut beginning = beginning_from(&scanned, from, header.stripe);
-        beginning.number = newest.unwrap_or(number) + 1;
-        let spare = spare::prepare(disk, stripe_dir, size)?;
-        segment::put_in_place(disk, stripe_dir, &spare, beginning)?;
-    }
-    for path in given_up {
-        let mut kept = path.clone().into_os_string();
-        kept.push(REMOVED_SUFFIX);
-        let doing = Error::io(format!("rename {}", path.display()));
-        disk.rename(&path, Path::new(&kept)).map_err(doing)?;
-    }
-    disk.sync_dir(stripe_dir)
-        .map_err(Error::io("sync the stripe's directory"))
 }
 
 fn corrupt(file: &Path, offset: u64, what: String) -> Error {

@@ -80,10 +80,8 @@ impl FileLog {
         config: Config,
         tasks: &Tasks,
     ) -> Result<Self, Error> {
-        let config = Config {
-            segment_bytes: config.segment_bytes.max(SEGMENT_BYTES_MIN),
-            ..config
-        };
+        let mut config = config;
+        config.segment_bytes = config.segment_bytes.max(SEGMENT_BYTES_MIN);
         let lock = Arc::new(directory::lock(disk.as_ref(), dir)?);
         let stripes = directory::open_format(disk.as_ref(), dir, config.stripes)?;
         let snapshots = dir.join("snapshots");

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use taraf_base::{Tasks, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::append::{Patience, settle};
-use super::handle::{Proposal, Read, Told};
+use super::handle::{Proposal, Told};
+use super::inboxes::{Inboxes, Work};
 use super::recovery::{Recovered, evolve, panic_text};
 use super::{Class, Config, Decision, Machine, Observer, Phase, ProposeError, Status, snapshot};
 use crate::record::{self, Record};
@@ -19,22 +20,6 @@ use crate::{Batch, BatchId, Durability, Error, Log, PartitionId, Position, Term}
 
 /// Answers that may wait for the disk, those of inputs without events and of reads included.
 const WAITING_MAX: usize = 16_384;
-
-/// What waits for the leader, most urgent first.
-pub(super) struct Inboxes<M: Machine> {
-    pub(super) outcomes: mpsc::Receiver<Proposal<M>>,
-    pub(super) controls: mpsc::Receiver<Proposal<M>>,
-    pub(super) events: mpsc::Receiver<Proposal<M>>,
-    pub(super) starts: mpsc::Receiver<Proposal<M>>,
-    pub(super) reads: mpsc::Receiver<Read<M>>,
-}
-
-enum Work<M: Machine> {
-    Proposal(Proposal<M>),
-    Read(Read<M>),
-    /// Nobody holds a handle any more.
-    Abandoned,
-}
 
 /// Groups that will be one batch, and all that must wait until it is durable.
 struct Gathered<M: Machine> {
@@ -72,21 +57,30 @@ pub(super) struct Leader<M: Machine, L, O> {
 }
 
 impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
-    pub(super) fn new(
-        log: Arc<L>,
-        partition: PartitionId,
-        recovered: Recovered<M>,
-        config: Config,
-        observer: O,
-        inboxes: Inboxes<M>,
-    ) -> Unstarted<M, L, O> {
-        Unstarted {
-            log,
-            partition,
-            recovered,
-            config,
-            observer,
-            inboxes,
+    pub(super) fn new(parts: Parts<M, L, O>) -> Self {
+        let Recovered {
+            machine,
+            position,
+            time,
+            snapshot,
+        } = parts.recovered;
+        Self {
+            log: parts.log,
+            partition: parts.partition,
+            config: parts.config,
+            tasks: parts.tasks,
+            status: parts.status,
+            observer: parts.observer,
+            machine,
+            inboxes: parts.inboxes,
+            position,
+            time,
+            last: parts.claim,
+            gathered: VecDeque::new(),
+            in_flight: None,
+            since_snapshot: position.0.saturating_sub(snapshot.0),
+            snapshot_runs: Arc::default(),
+            ending: None,
         }
     }
 
@@ -157,7 +151,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                 match catch_unwind(AssertUnwindSafe(|| read(&self.machine))) {
                     Ok(told) => self.when_durable(Vec::new(), told),
                     Err(panic) => {
-                        tracing::error!(why = panic_text(panic.as_ref()), "a read panicked")
+                        tracing::error!(why = panic_text(panic.as_ref()), "a read panicked");
                     }
                 }
             }
@@ -357,48 +351,18 @@ impl<M: Machine, L, O> Drop for Leader<M, L, O> {
     }
 }
 
-/// A leader whose place in the chain is not yet known.
-pub(super) struct Unstarted<M: Machine, L, O> {
-    log: Arc<L>,
-    partition: PartitionId,
-    recovered: Recovered<M>,
-    config: Config,
-    observer: O,
-    inboxes: Inboxes<M>,
-}
-
-impl<M: Machine, L, O> Unstarted<M, L, O> {
-    pub(super) fn with(
-        self,
-        claim: BatchId,
-        status: watch::Sender<Status>,
-        tasks: Tasks,
-    ) -> Leader<M, L, O> {
-        let Recovered {
-            machine,
-            position,
-            time,
-            snapshot,
-        } = self.recovered;
-        Leader {
-            log: self.log,
-            partition: self.partition,
-            config: self.config,
-            tasks,
-            status,
-            observer: self.observer,
-            machine,
-            inboxes: self.inboxes,
-            position,
-            time,
-            last: claim,
-            gathered: VecDeque::new(),
-            in_flight: None,
-            since_snapshot: position.0.saturating_sub(snapshot.0),
-            snapshot_runs: Arc::default(),
-            ending: None,
-        }
-    }
+/// What a leader begins with.
+pub(super) struct Parts<M: Machine, L, O> {
+    pub(super) log: Arc<L>,
+    pub(super) partition: PartitionId,
+    pub(super) recovered: Recovered<M>,
+    pub(super) config: Config,
+    pub(super) observer: O,
+    pub(super) inboxes: Inboxes<M>,
+    /// Where the term stands in the chain.
+    pub(super) claim: BatchId,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) tasks: Tasks,
 }
 
 impl<M: Machine> Gathered<M> {
@@ -412,35 +376,6 @@ impl<M: Machine> Gathered<M> {
             told: Vec::new(),
             snapshot: None,
         }
-    }
-}
-
-impl<M: Machine> Inboxes<M> {
-    async fn next(&mut self) -> Work<M> {
-        tokio::select! {
-            biased;
-            Some(proposal) = self.outcomes.recv() => Work::Proposal(proposal),
-            Some(proposal) = self.controls.recv() => Work::Proposal(proposal),
-            Some(read) = self.reads.recv() => Work::Read(read),
-            Some(proposal) = self.events.recv() => Work::Proposal(proposal),
-            Some(proposal) = self.starts.recv() => Work::Proposal(proposal),
-            else => Work::Abandoned,
-        }
-    }
-
-    fn try_next(&mut self) -> Option<Work<M>> {
-        let urgent = self
-            .outcomes
-            .try_recv()
-            .or_else(|_| self.controls.try_recv());
-        if let Ok(proposal) = urgent {
-            return Some(Work::Proposal(proposal));
-        }
-        if let Ok(read) = self.reads.try_recv() {
-            return Some(Work::Read(read));
-        }
-        let rest = self.events.try_recv().or_else(|_| self.starts.try_recv());
-        rest.ok().map(Work::Proposal)
     }
 }
 

@@ -4,6 +4,7 @@ mod append;
 mod config;
 mod definition;
 mod handle;
+mod inboxes;
 mod leader;
 mod recovery;
 mod replica;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use taraf_base::Tasks;
 use tokio::sync::{mpsc, watch};
 
-use super::leader::{Inboxes, Leader};
+use super::inboxes::Inboxes;
+use super::leader::{Leader, Parts};
 use super::recovery::recover;
 use super::{Config, Handle, Machine, Observer, Phase, Status};
 use crate::{BatchId, Error, Log, PartitionId, Term};
@@ -56,8 +57,17 @@ impl Replica {
             snapshot: recovered.snapshot,
         });
         let (handle, inboxes) = connect(&config, &status);
-        let leader = Leader::new(log, partition, recovered, config, observer, inboxes);
-        let leader = leader.with(BatchId::claim(term.epoch()), status, tasks.clone());
+        let leader = Leader::new(Parts {
+            log,
+            partition,
+            recovered,
+            config,
+            observer,
+            inboxes,
+            claim: BatchId::claim(term.epoch()),
+            status,
+            tasks: tasks.clone(),
+        });
         tasks.spawn("log-replica", leader.run(term));
         Ok(handle)
     }

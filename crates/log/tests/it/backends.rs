@@ -23,7 +23,7 @@ impl Backend for Memory {
     }
 
     async fn restart(&mut self, log: MemoryLog) -> MemoryLog {
-        log.clone()
+        log
     }
 }
 
@@ -55,7 +55,7 @@ impl Files {
         let root = self
             .dir
             .as_ref()
-            .map_or(Path::new("/data"), |dir| dir.path());
+            .map_or_else(|| Path::new("/data"), |dir| dir.path());
         let dir = root.join(self.runs.to_string());
         FileLog::open_on(
             Arc::clone(&self.disk),

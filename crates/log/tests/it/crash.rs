@@ -203,7 +203,7 @@ async fn after_a_failed_sync_nothing_is_ever_acknowledged_again() {
     assert!(matches!(claim.map(drop), Err(Error::Poisoned(_))));
     assert_eq!(
         open.batches(P).await,
-        [kept.clone()],
+        std::slice::from_ref(&kept),
         "what is not durable is not shown"
     );
     open.close().await;
