@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-
-
 /// Where the listeners begin: the gateway takes the first port, the operator API the second.
 pub(crate) const FIRST_PORT: u16 = 7400;
 

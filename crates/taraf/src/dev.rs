@@ -59,7 +59,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(first) = options.ports {
         take_ports(&mut config, first)?;
     }
-    config.accounts.plans.entry(PLAN.to_owned()).or_insert(PLAN_LIMITS);
+    config
+        .accounts
+        .plans
+        .entry(PLAN.to_owned())
+        .or_insert(PLAN_LIMITS);
 
     let sources = Tasks::new();
     use_recorded_data(&mut config, &sources).await?;
@@ -109,7 +113,9 @@ fn data_place(options: &Options, config: &Config, dir: &Path) -> DataPlace {
 /// The listeners take consecutive ports: the gateway the first, the operator API the second.
 /// Those that are not built keep their places, so that nothing moves when they come.
 fn take_ports(config: &mut Config, first: u16) -> anyhow::Result<()> {
-    let second = first.checked_add(1).context("there is no port after 65535")?;
+    let second = first
+        .checked_add(1)
+        .context("there is no port after 65535")?;
     config.gateway.listen.set_port(first);
     config.operator.listen.set_port(second);
     Ok(())

@@ -107,7 +107,12 @@ fn operations() -> Vec<Entry> {
         op("post", "/v1/keys/{id}/rotate", &[], post(keys::rotate)),
         op("get", "/v1/keys/{id}/usage", &[], get(keys::usage)),
         op("get", "/v1/flows", &[], get(flows::list)),
-        op("get", "/v1/flows/{namespace}/{name}", &[], get(flows::versions)),
+        op(
+            "get",
+            "/v1/flows/{namespace}/{name}",
+            &[],
+            get(flows::versions),
+        ),
         op("get", FLOW, &[], get(flows::show)),
         op("put", FLOW, &[], put(flows::publish)),
         op(

@@ -36,7 +36,9 @@ async fn start(engine: &Engine, call: FlowCall) -> Result<FlowAnswer, Problem> {
     let start = Start {
         flow,
         input: Some(Data::from_json(&call.input)),
-        idempotency_key: call.idempotency_key.map(|key| owned_key(call.account.as_deref(), &key)),
+        idempotency_key: call
+            .idempotency_key
+            .map(|key| owned_key(call.account.as_deref(), &key)),
         owner: call.account,
         traceparent: Some(call.traceparent),
     };
@@ -49,7 +51,11 @@ async fn start(engine: &Engine, call: FlowCall) -> Result<FlowAnswer, Problem> {
     output(run.map_err(|error| problems::engine(&error))?)
 }
 
-async fn durable(engine: &Engine, start: Start, wait: Duration) -> Result<Run, taraf_engine::Error> {
+async fn durable(
+    engine: &Engine,
+    start: Start,
+    wait: Duration,
+) -> Result<Run, taraf_engine::Error> {
     let started = engine.start_run(start).await?;
     engine.wait(started.id, wait).await
 }
@@ -144,9 +150,17 @@ mod tests {
 
     #[test]
     fn a_run_that_goes_on_is_accepted() {
-        for status in [Status::Pending, Status::Running, Status::Waiting, Status::Suspended] {
+        for status in [
+            Status::Pending,
+            Status::Running,
+            Status::Waiting,
+            Status::Suspended,
+        ] {
             let answer = output(run(status));
-            assert!(matches!(answer, Ok(FlowAnswer::Accepted { .. })), "{status}");
+            assert!(
+                matches!(answer, Ok(FlowAnswer::Accepted { .. })),
+                "{status}"
+            );
         }
     }
 

@@ -55,5 +55,8 @@ fn owner(name: &str) -> anyhow::Result<String> {
     }
     let known = apps.iter().flat_map(|app| &app.services);
     let known: Vec<_> = known.map(|service| service.name.as_str()).collect();
-    anyhow::bail!("no shipped service is called `{name}`; there are {}", known.join(", "))
+    anyhow::bail!(
+        "no shipped service is called `{name}`; there are {}",
+        known.join(", ")
+    )
 }

@@ -278,7 +278,9 @@ mod tests {
     }
 
     fn check_refused(route: &str, expected: &str) {
-        let text = format!("app: x\nroutes:\n  - {{ method: GET, path: /a, account: usage }}\n  - {route}\n");
+        let text = format!(
+            "app: x\nroutes:\n  - {{ method: GET, path: /a, account: usage }}\n  - {route}\n"
+        );
         let error = parse(&text).unwrap_err();
         let prefix = format!("services/x.yaml:4:5: {expected}");
         assert!(error.starts_with(&prefix), "{error}");
@@ -296,8 +298,14 @@ mod tests {
             "the route of /b names one of",
         );
         check_refused("{ method: GET, path: /b, flow: alone }", "`alone` is not");
-        check_refused("{ method: 'G T', path: /b, service: s }", "`G T` is not a method");
-        check_refused("{ metod: GET, path: /b, service: s }", "unknown field `metod`");
+        check_refused(
+            "{ method: 'G T', path: /b, service: s }",
+            "`G T` is not a method",
+        );
+        check_refused(
+            "{ metod: GET, path: /b, service: s }",
+            "unknown field `metod`",
+        );
     }
 
     #[test]

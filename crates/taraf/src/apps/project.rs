@@ -41,7 +41,11 @@ impl Project {
         Ok(Self {
             flows: read_all(dir, FLOWS)?,
             services: read_all(dir, SERVICES)?,
-            config: if config.is_file() { Some(read(&config)?) } else { None },
+            config: if config.is_file() {
+                Some(read(&config)?)
+            } else {
+                None
+            },
         })
     }
 }
@@ -62,13 +66,21 @@ fn read_all(dir: &Path, folder: &str) -> anyhow::Result<BTreeMap<String, String>
         for entry in entries {
             let path = entry?.path();
             seen += 1;
-            anyhow::ensure!(seen <= FILES_MAX, "{} has more than {FILES_MAX} files", dir.display());
+            anyhow::ensure!(
+                seen <= FILES_MAX,
+                "{} has more than {FILES_MAX} files",
+                dir.display()
+            );
             if path.is_dir() {
                 if depth < DEPTH_MAX && path.file_name().is_none_or(|name| name != CASES) {
                     folders.push((path, depth + 1));
                 }
             } else if is_yaml(&path) {
-                let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+                let name = path
+                    .strip_prefix(dir)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string();
                 // A file may be gone again: editors replace files by others.
                 if let Some(text) = read_if_there(&path)? {
                     found.insert(name, text);

@@ -58,9 +58,13 @@ pub(crate) async fn start(
         metrics: None,
     };
     let mut services = Vec::new();
-    for (app, entry) in apps.iter().flat_map(|app| app.services.iter().map(move |entry| (app, entry)))
+    for (app, entry) in apps
+        .iter()
+        .flat_map(|app| app.services.iter().map(move |entry| (app, entry)))
     {
-        started.descriptors.extend(descriptor(&app.name, &entry.name));
+        started
+            .descriptors
+            .extend(descriptor(&app.name, &entry.name));
         if !elsewhere.contains_key(&entry.name) {
             let service = service(&app.name, &entry.name, config, client, tasks).await?;
             started.names.push(service.descriptor.name.clone());
@@ -87,7 +91,10 @@ pub(crate) async fn service(
     client: &Client,
     tasks: &Tasks,
 ) -> anyhow::Result<Service> {
-    anyhow::ensure!(app == "romania", "the application `{app}` has no services that are built in");
+    anyhow::ensure!(
+        app == "romania",
+        "the application `{app}` has no services that are built in"
+    );
     let settings = config.apps.romania.clone();
     taraf_romania::service(name, settings, client.clone(), tasks)
         .await

@@ -32,13 +32,19 @@ pub(crate) fn shipped(enabled: &[String]) -> anyhow::Result<Vec<App>> {
 fn one(name: &str) -> anyhow::Result<App> {
     let Some(shipped) = SHIPPED.iter().find(|shipped| shipped.name == name) else {
         let known: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name).collect();
-        anyhow::bail!("no application is called `{name}`; there is {}", known.join(", "));
+        anyhow::bail!(
+            "no application is called `{name}`; there is {}",
+            known.join(", ")
+        );
     };
     let place = format!("apps/{name}/app.yaml");
     let mut app = App::parse(&place, shipped.manifest)?;
     for folder in shipped.flows.dirs() {
         let file = folder.path().join(FLOW_FILE);
-        let source = shipped.flows.get_file(&file).and_then(|file| file.contents_utf8());
+        let source = shipped
+            .flows
+            .get_file(&file)
+            .and_then(|file| file.contents_utf8());
         if let Some(source) = source {
             app.flows.push(FlowSource {
                 place: format!("apps/{name}/flows/{}", file.display()),
@@ -60,7 +66,12 @@ mod tests {
             assert!(!app.services.is_empty() && !app.routes.is_empty());
             for flow in &app.flows {
                 let report = taraf_flow::check(&flow.source);
-                assert!(report.findings.is_empty(), "{}: {:?}", flow.place, report.findings);
+                assert!(
+                    report.findings.is_empty(),
+                    "{}: {:?}",
+                    flow.place,
+                    report.findings
+                );
             }
             taraf_gateway::Routes::build(app.routes).unwrap();
         }

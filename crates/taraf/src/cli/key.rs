@@ -6,16 +6,29 @@ use super::failure::{Exit, Failure};
 use super::flow_name::items;
 use super::operator::{Call, Operator, ServerArgs, escaped};
 use super::output::Output;
-use super::table::Column;
+use super::table::{Column, lookup};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 8] = [
     Column::text("id", "id"),
     Column::text("account", "account"),
     Column::text("plan", "plan"),
-    Column::state("state", "state"),
+    Column::state_of("state", state),
     Column::text("created", "created"),
-    Column::text("expires", "expires"),
+    Column::text("ends", "ends"),
+    Column::text("last used", "last_used"),
+    Column::text("label", "label"),
 ];
+
+/// A key works, works until its successor's overlap ends, or is refused.
+fn state(key: &Value) -> String {
+    let is_revoked = lookup(key, "revoked").as_bool() == Some(true);
+    let word = match (is_revoked, lookup(key, "ends")) {
+        (true, _) => "revoked",
+        (false, Value::Null) => "active",
+        (false, _) => "rotating",
+    };
+    word.to_owned()
+}
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
@@ -190,12 +203,11 @@ async fn usage(operator: &Operator, output: &Output, id: &str) -> Result<(), Fai
         &used,
         &[
             Column::text("id", "id"),
-            Column::text("account", "account"),
             Column::text("plan", "plan"),
             Column::number("used", "used"),
             Column::number("limit", "limit"),
             Column::number("remaining", "remaining"),
-            Column::text("resets", "resets"),
+            Column::text("label", "label"),
         ],
     )
 }

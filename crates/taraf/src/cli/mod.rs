@@ -12,6 +12,7 @@ mod key;
 mod operator;
 mod output;
 mod run;
+mod run_query;
 mod run_view;
 mod serve;
 mod services;

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use taraf_base::Timestamp;
 
 use super::failure::{Exit, Failure};
 use super::flow_name::items;
 use super::operator::{Call, Operator, ServerArgs, escaped};
 use super::output::{Output, pretty};
-use super::{run_view, start};
+use super::{run_query, run_view, start};
 
 const PAGE: usize = 100;
 /// `run watch` lets the server wait this long before it looks at the steps again.
@@ -30,10 +31,10 @@ pub(crate) struct Args {
 enum Command {
     /// Runs, the newest first.
     #[command(before_long_help = "Examples:
-  taraf run list status=running,waiting
+  taraf run list status=waiting
   taraf run list flow=company-profile since=1h --format ndjson")]
     List {
-        /// Words such as `flow=NAME status=faulted since=24h owner=NAME`.
+        /// `flow=NAME status=faulted since=24h until=TIME owner=NAME`, or text to find.
         query: Vec<String>,
         /// At most this many.
         #[arg(short = 'n', long, default_value_t = 50, value_name = "N")]
@@ -161,12 +162,14 @@ async fn list(
     query: &[String],
     limit: usize,
 ) -> Result<(), Failure> {
+    let filter = run_query::parse(query, Timestamp::now()).map_err(Failure::usage)?;
+    let selection = selection(operator, &filter).await?;
     let query = query.join(" ");
     let mut runs: Vec<Value> = Vec::new();
     let mut after: Option<String> = None;
     while runs.len() < limit {
         let wanted = (limit - runs.len()).min(PAGE);
-        let mut path = format!("/v1/runs?q={}&limit={wanted}", escaped(&query));
+        let mut path = format!("/v1/runs?limit={wanted}{selection}");
         if let Some(after) = &after {
             path.push_str("&after=");
             path.push_str(&escaped(after));
@@ -192,6 +195,23 @@ async fn list(
         output.say(&format!("no run matches `{query}`"));
     }
     Ok(())
+}
+
+/// The filter as the server's parameters; a flow named without its namespace is looked up.
+async fn selection(operator: &Operator, filter: &run_query::Filter) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (name, value) in &filter.parameters {
+        text.extend(["&", name, "=", &escaped(value)]);
+    }
+    if let Some(flow) = &filter.flow {
+        let flow = flow.resolve(operator).await?;
+        let mut value = format!("{}/{}", flow.namespace, flow.name);
+        if let Some(version) = &flow.version {
+            value.extend(["/", version]);
+        }
+        text.extend(["&flow=", &escaped(&value)]);
+    }
+    Ok(text)
 }
 
 async fn show(operator: &Operator, output: &Output, id: &str) -> Result<(), Failure> {

@@ -8,21 +8,30 @@ use super::operator::{Call, Operator, ServerArgs};
 use super::output::Output;
 use super::table::{Column, lookup};
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 3] = [
     Column::text("name", "name"),
     Column::of("endpoints", count),
-    Column::text("version", "version"),
     Column::of("addresses", addresses),
 ];
 
-const ENDPOINTS: [Column; 6] = [
+const ENDPOINTS: [Column; 8] = [
     Column::text("address", "address"),
     Column::state("state", "state"),
-    Column::number("weight", "weight"),
+    Column::number("calls", "calls"),
+    Column::number("failures", "failures"),
     Column::number("in flight", "in_flight"),
-    Column::number("latency ms", "latency_ms"),
-    Column::text("zone", "zone"),
+    Column::of("latency", latency),
+    Column::number("weight", "weight"),
+    Column::text("version", "version"),
 ];
+
+/// The moving average in milliseconds with three digits after the point.
+fn latency(endpoint: &Value) -> String {
+    let micros = lookup(endpoint, "latency_us").as_u64();
+    micros
+        .map(|micros| format!("{}.{:03} ms", micros / 1000, micros % 1000))
+        .unwrap_or_default()
+}
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:

@@ -71,6 +71,14 @@ impl Column {
         }
     }
 
+    pub(crate) const fn state_of(title: &'static str, value: fn(&Value) -> String) -> Self {
+        Self {
+            title,
+            value: Source::Of(value),
+            kind: Kind::State,
+        }
+    }
+
     fn cell(&self, item: &Value) -> String {
         match self.value {
             Source::Path(path) => plain(lookup(item, path)),

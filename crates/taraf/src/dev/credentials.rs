@@ -29,7 +29,9 @@ pub(crate) async fn api_key(
             Err(error) => tracing::warn!(%error, "the kept key is not taken; a new one is made"),
         }
     }
-    let key = accounts.create_key(ACCOUNT, Some(plan), "taraf dev").await?;
+    let key = accounts
+        .create_key(ACCOUNT, Some(plan), "taraf dev")
+        .await?;
     if let Some(file) = &file {
         data::write_private(file, key.secret.expose().as_bytes())?;
     }

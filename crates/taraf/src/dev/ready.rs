@@ -34,7 +34,10 @@ impl Ready {
             DataPlace::Memory => ("data in memory only".to_owned(), None),
             DataPlace::Folder(folder) => {
                 let short = folder.strip_prefix(dir).unwrap_or(folder);
-                (format!("data in {}/", short.display()), Some(folder.join(READY)))
+                (
+                    format!("data in {}/", short.display()),
+                    Some(folder.join(READY)),
+                )
             }
         };
         Self {

@@ -77,7 +77,9 @@ impl Reloader {
                 has_new_flows |= publish(node, place, source).await;
             }
         }
-        if has_new_flows || project.services != self.seen.services || project.config != self.seen.config
+        if has_new_flows
+            || project.services != self.seen.services
+            || project.config != self.seen.config
         {
             if let Err(error) = node.change(&self.config, &self.apps()) {
                 say("routes", &format!("{error:#}"), None);
@@ -166,7 +168,10 @@ fn say(what: &str, text: &str, file: Option<&str>) {
             _ => format!("{time} {what:<8} {text}\n"),
         }
     } else {
-        format!("{}\n", json!({"at": now, "what": what, "message": text, "file": file}))
+        format!(
+            "{}\n",
+            json!({"at": now, "what": what, "message": text, "file": file})
+        )
     };
     // Who no longer reads does not stop the work.
     drop(out.write_all(line.as_bytes()));

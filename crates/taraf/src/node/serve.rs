@@ -20,7 +20,10 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let place = config.data.dir.clone().map(DataPlace::Folder);
     let place = place.with_context(|| {
-        format!("{} does not say where the data lie: [data] dir = \"…\"", file.display())
+        format!(
+            "{} does not say where the data lie: [data] dir = \"…\"",
+            file.display()
+        )
     })?;
     let apps = apps::shipped(&config.apps.enabled)?;
     let node = Node::start(&config, &place, &apps, OnConflict::Refuse).await?;

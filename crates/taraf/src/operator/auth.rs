@@ -38,7 +38,10 @@ mod tests {
 
     fn check(value: &'static str, expected: Option<&str>) {
         let token = bearer(&HeaderValue::from_static(value));
-        assert_eq!(token.as_ref().map(|token| token.expose().as_str()), expected);
+        assert_eq!(
+            token.as_ref().map(|token| token.expose().as_str()),
+            expected
+        );
     }
 
     #[test]

@@ -43,7 +43,10 @@ pub(crate) async fn stream(State(parts): State<Shared>) -> Response {
 }
 
 /// Hands events on until the reader goes away or the engine stops.
-async fn forward<E: Serialize + Clone>(mut events: broadcast::Receiver<E>, to: &mpsc::Sender<Bytes>) {
+async fn forward<E: Serialize + Clone>(
+    mut events: broadcast::Receiver<E>,
+    to: &mpsc::Sender<Bytes>,
+) {
     loop {
         let text = match tokio::time::timeout(KEEP_ALIVE, events.recv()).await {
             Ok(Ok(event)) => frame(None, &event),
@@ -62,7 +65,9 @@ async fn forward<E: Serialize + Clone>(mut events: broadcast::Receiver<E>, to: &
 /// One event of the stream. JSON has no raw line ends, so it is one `data` line.
 fn frame<T: Serialize>(name: Option<&str>, data: &T) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
-    let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+    let name = name
+        .map(|name| format!("event: {name}\n"))
+        .unwrap_or_default();
     Bytes::from(format!("{name}data: {data}\n\n"))
 }
 

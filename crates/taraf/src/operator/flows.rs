@@ -82,7 +82,11 @@ pub(crate) async fn publish(
     }
     let published = parts.engine.publish(source).await;
     let published = published.map_err(|error| problems::engine(&error))?;
-    let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if published.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let answer = json!({
         "flow": published.flow,
         "hash": published.hash,

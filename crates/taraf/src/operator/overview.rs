@@ -147,7 +147,11 @@ pub(crate) async fn metrics(State(parts): State<Shared>) -> Response {
 }
 
 fn text(parts: &Parts) -> String {
-    parts.registries.iter().map(metrics::Registry::text).collect()
+    parts
+        .registries
+        .iter()
+        .map(metrics::Registry::text)
+        .collect()
 }
 
 /// `GET /v1/metrics/summary`.

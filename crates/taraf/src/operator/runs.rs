@@ -55,7 +55,11 @@ pub(crate) async fn start(
         let started = parts.engine.start_run(start).await.map_err(refused)?;
         parts.engine.wait(started.id, wait).await.map_err(refused)?
     } else {
-        let limit = if wait.is_zero() { request::WAIT_MAX } else { wait };
+        let limit = if wait.is_zero() {
+            request::WAIT_MAX
+        } else {
+            wait
+        };
         let ended = parts.engine.run_ephemeral(start, limit).await;
         ended.map_err(refused)?
     };
@@ -165,7 +169,10 @@ fn flow_ref(text: &str) -> Result<FlowRef, Problem> {
             name,
             version,
         }),
-        _ => Err(problem::BAD_REQUEST.with_detail("`flow`: NAMESPACE/NAME or NAMESPACE/NAME/VERSION")),
+        _ => {
+            Err(problem::BAD_REQUEST
+                .with_detail("`flow`: NAMESPACE/NAME or NAMESPACE/NAME/VERSION"))
+        }
     }
 }
 

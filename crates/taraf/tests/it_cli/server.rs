@@ -147,14 +147,15 @@ fn runs_are_listed_in_each_form() {
     let page = json!({"items": [run("completed"), run("faulted")], "next": null});
     let stub = Stub::always(200, page);
     let list = |format: &str| {
-        let arguments = ["run", "list", "status=faulted", "since=1h", "-o", format];
+        let words = "status=faulted two owner=acme words";
+        let arguments = ["run", "list", words, "-o", format];
         at(&stub).run(&arguments).expect(0).out
     };
     let row = "run_1\tcompleted\tshop/order@1.0.0\t2026-01-02T03:04:05.678Z\t\tbecause";
     assert_eq!(list("table").lines().nth(1), Some(row));
     assert_eq!(
         stub.next().target,
-        "/v1/runs?q=status%3Dfaulted%20since%3D1h&limit=50"
+        "/v1/runs?limit=50&status=faulted&owner=acme&q=two%20words"
     );
     assert_eq!(list("ndjson").lines().count(), 2);
     let json: Value = serde_json::from_str(&list("json")).unwrap();
@@ -221,17 +222,18 @@ fn runs_are_steered() {
 
 #[test]
 fn services_and_status_fit_a_screen() {
-    let services = json!({"items": [{"name": "rates", "version": "1.0.0", "endpoints": [
-        {"address": "127.0.0.1:9", "state": "closed", "weight": 1, "in_flight": 0},
+    let services = json!({"items": [{"name": "rates", "endpoints": [
+        {"address": "127.0.0.1:9", "state": "closed", "calls": 4, "latency_us": 1_250},
     ]}]});
     let stub = Stub::always(200, services);
     let list = at(&stub).run(&["services", "list"]).expect(0);
-    assert_eq!(
-        list.out.lines().nth(1),
-        Some("rates\t1\t1.0.0\t127.0.0.1:9")
-    );
+    assert_eq!(list.out.lines().nth(1), Some("rates\t1\t127.0.0.1:9"));
     let show = at(&stub).run(&["services", "show", "rates"]).expect(0);
-    assert!(show.out.contains("127.0.0.1:9\tclosed\t1"), "{}", show.out);
+    assert!(
+        show.out.contains("127.0.0.1:9\tclosed\t4\t\t\t1.250 ms"),
+        "{}",
+        show.out
+    );
     let missing = at(&stub).run(&["services", "show", "rats"]).expect(3);
     assert!(missing.err.contains("there are rates"), "{}", missing.err);
     let stub = Stub::always(200, json!({"version": "0.1.0", "runs": {"running": 1}}));

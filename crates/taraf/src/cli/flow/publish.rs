@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::check;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::flow_name::{self, FlowName};
+use crate::cli::flow_name::{self, FlowName, Resolved, items};
 use crate::cli::operator::{Call, Operator, ServerArgs, escaped};
 use crate::cli::output::Output;
 use crate::cli::table::{Column, lookup};
@@ -87,15 +87,28 @@ pub(crate) async fn list(args: ListArgs, output: &Output) -> Result<Exit, Failur
 pub(crate) async fn show(args: ShowArgs, output: &Output) -> Result<Exit, Failure> {
     let operator = Operator::find(&args.server)?;
     let flow = args.flow.resolve(&operator).await?;
-    let mut path = flow.path();
-    if let Some(version) = &flow.version {
-        path.push('/');
-        path.push_str(&escaped(version));
-    }
+    let version = match &flow.version {
+        Some(version) => version.clone(),
+        None => latest(&operator, &flow).await?,
+    };
+    let path = format!("{}/{}", flow.path(), escaped(&version));
     let found = operator.json(Call::get(path)).await?;
     match lookup(&found, "source").as_str() {
         Some(source) if !output.is_structured() => output.text(source)?,
         _ => output.one(&found, &COLUMNS)?,
     }
     Ok(Exit::Done)
+}
+
+/// The version that runs are started of where none is named.
+async fn latest(operator: &Operator, flow: &Resolved) -> Result<String, Failure> {
+    let versions = items(operator.json(Call::get(flow.path())).await?);
+    let latest = versions
+        .iter()
+        .find(|version| lookup(version, "latest") == true)
+        .and_then(|version| lookup(version, "version").as_str());
+    latest.map(str::to_owned).ok_or_else(|| {
+        let name = format!("{}/{}", flow.namespace, flow.name);
+        Failure::not_found(format!("the flow {name} has no latest version"))
+    })
 }
