@@ -1,1 +1,27 @@
-//! Taraf: service.
+//! What a service is: described, served, found, called.
+
+pub mod balance;
+pub mod body;
+pub mod breaker;
+pub mod client;
+mod descriptor;
+mod directory;
+mod error;
+pub mod metrics;
+pub mod openapi;
+pub mod outlier;
+mod pool;
+pub mod problem;
+pub mod retry;
+pub mod serve;
+pub mod trace;
+
+pub use body::{Body, BoxError};
+pub use client::{CallPolicy, Client, Target};
+pub use descriptor::{
+    DOMAIN_SUFFIX, Descriptor, Health, InvalidServiceName, NAME_BYTES_MAX, Service, ServiceName,
+};
+pub use directory::{Directory, Endpoint};
+pub use error::CallError;
+pub use pool::{EndpointState, EndpointView, PoolView};
+pub use problem::Problem;

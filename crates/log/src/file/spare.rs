@@ -1,0 +1,126 @@
+//! Segment files prepared ahead: full of zeros (or of an earlier use) and synced before anybody
+//! waits for them, so that a write never waits for the file system to find blocks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use taraf_base::Tasks;
+
+use super::disk::Disk;
+use crate::Error;
+
+const SUFFIX: &str = ".spare";
+/// Written at once while filling a file.
+const FILL_BYTES: usize = 1 << 20;
+/// More than one serves nobody: the next is prepared while the current segment fills.
+const SPARES_MAX: usize = 2;
+
+/// The thread that keeps a spare segment ready.
+pub(super) struct Spares {
+    wanted: mpsc::SyncSender<()>,
+    ready: mpsc::Receiver<Result<PathBuf, Error>>,
+}
+
+impl Spares {
+    /// Starts preparing the first spare.
+    pub(super) fn start(disk: Arc<dyn Disk>, dir: PathBuf, bytes: u64, tasks: &Tasks) -> Self {
+        let (wanted, wants) = mpsc::sync_channel(1);
+        let (spares, ready) = mpsc::sync_channel(1);
+        tasks.spawn_blocking("log-spare", move || {
+            // Ends with the writer, which holds the other side.
+            while let Ok(()) = wants.recv() {
+                if spares.send(prepare(disk.as_ref(), &dir, bytes)).is_err() {
+                    return;
+                }
+            }
+        });
+        let spares = Self { wanted, ready };
+        spares.want();
+        spares
+    }
+
+    /// The next spare; waits while it is being prepared.
+    ///
+    /// # Errors
+    /// When it could not be prepared. The next call tries again.
+    pub(super) fn take(&self) -> Result<PathBuf, Error> {
+        let gone = || Error::Poisoned("the thread that prepares segments has ended".to_owned());
+        self.ready.recv().map_err(|_ended| gone())?
+    }
+
+    /// Asks for the next one. Called once for each that was taken.
+    pub(super) fn want(&self) {
+        // The thread has ended only when the log stops, and then nobody takes.
+        let _ended = self.wanted.send(());
+    }
+}
+
+/// A file of that many bytes, ready to become a segment: one left over, or a new one.
+///
+/// # Errors
+/// When the disk is full or fails.
+pub(super) fn prepare(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<PathBuf, Error> {
+    for name in names(disk, dir)? {
+        let path = dir.join(&name);
+        let size = disk.open(&path).and_then(|file| file.size());
+        if size.is_ok_and(|size| size == bytes) {
+            return Ok(path);
+        }
+        let doing = Error::io(format!("remove {}", path.display()));
+        disk.remove(&path).map_err(doing)?;
+    }
+    let path = dir.join(format!("new{SUFFIX}"));
+    match fill(disk, &path, bytes) {
+        Ok(()) => Ok(path),
+        Err(error) => {
+            // A half-filled file only takes room; the next attempt removes it if this does not.
+            let _still_there = disk.remove(&path);
+            Err(error)
+        }
+    }
+}
+
+/// Keeps a segment that is no longer needed as a spare, or removes it.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn recycle(disk: &dyn Disk, dir: &Path, path: &Path, bytes: u64) -> Result<(), Error> {
+    let is_whole = disk
+        .open(path)
+        .and_then(|file| file.size())
+        .is_ok_and(|size| size == bytes);
+    let doing = || Error::io(format!("recycle {}", path.display()));
+    if !is_whole || names(disk, dir)?.len() >= SPARES_MAX {
+        return disk.remove(path).map_err(doing());
+    }
+    let name = path.with_extension("spare");
+    disk.rename(path, &name).map_err(doing())?;
+    // The old name must be gone for good before the file gets a new header.
+    disk.sync_dir(dir).map_err(doing())
+}
+
+fn names(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, Error> {
+    let mut names = disk
+        .list(dir)
+        .map_err(Error::io(format!("list {}", dir.display())))?;
+    names.retain(|name| name.ends_with(SUFFIX));
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), Error> {
+    let doing = || Error::io(format!("prepare segment {}", path.display()));
+    let file = disk.create(path).map_err(doing())?;
+    let zeros = vec![0; FILL_BYTES];
+    let mut offset = 0;
+    while offset < bytes {
+        let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
+        let part = zeros.get(..left.min(FILL_BYTES)).unwrap_or(&zeros);
+        file.write_at(part, offset).map_err(doing())?;
+        offset += part.len() as u64;
+    }
+    file.sync().map_err(doing())?;
+    disk.sync_dir(path.parent().unwrap_or(path))
+        .map_err(doing())
+}

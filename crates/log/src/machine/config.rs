@@ -1,0 +1,51 @@
+//! The limits of a replica.
+
+use std::time::Duration;
+
+use taraf_base::Timestamp;
+
+/// How a replica runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The clock of new records. Their time never goes back, whatever it says.
+    pub clock: fn() -> Timestamp,
+    /// Outcomes that may wait; further ones wait with their sender.
+    pub outcome_max: usize,
+    /// Controls that may wait; further ones are refused as overload.
+    pub control_max: usize,
+    /// Events that may wait; further ones are refused as overload.
+    pub event_max: usize,
+    /// Starts that may wait; further ones are refused as overload.
+    pub start_max: usize,
+    /// Reads that may wait; further ones wait with their sender.
+    pub read_max: usize,
+    /// Bytes gathered for the next batch before inputs wait. A single group may be larger, up to
+    /// the log's limit.
+    pub gather_bytes_max: usize,
+    /// Take a snapshot each time that many records were written; 0 never.
+    pub snapshot_every: u64,
+    /// How long to wait before a batch that found no space is tried again.
+    pub full_retry: Duration,
+    /// How long to wait before asking again what became of an ambiguous batch.
+    pub resolve_retry: Duration,
+    /// How often to ask before the partition is given up.
+    pub resolve_attempts_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            clock: Timestamp::now,
+            outcome_max: 4_096,
+            control_max: 256,
+            event_max: 4_096,
+            start_max: 4_096,
+            read_max: 1_024,
+            gather_bytes_max: 1 << 20,
+            snapshot_every: 10_000,
+            full_retry: Duration::from_millis(500),
+            resolve_retry: Duration::from_millis(200),
+            resolve_attempts_max: 50,
+        }
+    }
+}

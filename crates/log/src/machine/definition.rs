@@ -1,0 +1,105 @@
+//! [pure] What a state machine is: decide what follows, evolve by what is written.
+
+use taraf_base::Timestamp;
+
+use crate::record::Header;
+
+/// A deterministic state machine whose events are the records of a partition.
+///
+/// `decide` runs on the leader alone; what it finds out becomes events. `evolve` applies events and
+/// is all that replay runs, so that a new program never changes the meaning of an old log.
+pub trait Machine: Send + 'static + Sized {
+    /// What may be proposed. Comes from outside: validated by `decide`, never asserted.
+    type Input: Send + 'static;
+    /// What is recorded.
+    type Event: Send + Sync + 'static;
+    /// What must be done once the events are durable.
+    type Action: Send + 'static;
+    /// What the proposer is told once the events are durable.
+    type Reply: Send + 'static;
+
+    /// What follows from `input` in this state. May evaluate and may be slow; must not change
+    /// anything, and may use no time but `now`. A panic refuses this input alone.
+    fn decide(&self, input: Self::Input, now: Timestamp) -> Decision<Self>;
+
+    /// Applies one recorded event. Pure and total: no clock, chance, evaluation, `HashMap` order,
+    /// float comparison or panic. `at` is the time of the record.
+    fn evolve(&mut self, event: &Self::Event, at: Timestamp);
+
+    /// After replay: everything that the state says must be under way (calls, timers).
+    fn outstanding(&self, now: Timestamp) -> Vec<Self::Action>;
+
+    /// Appends the event's body and answers its header, always in the newest version.
+    fn encode(event: &Self::Event, body: &mut Vec<u8>) -> Header;
+
+    /// Reads an event of any version ever written.
+    ///
+    /// # Errors
+    /// On an unknown kind or version, which stops the partition: a record is never skipped.
+    fn decode(header: &Header, body: &[u8]) -> Result<Self::Event, DecodeError>;
+
+    /// The whole state, versioned.
+    fn snapshot(&self) -> Vec<u8>;
+
+    /// Replaces the (empty) state by that of a snapshot of any version ever written.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot that this program knows.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError>;
+
+    /// A hash over the whole state, equal for equal states on every machine and build.
+    fn state_hash(&self) -> u64;
+}
+
+/// What follows from an input: one atomic group of events, and what they cause.
+#[derive(Debug)]
+pub struct Decision<M: Machine> {
+    /// Recorded together or not at all; none when nothing changes.
+    pub events: Vec<M::Event>,
+    /// Released in order once the events are durable.
+    pub actions: Vec<M::Action>,
+    /// Told once the events (and all before them) are durable.
+    pub reply: M::Reply,
+}
+
+/// Who is told what happened to a machine. Called on the replica's task: hand over, do not wait.
+pub trait Observer<M: Machine>: Send + 'static {
+    /// The state after replay, before anything else is called.
+    fn recovered(&mut self, machine: &M);
+    /// Events that are durable now, in order.
+    fn committed(&mut self, events: &[(Timestamp, M::Event)]);
+    /// Actions whose cause is durable now, in order.
+    fn release(&mut self, actions: Vec<M::Action>);
+}
+
+/// For machines that nobody watches.
+impl<M: Machine> Observer<M> for () {
+    fn recovered(&mut self, _machine: &M) {}
+    fn committed(&mut self, _events: &[(Timestamp, M::Event)]) {}
+    fn release(&mut self, _actions: Vec<M::Action>) {}
+}
+
+/// Why a record or snapshot cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// A newer program wrote it, or it was never ours.
+    #[error("the kind {0} is unknown")]
+    UnknownKind(u8),
+    /// A newer program wrote it.
+    #[error("version {version} of kind {kind} is unknown")]
+    UnknownVersion {
+        /// The record's kind.
+        kind: u8,
+        /// Its version.
+        version: u16,
+    },
+    /// The bytes are not what the kind and version say.
+    #[error("the bytes are not well formed: {0}")]
+    Malformed(String),
+}
+
+impl From<rmp_serde::decode::Error> for DecodeError {
+    fn from(error: rmp_serde::decode::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}

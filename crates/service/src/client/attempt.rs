@@ -1,0 +1,234 @@
+//! One call: attempts until an answer, a failure that must stand, or the deadline.
+
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{CallPolicy, Shared};
+use crate::pool::{Broken, Lease, Member, Outcome, Pool, Reply, Standing};
+use crate::retry::{self, Failure};
+use crate::{Body, CallError};
+
+/// Why an attempt gave no answer, and what is left to try again with.
+struct Failed {
+    error: CallError,
+    /// The request, when nothing of it was sent.
+    unsent: Option<Request<Body>>,
+    /// A kept connection turned out to be dead: nobody's fault, worth a fresh one at once.
+    was_stale: bool,
+    /// The caller's own body broke off: nothing is said about the endpoint.
+    is_callers: bool,
+}
+
+impl Failed {
+    const fn failure(&self) -> Failure {
+        if self.unsent.is_some() {
+            Failure::Unsent
+        } else {
+            Failure::NoAnswer
+        }
+    }
+}
+
+/// What bounds one call.
+struct Call<'a> {
+    shared: &'a Arc<Shared>,
+    standing: &'a Standing,
+    policy: &'a CallPolicy,
+    is_idempotent: bool,
+    until: Instant,
+    retries: u32,
+}
+
+pub(super) async fn perform(
+    shared: &Arc<Shared>,
+    pool: &Pool,
+    mut request: Request<Body>,
+    policy: &CallPolicy,
+) -> Result<Response<Body>, CallError> {
+    if *request.method() == Method::CONNECT {
+        return Err(CallError::Invalid("the method is CONNECT".to_owned()));
+    }
+    *request.version_mut() = Version::HTTP_11;
+    let mut call = Call {
+        shared,
+        standing: &pool.standing,
+        policy,
+        is_idempotent: policy.idempotent || retry::is_idempotent(request.method()),
+        until: Instant::now() + policy.deadline,
+        retries: 0,
+    };
+    call.standing.budget.deposit();
+    let mut only_fresh = false;
+    let mut avoid: Option<Arc<Member>> = None;
+    loop {
+        let spare = call.is_idempotent.then(|| copy_of(&request)).flatten();
+        let mut lease = pool.lease(shared, avoid.as_ref())?;
+        let mut result = call.attempt(&mut lease, request, only_fresh).await;
+        let (failure, next) = match &mut result {
+            Ok(answer) => (Failure::Answer(answer.status()), spare),
+            Err(failed) => (failed.failure(), failed.unsent.take().or(spare)),
+        };
+        let was_stale = matches!(&result, Err(failed) if failed.was_stale) && !only_fresh;
+        let wait = match &next {
+            Some(_) if was_stale => Some(Duration::ZERO),
+            Some(_) => call.wait_before_retry(failure),
+            None => None,
+        };
+        let (Some(again), Some(wait)) = (next, wait) else {
+            return match result {
+                Ok(answer) => begin(answer, lease, policy.body_idle).await,
+                Err(failed) => Err(failed.error),
+            };
+        };
+        only_fresh = was_stale;
+        if !was_stale {
+            avoid = Some(Arc::clone(lease.member()));
+            call.retries += 1;
+            call.standing.retries.increment();
+        }
+        // The place is given up before the wait, as others may need it; a short answer that came
+        // whole leaves its connection to them.
+        if let Ok(answer) = result {
+            drop(begin(answer, lease, policy.body_idle).await);
+        } else {
+            drop(lease);
+        }
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        request = again;
+    }
+}
+
+impl Call<'_> {
+    /// One attempt within its limit. The endpoint learns how it ended.
+    async fn attempt(
+        &self,
+        lease: &mut Lease,
+        request: Request<Body>,
+        only_fresh: bool,
+    ) -> Result<Response<Incoming>, Failed> {
+        let began = Instant::now();
+        let limit = self.policy.attempt.unwrap_or(self.policy.deadline);
+        let until = self.until.min(began + limit);
+        let exchange = exchange(lease, self.standing, request, only_fresh);
+        let result = match tokio::time::timeout_at(until, exchange).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Failed {
+                error: CallError::Timeout {
+                    what: "answer",
+                    limit: until.duration_since(began),
+                },
+                unsent: None,
+                was_stale: false,
+                is_callers: false,
+            }),
+        };
+        match &result {
+            Ok(answer) => {
+                let latency = began.elapsed();
+                self.standing.latency.observe(latency);
+                let (outcome, counter) = if answer.status() < StatusCode::INTERNAL_SERVER_ERROR {
+                    (Outcome::Answered, &self.standing.answered)
+                } else {
+                    (Outcome::AnsweredError, &self.standing.answered_error)
+                };
+                counter.increment();
+                lease.report(outcome, Some(latency));
+            }
+            Err(failed) => {
+                lease.disconnect();
+                if !failed.was_stale && !failed.is_callers {
+                    self.standing.failed.increment();
+                    lease.report(Outcome::Failed, None);
+                }
+            }
+        }
+        result
+    }
+
+    /// How long to wait before the call may be tried again, if it may.
+    fn wait_before_retry(&self, failure: Failure) -> Option<Duration> {
+        if self.retries >= self.policy.retries || !retry::may_repeat(failure, self.is_idempotent) {
+            return None;
+        }
+        let backoff = self.shared.config.retry.backoff();
+        let wait = backoff.delay(self.retries, &mut self.shared.rng());
+        let is_in_time = Instant::now() + wait < self.until;
+        (is_in_time && self.standing.budget.withdraw(self.shared.now())).then_some(wait)
+    }
+}
+
+async fn exchange(
+    lease: &mut Lease,
+    standing: &Standing,
+    request: Request<Body>,
+    only_fresh: bool,
+) -> Result<Response<Incoming>, Failed> {
+    let was_kept = match lease.connect(standing, only_fresh).await {
+        Ok(was_kept) => was_kept,
+        Err(error) => {
+            return Err(Failed {
+                error,
+                unsent: Some(request),
+                was_stale: false,
+                is_callers: false,
+            });
+        }
+    };
+    lease
+        .ask(request)
+        .await
+        .map_err(|Broken { error, unsent }| Failed {
+            was_stale: was_kept && is_connection_lost(&error),
+            is_callers: error.is_user(),
+            error: if error.is_user() {
+                CallError::Invalid("the request's body broke off".to_owned())
+            } else {
+                CallError::Closed(error.into())
+            },
+            unsent,
+        })
+}
+
+/// Whether the connection went away, rather than carrying something that is not HTTP.
+fn is_connection_lost(error: &hyper::Error) -> bool {
+    let is_io = error
+        .source()
+        .is_some_and(<dyn std::error::Error>::is::<io::Error>);
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed() || is_io
+}
+
+/// The answer with its body, which holds the lease until its end.
+async fn begin(
+    answer: Response<Incoming>,
+    lease: Lease,
+    body_idle: Duration,
+) -> Result<Response<Body>, CallError> {
+    let (head, incoming) = answer.into_parts();
+    let mut parts = Some((incoming, lease));
+    let body = poll_fn(|cx| match parts.take() {
+        Some((incoming, lease)) => Poll::Ready(Reply::begin(incoming, lease, body_idle, cx)),
+        None => Poll::Pending,
+    });
+    Ok(Response::from_parts(head, body.await?))
+}
+
+/// The same request again, when its body is at hand. Extensions concern this process alone and are
+/// not copied.
+fn copy_of(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}

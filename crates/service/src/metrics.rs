@@ -1,0 +1,482 @@
+//! Counters, gauges and histograms that cost an atomic addition, and their Prometheus text.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// The media type of the text form.
+pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What every metric's name begins with.
+pub const NAME_PREFIX: &str = "taraf_";
+
+/// Most label sets of one metric; what goes beyond is counted under [`OTHER`].
+pub const SERIES_MAX: usize = 2_000;
+
+/// The label value that stands for all sets beyond [`SERIES_MAX`].
+pub const OTHER: &str = "other";
+
+/// Upper bounds of latency histograms in seconds: 0.5 ms to 30 s.
+pub const LATENCY_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// A number that only grows.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds that many.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicI64>);
+
+impl Gauge {
+    /// Replaces the number.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Adds, or takes away when negative.
+    pub fn add(&self, difference: i64) {
+        self.0.fetch_add(difference, Ordering::Relaxed);
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often lengths of time fell below fixed bounds.
+#[derive(Clone, Debug)]
+pub struct Histogram(Arc<Buckets>);
+
+#[derive(Debug)]
+struct Buckets {
+    bounds: &'static [f64],
+    bounds_ns: Box<[u64]>,
+    /// One for each bound and one for what lies above all.
+    counts: Box<[AtomicU64]>,
+    sum_ns: AtomicU64,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [f64]) -> Self {
+        let nanos = |bound: &f64| {
+            let bound = Duration::try_from_secs_f64(*bound).unwrap_or(Duration::MAX);
+            u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)
+        };
+        Self(Arc::new(Buckets {
+            bounds,
+            bounds_ns: bounds.iter().map(nanos).collect(),
+            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum_ns: AtomicU64::new(0),
+        }))
+    }
+
+    /// Counts one length of time.
+    pub fn observe(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = self.0.bounds_ns.partition_point(|&bound| bound < nanos);
+        self.0.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.0.sum_ns.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// How many lengths were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let counts = self.0.counts.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The least bound below which the given share (0 to 1) of all lengths lies; `None` before the
+    /// first, and for lengths above all bounds.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among counts needs no more than 52 bits"
+    )]
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let total = self.count();
+        let rank = (share.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
+        let mut below = 0;
+        let counts = self.0.bounds.iter().zip(&self.0.counts);
+        for (bound, count) in counts {
+            below += count.load(Ordering::Relaxed);
+            if below >= rank {
+                return Some(*bound);
+            }
+        }
+        None
+    }
+}
+
+/// What a family's series are made of.
+trait Series: Clone + Send + Sync + 'static {
+    const TYPE: &'static str;
+    fn write(&self, out: &mut String, name: &str, labels: &str);
+}
+
+/// Prometheus writes label pairs comma-separated; `le` comes last.
+fn braces(labels: &str) -> String {
+    if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{labels}}}")
+    }
+}
+
+macro_rules! write_text {
+    ($out:expr, $($arguments:tt)*) => {
+        writeln!($out, $($arguments)*).expect("a string takes all that is written")
+    };
+}
+
+impl Series for Counter {
+    const TYPE: &'static str = "counter";
+
+    fn write(&self, out: &mut String, name: &str, labels: &str) {
+        write_text!(out, "{name}{} {}", braces(labels), self.get());
+    }
+}
+
+impl Series for Gauge {
+    const TYPE: &'static str = "gauge";
+
+    fn write(&self, out: &mut String, name: &str, labels: &str) {
+        write_text!(out, "{name}{} {}", braces(labels), self.get());
+    }
+}
+
+impl Series for Histogram {
+    const TYPE: &'static str = "histogram";
+
+    fn write(&self, out: &mut String, name: &str, labels: &str) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut below = 0;
+        let bounds = self.0.bounds.iter().map(f64::to_string);
+        let bounds = bounds.chain(std::iter::once("+Inf".to_owned()));
+        for (bound, count) in bounds.zip(&self.0.counts) {
+            below += count.load(Ordering::Relaxed);
+            write_text!(
+                out,
+                "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}"
+            );
+        }
+        let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();
+        write_text!(out, "{name}_sum{} {sum}", braces(labels));
+        write_text!(out, "{name}_count{} {below}", braces(labels));
+    }
+}
+
+/// One metric with label values chosen as they appear.
+///
+/// Invariant: it never holds more than [`SERIES_MAX`] sets and the one of [`OTHER`], whatever
+/// outsiders send, because a set is added under the lock that counts them.
+#[derive(Clone, Debug)]
+pub struct Family<T>(Arc<Inner<T>>);
+
+#[derive(Debug)]
+struct Inner<T> {
+    labels: &'static [&'static str],
+    make: fn(&'static [f64]) -> T,
+    bounds: &'static [f64],
+    series: RwLock<HashMap<Box<[Box<str>]>, T>>,
+}
+
+impl<T: Clone> Family<T> {
+    /// The series of these label values, in the order of the label names. Keep it where it is used
+    /// often: looking it up takes a lock and an allocation.
+    ///
+    /// # Panics
+    /// When the number of values is not that of the labels: a slip in the code.
+    #[must_use]
+    pub fn with(&self, values: &[&str]) -> T {
+        assert_eq!(
+            values.len(),
+            self.0.labels.len(),
+            "one value for each label"
+        );
+        let key: Box<[Box<str>]> = values.iter().map(|&value| value.into()).collect();
+        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = series.get(&key) {
+            return found.clone();
+        }
+        drop(series);
+        let mut series = self
+            .0
+            .series
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let key = if series.len() >= SERIES_MAX && !series.contains_key(&key) {
+            values.iter().map(|_| OTHER.into()).collect()
+        } else {
+            key
+        };
+        let make = || (self.0.make)(self.0.bounds);
+        series.entry(key).or_insert_with(make).clone()
+    }
+}
+
+trait Metric: Send + Sync {
+    fn write(&self, out: &mut String, name: &str, help: &str);
+}
+
+impl<T: Series> Metric for Family<T> {
+    fn write(&self, out: &mut String, name: &str, help: &str) {
+        head(out, name, help, T::TYPE);
+        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<_> = series.iter().collect();
+        sorted.sort_unstable_by_key(|(values, _)| *values);
+        for (values, series) in sorted {
+            let values = values.iter().map(AsRef::as_ref);
+            series.write(out, name, &pairs(self.0.labels, values));
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str, type_: &str) {
+    write_text!(
+        out,
+        "# HELP {name} {}",
+        help.replace('\\', "\\\\").replace('\n', "\\n")
+    );
+    write_text!(out, "# TYPE {name} {type_}");
+}
+
+fn pairs<'a>(labels: &[&str], values: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for (label, value) in labels.iter().zip(values) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        write!(text, "{label}=\"{value}\"").expect("a string takes all that is written");
+    }
+    text
+}
+
+/// A gauge that is asked for its numbers when the text is made.
+struct Asked<F> {
+    labels: &'static [&'static str],
+    ask: F,
+}
+
+impl<F: Fn() -> Vec<(Vec<String>, i64)> + Send + Sync> Metric for Asked<F> {
+    fn write(&self, out: &mut String, name: &str, help: &str) {
+        head(out, name, help, Gauge::TYPE);
+        for (values, number) in (self.ask)().into_iter().take(SERIES_MAX) {
+            let labels = pairs(self.labels, values.iter().map(String::as_str));
+            write_text!(out, "{name}{} {number}", braces(&labels));
+        }
+    }
+}
+
+/// The metrics of a part. Cheap to clone; clones share the metrics.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<BTreeMap<&'static str, Entry>>>);
+
+struct Entry {
+    help: &'static str,
+    metric: Arc<dyn Metric>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.entries().keys()).finish()
+    }
+}
+
+impl Registry {
+    /// A registry without metrics.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A counter without labels.
+    #[must_use]
+    pub fn counter(&self, name: &'static str, help: &'static str) -> Counter {
+        self.counters(name, help, &[]).with(&[])
+    }
+
+    /// A gauge without labels.
+    #[must_use]
+    pub fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        self.gauges(name, help, &[]).with(&[])
+    }
+
+    /// A latency histogram without labels.
+    #[must_use]
+    pub fn histogram(&self, name: &'static str, help: &'static str) -> Histogram {
+        self.histograms(name, help, &[]).with(&[])
+    }
+
+    /// Counters told apart by labels.
+    #[must_use]
+    pub fn counters(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family<Counter> {
+        self.family(name, help, labels, |_bounds| Counter::default())
+    }
+
+    /// Gauges told apart by labels.
+    #[must_use]
+    pub fn gauges(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family<Gauge> {
+        self.family(name, help, labels, |_bounds| Gauge::default())
+    }
+
+    /// Latency histograms told apart by labels, with [`LATENCY_BUCKETS`].
+    #[must_use]
+    pub fn histograms(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Family<Histogram> {
+        self.family(name, help, labels, Histogram::new)
+    }
+
+    /// A gauge whose series are asked for when the text is made: label values and number.
+    pub fn asked(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        ask: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
+    ) {
+        self.enter(name, help, Arc::new(Asked { labels, ask }));
+    }
+
+    /// All metrics as Prometheus text, sorted by name.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // The entries are copied so that a gauge that is asked may use the registry.
+        let entries: Vec<_> = self
+            .entries()
+            .iter()
+            .map(|(name, entry)| (*name, entry.help, Arc::clone(&entry.metric)))
+            .collect();
+        for (name, help, metric) in entries {
+            metric.write(&mut out, name, help);
+        }
+        out
+    }
+
+    fn family<T: Series>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        make: fn(&'static [f64]) -> T,
+    ) -> Family<T> {
+        let family = Family(Arc::new(Inner {
+            labels,
+            make,
+            bounds: LATENCY_BUCKETS,
+            series: RwLock::default(),
+        }));
+        self.enter(name, help, Arc::new(family.clone()));
+        family
+    }
+
+    fn enter(&self, name: &'static str, help: &'static str, metric: Arc<dyn Metric>) {
+        debug_assert!(name.starts_with(NAME_PREFIX), "{name} lacks the prefix");
+        let before = self.entries().insert(name, Entry { help, metric });
+        debug_assert!(before.is_none(), "{name} is registered twice");
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_help_type_and_escaped_labels() {
+        let registry = Registry::new();
+        let calls = registry.counters("taraf_calls_total", "Calls.", &["path"]);
+        calls.with(&["/a\"b\\"]).add(3);
+        registry.gauge("taraf_level", "Level.").set(-2);
+        registry.asked("taraf_asked", "Asked.", &["of"], || {
+            vec![(vec!["x".to_owned()], 7)]
+        });
+        assert_eq!(
+            registry.text(),
+            "# HELP taraf_asked Asked.\n# TYPE taraf_asked gauge\ntaraf_asked{of=\"x\"} 7\n\
+             # HELP taraf_calls_total Calls.\n# TYPE taraf_calls_total counter\n\
+             taraf_calls_total{path=\"/a\\\"b\\\\\"} 3\n\
+             # HELP taraf_level Level.\n# TYPE taraf_level gauge\ntaraf_level -2\n"
+        );
+    }
+
+    #[test]
+    fn a_histogram_counts_what_lies_below_each_bound() {
+        let registry = Registry::new();
+        let times = registry.histogram("taraf_seconds", "Time.");
+        for millis in [1, 3, 3, 60_000] {
+            times.observe(Duration::from_millis(millis));
+        }
+        let text = registry.text();
+        for line in [
+            "taraf_seconds_bucket{le=\"0.001\"} 1",
+            "taraf_seconds_bucket{le=\"0.005\"} 3",
+            "taraf_seconds_bucket{le=\"30\"} 3",
+            "taraf_seconds_bucket{le=\"+Inf\"} 4",
+            "taraf_seconds_sum 60.007",
+            "taraf_seconds_count 4",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+        assert_eq!(times.quantile(0.5), Some(0.005));
+        assert_eq!(times.quantile(1.0), None);
+    }
+
+    #[test]
+    fn label_sets_are_bounded() {
+        let registry = Registry::new();
+        let family = registry.counters("taraf_x_total", "X.", &["of"]);
+        for n in 0..SERIES_MAX + 10 {
+            family.with(&[&n.to_string()]).increment();
+        }
+        assert_eq!(family.with(&["yet another"]).get(), 10);
+        assert!(registry.text().contains("of=\"other\"} 10"));
+    }
+}

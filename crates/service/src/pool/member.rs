@@ -1,0 +1,274 @@
+//! One endpoint of a pool: its kept connections, its calls under way, what they have shown.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::{EndpointState, EndpointView, Place};
+use crate::breaker::{self, Breaker, State, Ticket};
+use crate::client::Config;
+use crate::outlier::{Sample, Verdict};
+
+/// Kept connections lie in this many lists, so that threads seldom meet.
+const SHARDS: usize = 8;
+
+/// Stands for "no clean ticket"; tickets are 32-bit numbers.
+const NOT_CLEAN: u64 = u64::MAX;
+
+/// How much a new latency counts in the moving average: one part in this many.
+const LATENCY_PARTS: u64 = 16;
+
+/// Connections move between calls and lists as pointers; they are too large to be copied.
+type Kept = Vec<Box<Connection>>;
+
+pub(crate) struct Member {
+    pub(super) place: Place,
+    in_flight: AtomicU32,
+    idle: [Mutex<Kept>; SHARDS],
+    idle_count: AtomicU32,
+    /// Set when the directory no longer names it: calls under way end, nothing is kept.
+    retired: AtomicBool,
+    breaker: Mutex<Breaker>,
+    /// The number of the breaker's clean ticket, so that calls that succeed take no lock.
+    clean: AtomicU64,
+    /// In milliseconds since the client began; 0 when not ejected.
+    ejected_until_ms: AtomicU64,
+    ejections: AtomicU32,
+    interval_calls: AtomicU32,
+    interval_failures: AtomicU32,
+    calls: AtomicU64,
+    failures: AtomicU64,
+    latency_us: AtomicU64,
+}
+
+/// How a call ended, for the breaker and for the comparison with the other endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// An answer below 500.
+    Answered,
+    /// An answer of 500 or more: the endpoint lives, but counts as failing among its equals.
+    AnsweredError,
+    /// No answer.
+    Failed,
+    /// The caller went away before an answer.
+    Abandoned,
+}
+
+impl Member {
+    pub(super) fn new(place: Place, config: breaker::Config) -> Self {
+        Self {
+            place,
+            in_flight: AtomicU32::new(0),
+            idle: Default::default(),
+            idle_count: AtomicU32::new(0),
+            retired: AtomicBool::new(false),
+            breaker: Mutex::new(Breaker::new(config)),
+            clean: AtomicU64::new(0),
+            ejected_until_ms: AtomicU64::new(0),
+            ejections: AtomicU32::new(0),
+            interval_calls: AtomicU32::new(0),
+            interval_failures: AtomicU32::new(0),
+            calls: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            latency_us: AtomicU64::new(0),
+        }
+    }
+
+    // === Choosing ===
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_ejected(&self, now: Duration) -> bool {
+        let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        until > 0 && u128::from(until) > now.as_millis()
+    }
+
+    pub(super) fn permits(&self, now: Duration) -> bool {
+        self.clean.load(Ordering::Relaxed) != NOT_CLEAN || self.with_breaker(|b| b.permits(now))
+    }
+
+    /// Begins a call, unless the breaker refuses it.
+    pub(super) fn enter(&self, now: Duration) -> Option<Ticket> {
+        let clean = u32::try_from(self.clean.load(Ordering::Relaxed)).ok();
+        let ticket = match clean {
+            Some(number) => Ticket::from_number(number),
+            None => self.with_breaker(|breaker| breaker.enter(now))?,
+        };
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(ticket)
+    }
+
+    /// The call's result is known; it may still be under way.
+    pub(super) fn report(&self, ticket: Ticket, outcome: Outcome, now: Duration) {
+        if outcome != Outcome::Abandoned {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            self.interval_calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(outcome, Outcome::Failed | Outcome::AnsweredError) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.interval_failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_clean = self.clean.load(Ordering::Relaxed) == u64::from(ticket.number());
+        match outcome {
+            Outcome::Failed => self.with_breaker(|breaker| breaker.failed(ticket, now)),
+            Outcome::Answered | Outcome::AnsweredError | Outcome::Abandoned if is_clean => {}
+            Outcome::Answered | Outcome::AnsweredError => {
+                self.with_breaker(|breaker| breaker.succeeded(ticket));
+            }
+            Outcome::Abandoned => self.with_breaker(|breaker| breaker.abandoned(ticket, now)),
+        }
+    }
+
+    /// The call is over, body included.
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn observe_latency(&self, latency: Duration) {
+        let new = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let old = self.latency_us.load(Ordering::Relaxed);
+        let average = if old == 0 {
+            new
+        } else {
+            old - old / LATENCY_PARTS + new / LATENCY_PARTS
+        };
+        // Two at once may lose one observation, which an average does not mind.
+        self.latency_us.store(average.max(1), Ordering::Relaxed);
+    }
+
+    fn with_breaker<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&mut breaker);
+        let clean = breaker
+            .clean_ticket()
+            .map_or(NOT_CLEAN, |ticket| u64::from(ticket.number()));
+        self.clean.store(clean, Ordering::Relaxed);
+        result
+    }
+
+    // === Kept connections ===
+
+    /// The list of this thread. Its connections are watched by the poller that the thread runs with.
+    pub(super) fn shard() -> usize {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        thread_local! {
+            static SHARD: usize =
+                usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0) % SHARDS;
+        }
+        SHARD.with(|shard| *shard)
+    }
+
+    /// A kept connection that still lives, the last used of this thread first.
+    pub(super) fn take_idle(&self) -> Option<Box<Connection>> {
+        let own = Self::shard();
+        for offset in 0..SHARDS {
+            while self.idle_count.load(Ordering::Relaxed) > 0 {
+                let Some(mut connection) = self.lock_idle((own + offset) % SHARDS).pop() else {
+                    break;
+                };
+                self.idle_count.fetch_sub(1, Ordering::Relaxed);
+                if connection.is_alive() {
+                    return Some(connection);
+                }
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next call, unless enough are kept.
+    pub(super) fn keep(&self, mut connection: Box<Connection>, config: &Config, now: Duration) {
+        let is_full = self.idle_count.load(Ordering::Relaxed) >= config.idle_max;
+        if is_full || self.retired.load(Ordering::Relaxed) {
+            return;
+        }
+        connection.idle_since = now;
+        self.idle_count.fetch_add(1, Ordering::Relaxed);
+        self.lock_idle(connection.shard).push(connection);
+        // It may have been retired since it was asked: then nobody else would close what is kept.
+        if self.retired.load(Ordering::Relaxed) {
+            self.sweep(Duration::ZERO, now);
+        }
+    }
+
+    /// Closes connections that were kept too long or that the other side has closed.
+    pub(super) fn sweep(&self, idle_timeout: Duration, now: Duration) {
+        let keep_none = self.retired.load(Ordering::Relaxed);
+        for shard in 0..SHARDS {
+            let mut closed = Vec::new();
+            let mut idle = self.lock_idle(shard);
+            let mut at = 0;
+            while let Some(connection) = idle.get_mut(at) {
+                let is_old = now.saturating_sub(connection.idle_since) >= idle_timeout;
+                if keep_none || is_old || !connection.is_alive() {
+                    closed.push(idle.swap_remove(at));
+                    self.idle_count.fetch_sub(1, Ordering::Relaxed);
+                } else {
+                    at += 1;
+                }
+            }
+            drop(idle);
+            // Closing talks to the operating system, so it happens after the lock.
+            drop(closed);
+        }
+    }
+
+    /// The directory no longer names it.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        self.sweep(Duration::ZERO, Duration::ZERO);
+    }
+
+    fn lock_idle(&self, shard: usize) -> std::sync::MutexGuard<'_, Kept> {
+        self.idle[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // === Judgement ===
+
+    /// What the interval has shown; the next one begins.
+    pub(super) fn end_interval(&self) -> Sample {
+        let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        Sample {
+            calls: self.interval_calls.swap(0, Ordering::Relaxed),
+            failures: self.interval_failures.swap(0, Ordering::Relaxed),
+            ejected_until: (until > 0).then(|| Duration::from_millis(until)),
+            ejections: self.ejections.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn accept(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::Eject { until } => {
+                let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+                self.ejected_until_ms.store(until, Ordering::Relaxed);
+                self.ejections.fetch_add(1, Ordering::Relaxed);
+            }
+            Verdict::Return => self.ejected_until_ms.store(0, Ordering::Relaxed),
+            Verdict::Forgive => self.ejections.store(0, Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn view(&self, weight: u32, now: Duration) -> EndpointView {
+        let state = match self.with_breaker(|breaker| breaker.state()) {
+            _any if self.is_ejected(now) => EndpointState::Ejected,
+            State::Closed => EndpointState::Closed,
+            State::Open { .. } => EndpointState::Open,
+            State::HalfOpen => EndpointState::HalfOpen,
+        };
+        EndpointView {
+            address: self.place.to_string(),
+            weight,
+            in_flight: self.in_flight(),
+            idle: self.idle_count.load(Ordering::Relaxed),
+            state,
+            calls: self.calls.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            latency_us: self.latency_us.load(Ordering::Relaxed),
+        }
+    }
+}

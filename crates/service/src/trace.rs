@@ -1,0 +1,172 @@
+//! [pure] What ties the parts of one request together: `x-request-id` and W3C trace context.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName as Name};
+
+/// The header that names a request for people.
+pub const REQUEST_ID: HeaderName = Name::from_static("x-request-id");
+
+/// The header of W3C trace context.
+pub const TRACEPARENT: HeaderName = Name::from_static("traceparent");
+
+/// Longest request id that is kept when a caller brings one.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Where a piece of work stands in a trace (W3C Trace Context, level 1 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The whole trace.
+    pub trace_id: u128,
+    /// This piece of work.
+    pub span_id: u64,
+    /// Bit 0: recorded by the caller.
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// Reads a `traceparent`. `None` when it is not sound; then a new trace begins.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let version = bytes.get(0..2)?;
+        // A later version may append members; version ff is forbidden.
+        let length_fits = match version {
+            b"00" => bytes.len() == 55,
+            b"ff" => false,
+            _later => bytes.len() == 55 || bytes.get(55) == Some(&b'-'),
+        };
+        let dashes = [2, 35, 52].iter().all(|&at| bytes.get(at) == Some(&b'-'));
+        if !length_fits || !dashes {
+            return None;
+        }
+        hexadecimal(version)?;
+        let context = Self {
+            trace_id: hexadecimal(bytes.get(3..35)?)?,
+            span_id: u64::try_from(hexadecimal(bytes.get(36..52)?)?).ok()?,
+            flags: u8::try_from(hexadecimal(bytes.get(53..55)?)?).ok()?,
+        };
+        (context.trace_id != 0 && context.span_id != 0).then_some(context)
+    }
+
+    /// The context in these headers.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
+    }
+
+    /// The beginning of a trace, from random numbers.
+    #[must_use]
+    pub fn new(trace_id: u128, span_id: u64) -> Self {
+        Self {
+            trace_id: trace_id.max(1),
+            span_id: span_id.max(1),
+            flags: 1,
+        }
+    }
+
+    /// The context of work that this one causes.
+    #[must_use]
+    pub fn child(self, span_id: u64) -> Self {
+        Self {
+            span_id: span_id.max(1),
+            ..self
+        }
+    }
+
+    /// The header's value.
+    #[must_use]
+    pub fn to_header(self) -> HeaderValue {
+        HeaderValue::try_from(self.to_string()).expect("hexadecimal digits and dashes fit a header")
+    }
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace_id, self.span_id, self.flags
+        )
+    }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0_u128, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _other => return None,
+        };
+        Some(number << 4 | u128::from(value))
+    })
+}
+
+/// The request id that the caller brought, when it is short and printable; otherwise one made from
+/// the random number.
+#[must_use]
+pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u128) -> HeaderValue {
+    let is_sound = |value: &&HeaderValue| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
+            && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    headers
+        .get(REQUEST_ID)
+        .filter(is_sound)
+        .cloned()
+        .unwrap_or_else(|| {
+            let mut text = String::with_capacity(32);
+            write!(text, "{:032x}", random()).expect("a string takes all that is written");
+            HeaderValue::try_from(text).expect("hexadecimal digits fit a header")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_sound_context_is_continued() {
+        let context = TraceContext::parse(SOUND).unwrap();
+        assert_eq!(context.to_string(), SOUND);
+        let child = context.child(5);
+        assert_eq!(child.trace_id, context.trace_id);
+        assert_eq!(
+            child.to_string(),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000005-01"
+        );
+    }
+
+    #[test]
+    fn an_unsound_context_is_refused() {
+        for text in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceContext::parse(text), None, "{text}");
+        }
+        let later = SOUND.replacen("00", "01", 1) + "-more";
+        assert!(TraceContext::parse(&later).is_some());
+    }
+
+    #[test]
+    fn a_request_id_is_kept_or_made() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(request_id(&headers, || 7), format!("{:032x}", 7).as_str());
+        headers.insert(REQUEST_ID, HeaderValue::from_static("abc-1"));
+        assert_eq!(request_id(&headers, || 7), "abc-1");
+        headers.insert(REQUEST_ID, HeaderValue::from_static("a b"));
+        assert_ne!(request_id(&headers, || 7), "a b");
+    }
+}

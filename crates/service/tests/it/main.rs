@@ -1,0 +1,11 @@
+//! The client and the server against real sockets on the loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy spares only test functions, not what they use"
+)]
+
+mod client;
+mod faults;
+mod peer;
+mod serve;
