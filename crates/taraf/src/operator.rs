@@ -72,7 +72,6 @@ struct Operation {
 type Entry = (Operation, MethodRouter<Shared>);
 
 impl Operation {
-
     /// Health and metrics are read by programs that hold no token; all else needs it.
     fn needs_token(&self) -> bool {
         self.path.starts_with("/v1/")

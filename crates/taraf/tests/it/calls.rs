@@ -16,9 +16,13 @@ fn services_answer_behind_one_key() {
     assert_eq!(company["cif"], "13548146");
     let rate = program.get("/api/exchange/EUR").expect(200).json();
     assert!(rate["rate"].is_string(), "{rate}");
-    let iban = program.get("/api/validate/iban/RO49AAAA1B31007593840000").expect(200);
+    let iban = program
+        .get("/api/validate/iban/RO49AAAA1B31007593840000")
+        .expect(200);
     assert_eq!(iban.json()["valid"], true);
-    let balances = program.get("/api/companies/38744563/balances/2019").expect(200);
+    let balances = program
+        .get("/api/companies/38744563/balances/2019")
+        .expect(200);
     assert_eq!(balances.json()["year"], 2019);
     let usage = program.get("/api/usage").expect(200).json();
     assert_eq!(usage["account"], "dev");
@@ -26,9 +30,18 @@ fn services_answer_behind_one_key() {
     let url = format!("{}/api/companies/13548146", program.text("gateway"));
     call("GET", &url, &[], b"").expect(401);
     call("GET", &url, &[("x-api-key", "wrong")], b"").expect(403);
-    let document = call("GET", &format!("{}/openapi.json", program.text("gateway")), &[], b"");
+    let document = call(
+        "GET",
+        &format!("{}/openapi.json", program.text("gateway")),
+        &[],
+        b"",
+    );
     let document = document.expect(200).json();
-    for path in ["/api/companies/{cif}", "/api/company-profile/{cif}", "/api/supplier-check"] {
+    for path in [
+        "/api/companies/{cif}",
+        "/api/company-profile/{cif}",
+        "/api/supplier-check",
+    ] {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
     program.stop();
@@ -38,11 +51,20 @@ fn services_answer_behind_one_key() {
 fn a_company_profile_is_complete() {
     let dir = TempDir::new().unwrap();
     let program = Program::dev(dir.path());
-    let profile = program.get("/api/company-profile/38744563").expect(200).json();
+    let profile = program
+        .get("/api/company-profile/38744563")
+        .expect(200)
+        .json();
     assert_eq!(profile["missing"], json!([]), "{profile}");
     let turnover = &profile["turnover"];
-    assert_eq!((&turnover["year"], &turnover["rate_date"]), (&json!(2019), &json!("2019-12-31")));
-    assert!(!turnover["ron"].is_null() && !turnover["eur"].is_null(), "{profile}");
+    assert_eq!(
+        (&turnover["year"], &turnover["rate_date"]),
+        (&json!(2019), &json!("2019-12-31"))
+    );
+    assert!(
+        !turnover["ron"].is_null() && !turnover["eur"].is_null(),
+        "{profile}"
+    );
     program.stop();
 }
 

@@ -46,10 +46,17 @@ fn every_acknowledged_start_survives_kill_9_and_none_is_there_twice() {
     let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for run in &found {
         let text = |member: &str| run[member].as_str().unwrap().to_owned();
-        by_key.entry(text("idempotency_key")).or_default().push(text("id"));
+        by_key
+            .entry(text("idempotency_key"))
+            .or_default()
+            .push(text("id"));
     }
     for (n, id) in &acknowledged {
-        assert_eq!(by_key.get(&n.to_string()), Some(&vec![id.clone()]), "start {n}");
+        assert_eq!(
+            by_key.get(&n.to_string()),
+            Some(&vec![id.clone()]),
+            "start {n}"
+        );
     }
     for (key, ids) in &by_key {
         assert_eq!(ids.len(), 1, "start {key} is there more than once: {ids:?}");
@@ -145,7 +152,10 @@ fn a_supplier_check_that_waits_is_killed_and_finishes_with_each_step_done_once()
     let id = run.expect(202).json()["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/runs/{id}");
     eventually("the run waits for the tax office", || {
-        let run = program.operate(&site.token(), "GET", &path, b"").expect(200).json();
+        let run = program
+            .operate(&site.token(), "GET", &path, b"")
+            .expect(200)
+            .json();
         let asked = sources.source.count("/") > 0;
         (run["status"] == "waiting" && asked).then_some(())
     });
@@ -154,7 +164,10 @@ fn a_supplier_check_that_waits_is_killed_and_finishes_with_each_step_done_once()
     sources.source.set_fault(Fault::None);
     let program = site.serve();
     let ended = eventually("the run ends", || {
-        let run = program.operate(&site.token(), "GET", &path, b"").expect(200).json();
+        let run = program
+            .operate(&site.token(), "GET", &path, b"")
+            .expect(200)
+            .json();
         matches!(run["status"].as_str(), Some("completed" | "faulted")).then_some(run)
     });
     assert_eq!(ended["status"], "completed", "{ended}");

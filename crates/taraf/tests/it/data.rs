@@ -33,8 +33,13 @@ fn a_second_process_on_one_data_directory_is_refused_and_the_first_goes_on() {
     let program = site.serve();
     let said = refused(&site);
     let pid = program.ready["pid"].to_string();
-    assert!(said.contains("in use by process") && said.contains(&pid), "{said}");
-    program.operate(&site.token(), "GET", "/v1/status", b"").expect(200);
+    assert!(
+        said.contains("in use by process") && said.contains(&pid),
+        "{said}"
+    );
+    program
+        .operate(&site.token(), "GET", "/v1/status", b"")
+        .expect(200);
     program.stop();
     site.serve().stop();
 }
@@ -64,7 +69,10 @@ fn a_truncated_segment_is_told_and_not_led_over() {
     let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
     file.set_len(100).unwrap();
     let said = refused(&site);
-    assert!(said.contains(segment.file_name().unwrap().to_str().unwrap()), "{said}");
+    assert!(
+        said.contains(segment.file_name().unwrap().to_str().unwrap()),
+        "{said}"
+    );
 }
 
 #[test]

@@ -20,7 +20,9 @@ fn a_client_that_dribbles_its_head_is_cut_off_while_others_are_served() {
     let program = site.serve();
     let mut dribbling: Vec<_> = (0..50).map(|_| connect(&program, "gateway")).collect();
     for stream in &mut dribbling {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-a").unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-a")
+            .unwrap();
     }
     call("GET", &format!("{}/", program.text("gateway")), &[], b"").expect(200);
     for stream in &mut dribbling {
@@ -81,8 +83,12 @@ fn what_is_not_http_is_cut_off() {
     let program = site.serve();
     for door in ["gateway", "operator"] {
         let mut stream = connect(&program, door);
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        stream
+            .write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+            .unwrap();
         let mut rest = Vec::new();
         if let Err(error) = stream.read_to_end(&mut rest) {
             assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "{door}");

@@ -75,13 +75,17 @@ pub(crate) fn call(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let head = String::from_utf8(bytes[..end].to_vec()).ok()?.to_lowercase();
+    let head = String::from_utf8(bytes[..end].to_vec())
+        .ok()?
+        .to_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let body = &bytes[end + 4..];
     let body = if head.contains("transfer-encoding: chunked") {
         unchunk(body)?
     } else {
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         let length = length.map_or(Some(body.len()), |length| length.parse().ok())?;
         body.get(..length)?.to_vec()
     };

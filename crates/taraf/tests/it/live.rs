@@ -23,7 +23,12 @@ fn write(dir: &Path, name: &str, text: &str) {
 
 fn hello(program: &Program) -> Answer {
     let url = format!("{}/hello", program.text("gateway"));
-    call("POST", &url, &[("x-api-key", program.text("api_key"))], b"{}")
+    call(
+        "POST",
+        &url,
+        &[("x-api-key", program.text("api_key"))],
+        b"{}",
+    )
 }
 
 #[track_caller]
@@ -39,7 +44,8 @@ fn says(program: &Program, word: &str) {
 fn told(program: &Program, text: &str) -> Value {
     eventually("it is told", || {
         let line = program.lines.try_recv().ok()?;
-        line.contains(text).then(|| serde_json::from_str(&line).unwrap())
+        line.contains(text)
+            .then(|| serde_json::from_str(&line).unwrap())
     })
 }
 
@@ -60,7 +66,11 @@ fn changed_files_are_taken_over_and_broken_ones_are_told() {
     write(dir.path(), "flows/hello.yaml", &flow("salut"));
     says(&program, "salut");
 
-    write(dir.path(), "flows/hello.yaml", &flow("x").replace("set:", "sett:"));
+    write(
+        dir.path(),
+        "flows/hello.yaml",
+        &flow("x").replace("set:", "sett:"),
+    );
     let line = told(&program, "error[");
     assert_eq!(line["file"], "flows/hello.yaml");
     write(dir.path(), "services/test.yaml", "app: test\nrouts: []\n");

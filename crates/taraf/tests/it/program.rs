@@ -155,7 +155,10 @@ pub(crate) fn free_ports() -> u16 {
 
 /// An address where nobody listens.
 pub(crate) fn dead_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Asks again until there is an answer.

@@ -13,16 +13,24 @@ fn dev_says_where_it_answers_and_with_which_key() {
     let dir = TempDir::new().unwrap();
     let first = free_ports();
     let text = first.to_string();
-    let program = Program::start(&["dev", dir.path().to_str().unwrap(), "--ports", &text], &[]);
+    let program = Program::start(
+        &["dev", dir.path().to_str().unwrap(), "--ports", &text],
+        &[],
+    );
     assert_eq!(program.ready["ready"], true);
     assert_eq!(program.text("gateway"), format!("http://127.0.0.1:{first}"));
-    assert_eq!(program.text("operator"), format!("http://127.0.0.1:{}", first + 1));
+    assert_eq!(
+        program.text("operator"),
+        format!("http://127.0.0.1:{}", first + 1)
+    );
     for absent in ["gossip", "rpc", "dns", "smtp"] {
         assert!(program.ready.get(absent).is_none(), "{absent}");
     }
     program.get("/api/validate/cif/13548146").expect(200);
     let token = program.text("operator_token").to_owned();
-    let status = program.operate(&token, "GET", "/v1/status", b"").expect(200);
+    let status = program
+        .operate(&token, "GET", "/v1/status", b"")
+        .expect(200);
     assert_eq!(status.json()["pid"], program.ready["pid"]);
     program.stop();
 }
@@ -31,7 +39,10 @@ fn dev_says_where_it_answers_and_with_which_key() {
 fn the_key_of_dev_survives_kill_9_and_its_files_are_private() {
     let dir = TempDir::new().unwrap();
     let program = Program::dev(dir.path());
-    let (key, token) = (program.ready["api_key"].clone(), program.ready["operator_token"].clone());
+    let (key, token) = (
+        program.ready["api_key"].clone(),
+        program.ready["operator_token"].clone(),
+    );
     program.kill_9();
     let program = Program::dev(dir.path());
     assert_eq!(program.ready["api_key"], key);
@@ -69,7 +80,10 @@ fn a_port_that_is_taken_is_named_and_no_other_is_used() {
         let port = first.to_string();
         let (code, said) = run(&["dev", dir.path().to_str().unwrap(), "--ports", &port]);
         assert_eq!(code, 1, "{said}");
-        assert!(said.contains(&format!("127.0.0.1:{}", first + taken)), "{said}");
+        assert!(
+            said.contains(&format!("127.0.0.1:{}", first + taken)),
+            "{said}"
+        );
     }
 }
 
@@ -90,7 +104,10 @@ fn a_misspelt_setting_is_named_with_its_line() {
     std::fs::write(&file, "[gateway]\nlistn = \"127.0.0.1:0\"\n").unwrap();
     let (code, said) = run(&["serve", "--config", file.to_str().unwrap()]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("taraf.toml:2:1: unknown field `listn`"), "{said}");
+    assert!(
+        said.contains("taraf.toml:2:1: unknown field `listn`"),
+        "{said}"
+    );
     assert!(said.contains("did you mean `listen`?"), "{said}");
 }
 

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 const SLOW: &str = "document: { dsl: '1.0.3', namespace: test, name: slow, version: '1.0.0' }\n\
     do:\n  - pause: { wait: { milliseconds: 1500 } }\n  - say: { set: { done: true } }\n";
 
-const ROUTE: &str = "app: test\nroutes:\n  - { method: POST, path: /slow, flow: test/slow, wait: 20s }\n";
+const ROUTE: &str =
+    "app: test\nroutes:\n  - { method: POST, path: /slow, flow: test/slow, wait: 20s }\n";
 
 #[test]
 fn a_call_under_way_is_answered_before_the_program_ends() {
