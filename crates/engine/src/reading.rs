@@ -5,6 +5,9 @@ use std::ops::Bound;
 use crate::partition::{Run, State};
 use crate::{Filter, RunId, view};
 
+/// How far the order of ids and that of records may differ.
+const SKEW: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Runs of a partition that a filter lets through, newest first, those before `before` in the order
 /// of all partitions.
 pub(crate) fn find(
@@ -25,11 +28,15 @@ pub(crate) fn find(
         .range((Bound::Unbounded, end))
         .rev()
         .map(|(_, run)| run);
-    runs.take_while(|run| filter.since.is_none_or(|since| run.created >= since))
-        .filter(|run| lets_through(filter, run))
-        .take(limit)
-        .map(Run::view)
-        .collect()
+    runs.take_while(|run| {
+        filter
+            .since
+            .is_none_or(|since| run.created.plus(SKEW) >= since)
+    })
+    .filter(|run| lets_through(filter, run))
+    .take(limit)
+    .map(Run::view)
+    .collect()
 }
 
 /// The order of runs of all partitions, the newest first when compared in reverse.
@@ -40,6 +47,7 @@ pub(crate) fn order(run: RunId) -> (u128, u32) {
 fn lets_through(filter: &Filter, run: &Run) -> bool {
     let flow = &run.begun.flow;
     filter.status.is_none_or(|status| run.status() == status)
+        && filter.since.is_none_or(|since| run.created >= since)
         && filter.until.is_none_or(|until| run.created < until)
         && filter
             .owner

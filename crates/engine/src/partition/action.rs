@@ -88,8 +88,8 @@ pub enum Wake {
         purpose: Purpose,
         due: Timestamp,
     },
-    /// Its next turn is due.
-    Continue,
+    /// Its next turn is due. The tasks begun so far tell one turn from the next.
+    Continue { turn: u64 },
 }
 
 impl Run {
@@ -118,7 +118,7 @@ impl Run {
             return wakes;
         }
         if !self.paused.is_empty() {
-            wakes.insert(Wake::Continue);
+            wakes.insert(Wake::Continue { turn: self.starts });
         }
         let mut timer = |step, purpose, due: Option<Timestamp>| {
             if let Some(due) = due {

@@ -277,7 +277,7 @@ impl Run {
                 purpose,
                 due,
             }),
-            Wake::Continue => None,
+            Wake::Continue { .. } => None,
         }
     }
 }

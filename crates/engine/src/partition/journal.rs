@@ -48,10 +48,10 @@ fn entry(n: u64, at: Timestamp, what: &What, steps: &mut BTreeMap<u32, Told>) ->
         };
         steps.insert(entered.step, told);
     }
-    if let (What::Retried { attempt, .. }, Some(step)) = (what, what.step()) {
-        if let Some(told) = steps.get_mut(&step) {
-            told.attempt = *attempt;
-        }
+    if let What::Retried { step, attempt, .. } = what
+        && let Some(told) = steps.get_mut(step)
+    {
+        told.attempt = *attempt;
     }
     let told = what.step().and_then(|step| steps.get(&step));
     let mut entry = JournalEntry {

@@ -94,7 +94,7 @@ impl Machine for Partition {
                             }
                         )
                     }),
-                    Wake::Timer { .. } | Wake::Continue => false,
+                    Wake::Timer { .. } | Wake::Continue { .. } => false,
                 };
                 match wake {
                     Wake::Call { step } if uncertain => {

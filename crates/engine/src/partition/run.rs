@@ -245,11 +245,7 @@ impl Run {
             What::Started(_) | What::Removed => {}
             What::Entered(entered) => self.enter(entered, at),
             What::Skipped { lane, index, .. } => self.visit(*lane, *index),
-            What::Looped { step, items } => {
-                if let Some(Doing::For { items: place, .. }) = self.doing(*step) {
-                    *place = Arc::clone(items);
-                }
-            }
+            What::Looped { step, items } => self.loop_over(*step, items),
             What::Iterated { step, index, input } => self.iterate(*step, *index, input),
             What::Scheduled {
                 step,
@@ -389,6 +385,12 @@ impl Run {
         };
         self.steps.insert(entered.step, step);
         self.next_step = self.next_step.max(entered.step.saturating_add(1));
+    }
+
+    fn loop_over(&mut self, step: u32, items: &Arc<[Data]>) {
+        if let Some(Doing::For { items: place, .. }) = self.doing(step) {
+            *place = Arc::clone(items);
+        }
     }
 
     fn iterate(&mut self, step: u32, index: u32, input: &Given) {

@@ -142,7 +142,7 @@ pub(super) fn action(
             purpose,
             due,
         }),
-        Wake::Continue => Some(Action::Continue { run: id }),
+        Wake::Continue { .. } => Some(Action::Continue { run: id }),
         Wake::Call { step } => call(run, definition?, step, now),
     }
 }

@@ -107,7 +107,7 @@ impl Work<'_> {
             iteration.push_str(&owner.iteration);
             attempt = owner.attempt;
             match &owner.doing {
-                Doing::For { index, .. } => iteration.push_str(&format!(".{index}")),
+                Doing::For { index, .. } => iteration.extend([".", &index.to_string()]),
                 Doing::Try {
                     attempt: number, ..
                 } => attempt = *number,
@@ -116,7 +116,7 @@ impl Work<'_> {
         }
         let visits = self.run.visits(lane, index);
         if visits > 0 {
-            iteration.push_str(&format!("~{visits}"));
+            iteration.extend(["~", &visits.to_string()]);
         }
         self.bytes += input.as_ref().map_or(0, |input| input.as_bytes().len());
         self.record(What::Entered(Entered {

@@ -233,7 +233,8 @@ impl Bench {
             let call = self.calls.remove(0);
             let outcome = answers(&call);
             self.answer(&call, outcome);
-        } else if let Some((due, run, step, purpose)) = self.timers.pop_first() {
+        } else if let Some(timer) = self.timers.first().copied() {
+            let (due, run, step, purpose) = timer;
             self.now = self.now.max(due);
             self.propose(Input::TimerDue {
                 run,
@@ -241,6 +242,10 @@ impl Bench {
                 purpose,
                 due,
             });
+            assert!(
+                !self.timers.contains(&timer),
+                "a timer that came is cleared"
+            );
         } else {
             return false;
         }

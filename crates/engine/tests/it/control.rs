@@ -175,7 +175,11 @@ async fn pages_hold_every_run_once_and_newest_first() {
     loop {
         let part = engine.list(&Filter::default(), &page).await.unwrap();
         assert!(part.runs.len() <= 5);
-        found.extend(part.runs.iter().map(|run| (run.created, run.id)));
+        found.extend(
+            part.runs
+                .iter()
+                .map(|run| (run.id.within_partition(), run.id)),
+        );
         let Some(next) = part.next else { break };
         // Runs that begin meanwhile do not disturb the pages that follow.
         engine.start_run(start(json!({"n": 100}))).await.unwrap();

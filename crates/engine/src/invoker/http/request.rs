@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
+#[cfg(test)]
 use taraf_base::Secret;
 use taraf_flow::{Data, FlowError};
 use taraf_service::{Body, body};
