@@ -100,12 +100,13 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
             .await
             .map_err(|error| lost(&error, &hop.url))?;
         let (head, body) = response.into_parts();
-        if call.redirect && followed < REDIRECTS_MAX {
-            if let Some(next) = redirect::next(&hop, head.status, &head.headers)? {
-                hop = next;
-                followed += 1;
-                continue;
-            }
+        if call.redirect
+            && followed < REDIRECTS_MAX
+            && let Some(next) = redirect::next(&hop, head.status, &head.headers)?
+        {
+            hop = next;
+            followed += 1;
+            continue;
         }
         let bytes = body::collect(body, call.response_bytes_max)
             .await
@@ -145,8 +146,10 @@ fn unreadable(error: &body::Error, max: usize) -> FlowError {
         body::Error::TooLarge { .. } => {
             FlowError::runtime(format!("the answer is longer than {max} bytes"))
         }
-        _ => FlowError::communication(format!("failed to read the answer: {}", with_causes(error)))
-            .with_status(502),
+        body::Error::Broken(_) => {
+            FlowError::communication(format!("failed to read the answer: {}", with_causes(error)))
+                .with_status(502)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use taraf_log::machine::{Header, Machine as _};
 
 use crate::bench::run_id;
 
+#[expect(clippy::too_many_lines, reason = "one sample of each kind")]
 fn samples() -> Vec<What> {
     let at = Timestamp::from_millis(1_790_000_000_123);
     let data = || Data::from(json!({"cif": "38744563", "n": [1, 2.5, null]}));
@@ -151,12 +152,12 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
         assert_eq!(Partition::decode(&header, &body).unwrap(), event);
         kinds.push(header.kind);
         let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-        lines.push_str(&format!(
+        lines += &format!(
             "{} {} {} {hex}\n",
             header.kind,
             header.version,
             event.what.name()
-        ));
+        );
     }
     kinds.dedup();
     assert_eq!(

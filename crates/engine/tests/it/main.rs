@@ -1,6 +1,7 @@
 //! The engine from outside: the conformance kit, crashes, control, and what is promised of a run.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test stops at the first thing that is not as expected"
 )]
 

@@ -57,7 +57,7 @@ pub(super) fn shown(uri: &str) -> String {
         |mut url| {
             url.set_query(None);
             // Only addresses without a host refuse this, and those have nobody to hide.
-            let _no_host = url.set_username("").and(url.set_password(None));
+            let _no_host = (url.set_username(""), url.set_password(None));
             url.to_string()
         },
     )
