@@ -1,1 +1,33 @@
-//! Taraf: flow.
+//! [pure] The flow language: definitions are read, checked and their expressions evaluated; nothing runs.
+
+mod auth;
+mod check;
+mod data;
+mod document;
+pub mod duration;
+mod error;
+pub mod event;
+mod expression;
+mod finding;
+pub mod lifecycle;
+pub mod retry;
+mod schema;
+pub mod tasks;
+mod template;
+mod uri;
+pub mod yaml;
+
+pub use auth::{Authentication, Credentials, OAuth2, Policy};
+pub use check::check;
+pub use data::{Data, DataError};
+pub use document::{
+    Definition, Directive, Document, Extension, Input, Output, Schedule, Task, TaskList, Use,
+};
+pub use duration::{Span, TimeSpan};
+pub use error::{ErrorFilter, ErrorKind, FlowError};
+pub use expression::{Expression, ExpressionError, Scope};
+pub use finding::{CODES, Finding, Report, Severity};
+pub use schema::{Schema, SchemaError};
+pub use tasks::Kind;
+pub use template::{Mode, Template};
+pub use uri::{Endpoint, Uri, UriTemplate};

@@ -1,0 +1,322 @@
+//! Each error and warning with its place; hints; what the engine cannot run.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const HEAD: &str = "document: {dsl: '1.0.3', namespace: n, name: f, version: 1.0.0}\n";
+
+/// A definition whose tasks are the given text; its first line is the third of the document.
+fn tasks(text: &str) -> String {
+    format!("{HEAD}do:\n{text}")
+}
+
+fn find(source: &str, code: &str) -> Option<(u32, u32)> {
+    let report = check(source);
+    let found = report.findings.iter().find(|finding| finding.code == code);
+    found.map(|finding| (finding.line, finding.column))
+}
+
+/// The finding of that code stands at that line and column.
+fn found(source: &str, code: &str, line: u32, column: u32) {
+    let all = check(source).findings;
+    assert_eq!(
+        find(source, code),
+        Some((line, column)),
+        "{source}\n{all:#?}"
+    );
+    assert!(CODES.iter().any(|(known, ..)| *known == code), "{code}");
+}
+
+fn in_tasks(text: &str, code: &str, line: u32, column: u32) {
+    found(&tasks(text), code, line, column);
+}
+
+#[test]
+fn the_frame_of_a_definition_is_checked() {
+    found("specVersion: '0.8'\nstates: []", "T0100", 1, 1);
+    found(&format!("{HEAD}do: []\ntask: 1"), "T0101", 3, 1);
+    found(HEAD, "T0102", 1, 1);
+    found(&HEAD.replace("1.0.3", "2.0.0"), "T0110", 1, 17);
+    found(
+        &HEAD.replace("version: 1.0.0", "version: '1.0'"),
+        "T0104",
+        1,
+        58,
+    );
+    found(&HEAD.replace("name: f", "name: a_b"), "T0104", 1, 46);
+    found(
+        &format!("{HEAD}do: []\nevaluate: {{language: cel}}"),
+        "T0422",
+        3,
+        22,
+    );
+    found(&format!("{HEAD}do: []\ntimeout: never"), "T0301", 3, 10);
+    found(
+        &format!("{HEAD}do: []\nschedule: {{every: PT1H, cron: '@daily'}}"),
+        "T0420",
+        3,
+        25,
+    );
+    found(
+        &format!("{HEAD}do: []\nschedule: {{cron: '* * *'}}"),
+        "T0412",
+        3,
+        18,
+    );
+    assert!(
+        check(&format!("{HEAD}x-mine: 1\ndo: []"))
+            .definition
+            .is_some()
+    );
+}
+
+#[test]
+fn tasks_and_lists_are_checked() {
+    in_tasks("- a: {sett: {x: 1}}", "T0201", 3, 6);
+    in_tasks("- a: {set: {x: 1}, wait: PT1S}", "T0202", 3, 20);
+    in_tasks("- a: {set: {x: 1}}\n- a: {set: {x: 1}}", "T0203", 4, 3);
+    for name in ["continue", "exit", "end"] {
+        in_tasks(&format!("- {name}: {{set: {{x: 1}}}}"), "T0204", 3, 3);
+    }
+    in_tasks("- a: {set: {x: 1}}\n  b: {set: {x: 1}}", "T0205", 4, 3);
+    in_tasks("- a: {set: {}}", "T0105", 3, 12);
+    in_tasks("- a: {set: {x: 1}, iff: 'true'}", "T0101", 3, 20);
+    in_tasks("- a: {set: {x: 1}, if: 1}", "T0103", 3, 24);
+    in_tasks("- a: {set: {x: 1}, then: b}", "T0312", 3, 26);
+    in_tasks(
+        "- a: {switch: [{x: {then: end}}, {y: {then: end}}]}",
+        "T0313",
+        3,
+        35,
+    );
+    in_tasks("- a: {fork: {}}", "T0102", 3, 13);
+    in_tasks("- a: {raise: {error: none}}", "T0301", 3, 22);
+    in_tasks("- a: {try: [], catch: {retry: none}}", "T0301", 3, 31);
+    in_tasks("- a: {wait: 5s}", "T0410", 3, 13);
+    in_tasks("- a: {wait: {seconds: -1}}", "T0411", 3, 13);
+    in_tasks(
+        "- a: {try: [], catch: {retry: {delay: PT1S, jitter: {from: PT2S, to: PT1S}}}}",
+        "T0416",
+        3,
+        53,
+    );
+}
+
+#[test]
+fn expressions_are_checked_where_they_stand() {
+    in_tasks("- a: {set: {x: '${ .a + }'}}", "T0401", 3, 25);
+    in_tasks("- a: {set: {x: '${ $inpt.a }'}}", "T0402", 3, 20);
+    in_tasks("- a: {set: {x: 1}, if: $input.x}", "T0402", 3, 24);
+    in_tasks("- a: {set: {x: '${ nothing(1) }'}}", "T0403", 3, 20);
+    in_tasks("- a:\n    set:\n      x: ${ env.PATH }", "T0403", 5, 13);
+    in_tasks("- a: {set: {x: '${ def f: f; f }'}}", "T0404", 3, 27);
+    in_tasks(
+        "- a: {for: {each: p, in: .x}, do: [{b: {set: {x: '${ $item }'}}}]}",
+        "T0402",
+        3,
+        54,
+    );
+    in_tasks("- a: {set: {x: '${ $secrets.k }'}}", "T0303", 3, 16);
+    assert_eq!(
+        find(&tasks("- a: {set: {x: 1}, export: {as: $output}}"), "T0402"),
+        None
+    );
+    assert_eq!(
+        find(
+            &tasks("- a: {try: [], catch: {as: e, do: [{b: {set: {x: '${ $e }'}}}]}}"),
+            "T0402"
+        ),
+        None
+    );
+}
+
+#[test]
+fn calls_and_the_rest_are_checked() {
+    in_tasks("- a: {call: nothing}", "T0304", 3, 13);
+    in_tasks("- a: {call: 'f:1.0.0@none'}", "T0301", 3, 13);
+    in_tasks("- a: {call: http, with: {method: get}}", "T0102", 3, 25);
+    in_tasks(
+        "- a: {call: http, with: {method: get, endpoint: 'http://a/{'}}",
+        "T0413",
+        3,
+        59,
+    );
+    in_tasks(
+        "- a: {call: http, with: {method: get, endpoint: {uri: 'http://a', authentication: {use: x}}}}",
+        "T0302",
+        3,
+        89,
+    );
+    in_tasks(
+        "- a: {call: http, with: {method: get, endpoint: {uri: 'http://a', authentication: {basic: {use: x}}}}}",
+        "T0303",
+        3,
+        97,
+    );
+    in_tasks(
+        "- a: {listen: {to: {one: {with: {type: a}}, all: []}}}",
+        "T0420",
+        3,
+        45,
+    );
+    in_tasks(
+        "- a: {listen: {to: {one: {with: {type: '('}}}}}",
+        "T0414",
+        3,
+        40,
+    );
+    in_tasks(
+        "- a: {run: {script: {language: ruby, code: x}}}",
+        "T0422",
+        3,
+        32,
+    );
+    in_tasks(
+        "- a: {run: {shell: {command: x, arguments: {a: b}}}}",
+        "T0424",
+        3,
+        44,
+    );
+    in_tasks(
+        "- a: {run: {container: {image: i, lifetime: {cleanup: always, after: PT1S}}}}",
+        "T0421",
+        3,
+        45,
+    );
+    in_tasks(
+        "- a: {run: {workflow: {namespace: n, name: f, version: '1'}}}",
+        "T0423",
+        3,
+        3,
+    );
+    in_tasks(
+        "- a: {call: asyncapi, with: {document: {endpoint: 'http://a'}, channel: c, operation: o, message: {}}}",
+        "T0420",
+        3,
+        76,
+    );
+    in_tasks(
+        "- a: {set: {x: 1}, input: {schema: {document: {type: 7}}}}",
+        "T0415",
+        3,
+        47,
+    );
+}
+
+#[test]
+fn warnings_do_not_keep_a_definition_from_running() {
+    let warned = |text: &str, code: &str, line, column| {
+        in_tasks(text, code, line, column);
+        assert!(check(&tasks(text)).definition.is_some(), "{text}");
+    };
+    warned("- a: {set: {x: 'a ${ .b }'}}", "T0501", 3, 19);
+    warned("- a: {set: {x: .customer}}", "T0502", 3, 16);
+    warned(
+        "- a: {set: {x: 1}, then: end}\n- b: {set: {x: 1}}",
+        "T0503",
+        4,
+        3,
+    );
+    warned(
+        "- a: {try: [], catch: {retry: {delay: PT1S}}}",
+        "T0504",
+        3,
+        31,
+    );
+    warned(
+        "- a: {set: {x: 1}}\n- b: {set: {x: 1}, then: a}",
+        "T0506",
+        4,
+        3,
+    );
+    found(
+        &format!("{HEAD}use: {{secrets: [k]}}\ndo:\n- a: {{set: {{x: '${{ $secrets.k }}'}}}}"),
+        "T0505",
+        4,
+        16,
+    );
+}
+
+#[test]
+fn all_errors_are_reported_in_order_with_the_nearest_name() {
+    let source =
+        tasks("- notify: {set: {x: 1}, then: exti}\n- b: {set: {x: 1}, iff: x}\n- c: {wait: x}");
+    let report = check(&source);
+    let codes: Vec<_> = report.errors().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["T0312", "T0101", "T0410"]);
+    assert_eq!(
+        report.findings[0].help.as_deref(),
+        Some("did you mean `exit`?")
+    );
+    assert_eq!(
+        report.findings[1].help.as_deref(),
+        Some("did you mean `if`?")
+    );
+    assert_eq!(report.findings[0].pointer, "/do/0/notify/then");
+    assert_eq!(
+        report.findings[0].line("f.yaml"),
+        "f.yaml:3:31: error[T0312]: task `exti` does not exist in this list"
+    );
+    assert_eq!(
+        report.findings[0].long("f.yaml", &source),
+        "error[T0312]: task `exti` does not exist in this list\n --> f.yaml:3:31\n  |\n\
+         3 | - notify: {set: {x: 1}, then: exti}\n  |                               ^^^^\n  \
+         help: did you mean `exit`?\n  more: taraf explain T0312"
+    );
+}
+
+#[test]
+fn what_the_engine_cannot_run_is_told() {
+    let codes = |text: &str| {
+        let definition = check(&tasks(text)).definition.unwrap();
+        definition.unsupported().len()
+    };
+    assert_eq!(
+        codes("- a: {wait: PT1S}\n- b: {call: http, with: {method: get, endpoint: 'http://a'}}"),
+        0
+    );
+    assert_eq!(codes("- a: {listen: {to: {one: {with: {type: a}}}}}"), 1);
+    assert_eq!(codes("- a: {emit: {event: {with: {type: a}}}}"), 1);
+    assert_eq!(codes("- a: {run: {shell: {command: ls}}}"), 1);
+}
+
+#[test]
+fn a_definition_says_whether_it_is_durable() {
+    let durable = |head: &str| {
+        check(&format!("{head}do: []"))
+            .definition
+            .unwrap()
+            .is_durable()
+    };
+    assert!(durable(HEAD));
+    let off = HEAD.replace('}', ", metadata: {taraf: {durable: false}}}");
+    assert!(!durable(&off));
+}
+
+#[test]
+fn codes_are_unique_and_in_order() {
+    assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+}
+
+proptest! {
+    #[test]
+    fn no_tasks_make_the_checker_panic(
+        lines in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "- a:", "    set: {x: 1}", "    set: ${ .a }", "    do:", "    - b:", "        wait: PT1S",
+                "    then: a", "    switch: [{x: {then: b}}]", "    try: []", "    catch: {}",
+                "    for: {in: .x}", "    call: http", "    with: {}", "    if: 1 +", "    listen: {}",
+                "    run: {shell: {}}", "    raise: {error: {}}", "    emit: []", "    timeout: x",
+            ]),
+            0..12,
+        )
+    ) {
+        let _report = check(&tasks(&lines.join("\n")));
+    }
+
+    #[test]
+    fn no_text_makes_the_checker_panic(text in "(document|do|use|[a-z:\\- \\n{}\\[\\],$.'\"]){0,60}") {
+        let _report = check(&text);
+    }
+}

@@ -1,0 +1,109 @@
+//! [pure] JSON Schema: draft 2020-12 unless the schema says otherwise; nothing is fetched.
+
+use std::fmt;
+
+use crate::data::Data;
+
+/// What of a document does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.violations.join("; "))]
+pub struct SchemaError {
+    /// Each with the pointer of the member.
+    pub violations: Vec<String>,
+}
+
+/// The most violations that are told.
+const MAX_VIOLATIONS: usize = 10;
+
+/// A compiled schema.
+pub struct Schema {
+    validator: jsonschema::Validator,
+}
+
+/// Answers every reference to another document with a refusal.
+struct Nowhere;
+
+impl jsonschema::Retrieve for Nowhere {
+    fn retrieve(
+        &self,
+        uri: &jsonschema::Uri<String>,
+    ) -> Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>> {
+        Err(format!("`{uri}` lies elsewhere; schemas are not fetched").into())
+    }
+}
+
+impl Schema {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    /// When it is none, or refers to another document.
+    pub fn new(schema: &serde_json::Value) -> Result<Self, String> {
+        jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .with_retriever(Nowhere)
+            .build(schema)
+            .map(|validator| Self { validator })
+            .map_err(|error| error.to_string())
+    }
+
+    /// Whether the document satisfies it.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn validate(&self, data: &Data) -> Result<(), SchemaError> {
+        let json = data.to_json();
+        let violations: Vec<String> = self
+            .validator
+            .iter_errors(&json)
+            .take(MAX_VIOLATIONS)
+            .map(|error| {
+                let place = error.instance_path().to_string();
+                let place = if place.is_empty() { "/" } else { &place };
+                format!("{place}: {}", short(&error.to_string()))
+            })
+            .collect();
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(SchemaError { violations })
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    const LONGEST: usize = 200;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST).chain(['…']).collect()
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Schema")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn violations_name_their_member() {
+        let schema = Schema::new(&json!({
+            "type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}
+        }))
+        .unwrap();
+        assert_eq!(schema.validate(&json!({"id": 1}).into()), Ok(()));
+        let error = schema.validate(&json!({"id": "x"}).into()).unwrap_err();
+        assert!(error.to_string().starts_with("/id: "), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_fetched() {
+        assert!(Schema::new(&json!({"$ref": "http://example.com/schema.json"})).is_err());
+        assert!(Schema::new(&json!({"type": 7})).is_err());
+    }
+}
