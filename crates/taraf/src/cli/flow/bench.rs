@@ -12,7 +12,7 @@ use taraf_engine::{Engine, FlowRef, Run, Start, Status};
 use taraf_flow::{Data, Definition};
 use taraf_log::NullLog;
 use taraf_service::client::{Config as ClientConfig, Egress, Rewrite};
-use taraf_service::{Client, Directory, Endpoint, ServiceName};
+use taraf_service::{Client, Directory, Endpoint, ServiceName, retry};
 use tokio::sync::watch;
 use url::Url;
 
@@ -20,6 +20,15 @@ use url::Url;
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Lifecycle events that a trace may fall behind.
 const EVENT_BACKLOG: usize = 65_536;
+
+/// A flow that is tried or tested shows the calls that it asks for itself, each once.
+const NO_RETRIES: retry::Config = retry::Config {
+    percent: 0,
+    per_second_min: 0,
+    saved_max: 0,
+    wait_first: Duration::ZERO,
+    wait_max: Duration::ZERO,
+};
 
 /// What a flow meets outside.
 #[derive(Default)]
@@ -130,6 +139,7 @@ fn client_config(around: &Surroundings) -> ClientConfig {
     ClientConfig {
         rewrites: rewrites.collect(),
         egress,
+        retry: NO_RETRIES,
         ..ClientConfig::default()
     }
 }
