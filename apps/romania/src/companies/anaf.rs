@@ -362,5 +362,4 @@ fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, AnafError> {
 }
 
 #[cfg(test)]
-#[path = "anaf_tests.rs"]
 mod tests;

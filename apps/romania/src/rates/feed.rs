@@ -300,5 +300,4 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "tests")]
-#[path = "feed_tests.rs"]
 mod tests;

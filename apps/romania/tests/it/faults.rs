@@ -43,7 +43,9 @@ async fn each_fault_is_a_clear_problem_and_ends_with_its_cause() {
             assert_eq!(seen, (status, Some(code)), "{fault:?} {uri}");
         }
         bench.source.set_fault(Fault::None);
-        bench.becomes(200, "companies.service/companies/38744563").await;
+        bench
+            .becomes(200, "companies.service/companies/38744563")
+            .await;
     }
 }
 

@@ -1,3 +1,5 @@
+//! Answers of the tax office, real, odd and broken.
+
 use jiff::civil::date;
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ const AT: &str = "2023-11-17T13:05:00.000000";
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../tests/fixtures/anaf/", $name)).as_slice()
+        include_bytes!(concat!("../../../tests/fixtures/anaf/", $name)).as_slice()
     };
 }
 
@@ -114,7 +116,7 @@ fn a_balance_has_our_names_and_every_digit() {
     let cui = codes(&[38_744_563])[0];
     let balance = read_balance(fixture!("bilant-38744563-2019.json"), cui, 2019, AT).unwrap();
     let mut answer = serde_json::to_value(balance.unwrap()).unwrap();
-    let published = include_str!("../../tests/fixtures/openapi-ro/balance-38744563-2019.json");
+    let published = include_str!("../../../tests/fixtures/openapi-ro/balance-38744563-2019.json");
     let mut expected: Value = serde_json::from_str(published).unwrap();
     expected["meta"] = Value::Null;
     answer["meta"] = Value::Null;

@@ -1,3 +1,5 @@
+//! Files of the bank, real, odd and broken.
+
 use jiff::civil::date;
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ const TODAY: Date = date(2026, 11, 22);
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../tests/fixtures/bnr/", $name)).as_slice()
+        include_bytes!(concat!("../../../tests/fixtures/bnr/", $name)).as_slice()
     };
 }
 
