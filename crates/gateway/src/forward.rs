@@ -1,6 +1,6 @@
 //! [pure] The heads of requests and answers on their way through: what is taken off, what is put on.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use http::header::{

@@ -38,7 +38,10 @@ fn companies() -> Source {
             },
             "/v1/hidden": {"get": {"responses": {"200": {"description": "Not routed"}}}},
         },
-        "components": {"schemas": {"Company": {"type": "object"}}},
+        "components": {
+            "schemas": {"Company": {"type": "object"}},
+            "securitySchemes": {"internal": {"type": "http", "scheme": "basic"}},
+        },
     });
     Source {
         name: "companies".to_owned(),

@@ -245,16 +245,13 @@ fn an_unknown_record_stops_the_reader() {
     let header = Registry::encode(&event, &mut body);
     let newer = Header {
         version: 2,
-        ..header.clone()
+        ..header
     };
     assert!(matches!(
         Registry::decode(&newer, &body),
         Err(DecodeError::UnknownVersion { version: 2, .. })
     ));
-    let other = Header {
-        kind: 99,
-        ..header.clone()
-    };
+    let other = Header { kind: 99, ..header };
     assert_eq!(
         Registry::decode(&other, &body),
         Err(DecodeError::UnknownKind(99))

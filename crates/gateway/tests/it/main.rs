@@ -1,7 +1,6 @@
 //! The gateway over real sockets: its limits, keys, bodies, failures, stop and pages.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "clippy spares only test functions, not their helpers"
 )]
 
