@@ -115,7 +115,7 @@ impl Engine {
     /// Publishes a definition. A version is immutable; the same content again changes nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with all findings, [`Error::Conflict`] for other content.
+    /// [`Error::Invalid`] and [`Error::Unsupported`] with all findings, [`Error::Conflict`] for other content.
     pub async fn publish(&self, source: &str) -> Result<Published, Error> {
         let report = check(source);
         let Some(definition) = report.definition else {
@@ -123,7 +123,7 @@ impl Engine {
         };
         let unsupported = definition.unsupported();
         if !unsupported.is_empty() {
-            return Err(Error::Invalid(unsupported));
+            return Err(Error::Unsupported(unsupported));
         }
         let document = &definition.document;
         let flow = FlowId {

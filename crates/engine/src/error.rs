@@ -17,6 +17,9 @@ pub enum Error {
     /// The definition has errors.
     #[error("accept the definition: {}", summary(.0))]
     Invalid(Vec<Finding>),
+    /// The definition is sound, but has tasks that are not built.
+    #[error("run the definition: {}", summary(.0))]
+    Unsupported(Vec<Finding>),
     /// This version exists with other content; versions are immutable.
     #[error("publish {0}: this version exists with other content")]
     Conflict(FlowId),

@@ -154,7 +154,7 @@ impl Node {
             tasks: node.groups.operator.clone(),
             node: info,
         };
-        operator::serve(door, parts, &node.groups.operator);
+        operator::serve(door, parts, &node.groups.operator).await?;
         Ok(node)
     }
 

@@ -13,6 +13,7 @@ mod runs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
@@ -22,12 +23,15 @@ use taraf_base::{Secret, Tasks, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Routes};
 use taraf_service::metrics::Registry;
-use taraf_service::{Client, Directory, problem};
+use taraf_service::{Client, Directory, ServiceName, problem, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Operators are few.
+const CONNECTIONS_MAX: usize = 256;
 
 /// What the operator API shows and steers.
 pub(crate) struct Parts {
@@ -57,28 +61,17 @@ pub(crate) struct NodeInfo {
 type Shared = Arc<Parts>;
 
 /// One operation: what it answers to, and which query parameters it knows.
+#[derive(Clone, Copy)]
 struct Operation {
     method: &'static str,
     path: &'static str,
     query: &'static [&'static str],
-    handler: MethodRouter<Shared>,
 }
 
-impl Operation {
-    fn new(
-        method: &'static str,
-        path: &'static str,
-        query: &'static [&'static str],
-        handler: MethodRouter<Shared>,
-    ) -> Self {
-        Self {
-            method,
-            path,
-            query,
-            handler,
-        }
-    }
+/// An operation and what answers it.
+type Entry = (Operation, MethodRouter<Shared>);
 
+impl Operation {
     /// Health and metrics are read by programs that hold no token; all else needs it.
     fn needs_token(&self) -> bool {
         self.path.starts_with("/v1/")
@@ -86,9 +79,16 @@ impl Operation {
 }
 
 /// Every operation of the API; `openapi.yaml` describes exactly these.
-fn operations() -> Vec<Operation> {
+fn operations() -> Vec<Entry> {
     const FLOW: &str = "/v1/flows/{namespace}/{name}/{version}";
-    let op = Operation::new;
+    let op = |method, path, query, handler| {
+        let operation = Operation {
+            method,
+            path,
+            query,
+        };
+        (operation, handler)
+    };
     vec![
         op("get", "/health/live", &[], get(health::live)),
         op("get", "/health/ready", &[], get(health::ready)),
@@ -133,15 +133,11 @@ fn operations() -> Vec<Operation> {
 pub(crate) fn router(parts: Parts) -> Router {
     let parts: Shared = Arc::new(parts);
     let mut router = Router::new();
-    for operation in operations() {
-        let needs_token = operation.needs_token();
-        let known = operation.query;
-        let mut handler = operation
-            .handler
-            .layer(middleware::from_fn(move |request, next| {
-                request::refuse_unknown_query(known, request, next)
-            }));
-        if needs_token {
+    for (operation, handler) in operations() {
+        let mut handler = handler.layer(middleware::from_fn(move |request, next| {
+            request::pass(operation, request, next)
+        }));
+        if operation.needs_token() {
             handler = handler.layer(middleware::from_fn_with_state(
                 Arc::clone(&parts),
                 auth::check,
@@ -157,14 +153,21 @@ pub(crate) fn router(parts: Parts) -> Router {
 }
 
 /// Serves the API until the tasks stop; calls under way then end.
-pub(crate) fn serve(listener: TcpListener, parts: Parts, tasks: &Tasks) {
-    let (router, token) = (router(parts), tasks.token());
-    tasks.spawn("operator API", async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(token.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the operator API ended");
-        }
-    });
+pub(crate) async fn serve(
+    listener: TcpListener,
+    parts: Parts,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    let config = serve::Config {
+        connections_max: CONNECTIONS_MAX,
+        body_bytes_max: BODY_BYTES_MAX,
+        // Longer than any wait for a run.
+        answer_timeout: request::WAIT_MAX.saturating_mul(2),
+        ..serve::Config::default()
+    };
+    let name = ServiceName::new("operator").context("the operator API has a name")?;
+    serve::serve_router(listener, name, router(parts), config, tasks).await?;
+    Ok(())
 }
 
 /// The form of every list.

@@ -16,7 +16,8 @@ use url::Url;
 
 use crate::RunId;
 
-pub(crate) use request::basic;
+#[cfg(test)]
+use request::basic;
 
 /// Redirects that one call follows at most.
 const REDIRECTS_MAX: usize = 5;

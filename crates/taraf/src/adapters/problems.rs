@@ -13,7 +13,7 @@ pub(crate) fn engine(error: &Error) -> Problem {
     match error {
         Error::NoSuchFlow(_) => problem::NOT_FOUND.with_detail(detail),
         Error::NoSuchRun(_) => problem::RUN_NOT_FOUND.with_detail(detail),
-        Error::Invalid(findings) => problem::UNPROCESSABLE
+        Error::Invalid(findings) | Error::Unsupported(findings) => problem::UNPROCESSABLE
             .with_detail(detail)
             .with("findings", self::findings(findings)),
         Error::Conflict(_) | Error::NotPossible { .. } => problem::CONFLICT.with_detail(detail),

@@ -22,7 +22,7 @@ pub(crate) fn start(dir: &Path, tasks: &Tasks) -> anyhow::Result<mpsc::Receiver<
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| concerns(&root, &event)) {
             // Full means that a word is waiting already.
-            drop(raw.try_send(()));
+            raw.try_send(()).ok();
         }
     })
     .context("failed to watch files")?;

@@ -10,21 +10,31 @@ use http::request;
 use serde::de::DeserializeOwned;
 use taraf_service::{Problem, problem};
 
+use super::Operation;
+
 /// The longest time that an answer may wait for the end of a run.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Refuses a call with a query parameter that its operation does not know.
-pub(crate) async fn refuse_unknown_query(
-    known: &'static [&'static str],
-    request: Request,
-    next: Next,
-) -> Response {
-    match unknown_parameter(request.uri().query().unwrap_or_default(), known) {
+/// Refuses a call with a query parameter that its operation does not know, and notes each call that
+/// changes something: who steers a node leaves a trace.
+pub(super) async fn pass(operation: Operation, request: Request, next: Next) -> Response {
+    let Operation {
+        method,
+        path,
+        query,
+    } = operation;
+    let unknown = unknown_parameter(request.uri().query().unwrap_or_default(), query);
+    let response = match unknown {
         Some(name) => problem::BAD_REQUEST
-            .with_detail(refusal(&name, known))
+            .with_detail(refusal(&name, query))
             .into_response(),
         None => next.run(request).await,
+    };
+    if method != "get" {
+        let status = response.status().as_u16();
+        tracing::info!(target: "access", method, path, status, "operator");
     }
+    response
 }
 
 fn unknown_parameter(query: &str, known: &[&str]) -> Option<String> {

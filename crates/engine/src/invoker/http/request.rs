@@ -20,6 +20,7 @@ const RUN: HeaderName = HeaderName::from_static("taraf-run");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The value of `Authorization` for a user and password (RFC 7617).
+#[cfg(test)]
 pub(crate) fn basic(user: &str, password: &str) -> Secret {
     Secret::new(format!(
         "Basic {}",
