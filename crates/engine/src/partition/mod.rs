@@ -19,7 +19,9 @@ mod work;
 pub use action::{Action, Call, Purpose, Wake};
 pub use codec::{KINDS, SNAPSHOT_VERSION};
 pub(crate) use codec::{get, put};
-pub use event::{Begun, BranchOutcome, CallClass, Caught, Entered, Event, Given, Lane, Outcome, StepKind, What};
+pub use event::{
+    Begun, BranchOutcome, CallClass, Caught, Entered, Event, Given, Lane, Outcome, StepKind, What,
+};
 pub use input::{Begin, Control, Input, Reply};
 pub use machine::{Definitions, Partition, Settings};
 pub use run::{Doing, Run, Step, TryPhase};

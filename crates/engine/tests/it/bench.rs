@@ -47,15 +47,17 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { limits: Limits::default(), keep: 1_000, keep_for: Duration::from_secs(3_600) }
+    Settings {
+        limits: Limits::default(),
+        keep: 1_000,
+        keep_for: Duration::from_secs(3_600),
+    }
 }
 
 /// A definition of these tasks (YAML, without indentation).
 pub(crate) fn flow(tasks: &str) -> String {
     let tasks: String = tasks.lines().map(|line| format!("  {line}\n")).collect();
-    format!(
-        "document: {{dsl: '1.0.3', namespace: test, name: flow, version: 1.0.0}}\ndo:\n{tasks}"
-    )
+    format!("document: {{dsl: '1.0.3', namespace: test, name: flow, version: 1.0.0}}\ndo:\n{tasks}")
 }
 
 pub(crate) fn run_id(n: u64) -> RunId {
@@ -89,7 +91,9 @@ impl Bench {
     /// Makes a definition known. Only between runs: the machine is built again from its log.
     pub(crate) fn publish(&mut self, source: &str) -> (FlowId, String) {
         let report = check(source);
-        let definition = report.definition.unwrap_or_else(|| panic!("{:?}", report.findings));
+        let definition = report
+            .definition
+            .unwrap_or_else(|| panic!("{:?}", report.findings));
         let document = &definition.document;
         let id = FlowId {
             namespace: document.namespace.clone(),
@@ -118,7 +122,13 @@ impl Bench {
             traceparent: None,
         };
         let reply = self.propose(Input::Start(Box::new(begin)));
-        assert_eq!(reply, Reply::Started { id, existing: false });
+        assert_eq!(
+            reply,
+            Reply::Started {
+                id,
+                existing: false
+            }
+        );
         id
     }
 
@@ -146,14 +156,31 @@ impl Bench {
             match action {
                 Action::Call(call) => self.calls.push(*call),
                 Action::CancelCall { run, step } => {
-                    self.calls.retain(|call| (call.run, call.step) != (run, step));
+                    self.calls
+                        .retain(|call| (call.run, call.step) != (run, step));
                 }
                 Action::Uncertain { run, step } => self.uncertain.push((run, step)),
-                Action::SetTimer { run, step, purpose, due } => {
-                    assert!(self.timers.insert((due, run, step, purpose)), "a timer set twice");
+                Action::SetTimer {
+                    run,
+                    step,
+                    purpose,
+                    due,
+                } => {
+                    assert!(
+                        self.timers.insert((due, run, step, purpose)),
+                        "a timer set twice"
+                    );
                 }
-                Action::ClearTimer { run, step, purpose, due } => {
-                    assert!(self.timers.remove(&(due, run, step, purpose)), "no such timer");
+                Action::ClearTimer {
+                    run,
+                    step,
+                    purpose,
+                    due,
+                } => {
+                    assert!(
+                        self.timers.remove(&(due, run, step, purpose)),
+                        "no such timer"
+                    );
                 }
                 Action::Continue { run } => self.turns.push(run),
             }
@@ -179,7 +206,13 @@ impl Bench {
     pub(crate) fn answer(&mut self, call: &Call, outcome: Outcome) -> Reply {
         let (run, step) = (call.run, call.step);
         let began = self.now;
-        self.propose(Input::Outcome { run, step, outcome, began, ended: self.now })
+        self.propose(Input::Outcome {
+            run,
+            step,
+            outcome,
+            began,
+            ended: self.now,
+        })
     }
 
     /// Does the next thing that is outstanding. False when nothing is.
@@ -189,14 +222,25 @@ impl Bench {
         } else if let Some((run, step)) = self.uncertain.pop() {
             let outcome = Outcome::Err(FlowError::runtime("uncertain"));
             let began = self.now;
-            self.propose(Input::Outcome { run, step, outcome, began, ended: self.now });
+            self.propose(Input::Outcome {
+                run,
+                step,
+                outcome,
+                began,
+                ended: self.now,
+            });
         } else if !self.calls.is_empty() {
             let call = self.calls.remove(0);
             let outcome = answers(&call);
             self.answer(&call, outcome);
         } else if let Some((due, run, step, purpose)) = self.timers.pop_first() {
             self.now = self.now.max(due);
-            self.propose(Input::TimerDue { run, step, purpose, due });
+            self.propose(Input::TimerDue {
+                run,
+                step,
+                purpose,
+                due,
+            });
         } else {
             return false;
         }
@@ -218,7 +262,10 @@ impl Bench {
     }
 
     pub(crate) fn events(&self, id: RunId) -> Vec<What> {
-        self.machine.state().journals[&id].iter().map(|(_, what)| what.clone()).collect()
+        self.machine.state().journals[&id]
+            .iter()
+            .map(|(_, what)| what.clone())
+            .collect()
     }
 
     /// Effect keys of the calls whose outcome is recorded.
@@ -249,11 +296,16 @@ pub(crate) fn play(tasks: &str, input: Value, answers: Answers) -> Run {
 /// The output of a run that must complete.
 pub(crate) fn output(tasks: &str, input: Value) -> Value {
     let run = play(tasks, input, echo);
-    run.output.unwrap_or_else(|| panic!("{}: {:?}", run.why, run.error)).to_json()
+    run.output
+        .unwrap_or_else(|| panic!("{}: {:?}", run.why, run.error))
+        .to_json()
 }
 
 /// The error of a run that must fault, as JSON.
 pub(crate) fn fault(tasks: &str, input: Value) -> Value {
     let run = play(tasks, input, echo);
-    json!(run.error.unwrap_or_else(|| panic!("{}: {:?}", run.why, run.output)))
+    json!(
+        run.error
+            .unwrap_or_else(|| panic!("{}: {:?}", run.why, run.output))
+    )
 }

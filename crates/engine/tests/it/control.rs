@@ -19,13 +19,19 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) async fn engine<L: Log>(log: Arc<L>, tasks: &Tasks) -> Engine {
     let (_, directory) = watch::channel(Arc::new(Directory::default()));
     let client = Client::new(directory, client::Config::default(), tasks);
-    let config = Config { partitions: 3, ..Config::default() };
+    let config = Config {
+        partitions: 3,
+        ..Config::default()
+    };
     Engine::start(log, config, client, tasks).await.unwrap()
 }
 
 pub(crate) fn start(input: serde_json::Value) -> Start {
-    let flow =
-        FlowRef { namespace: "test".to_owned(), name: "flow".to_owned(), version: None };
+    let flow = FlowRef {
+        namespace: "test".to_owned(),
+        name: "flow".to_owned(),
+        version: None,
+    };
     Start::new(flow, Some(Data::from(input)))
 }
 
@@ -35,7 +41,10 @@ fn a_cancelled_run_gives_up_its_calls_and_timers() {
     let mut bench = Bench::new();
     let id = bench.begin(&flow(tasks), json!({}));
     assert_eq!((bench.calls.len(), bench.timers.len()), (1, 1));
-    assert_eq!(bench.propose(Input::Control(id, Control::Cancel)), Reply::Done);
+    assert_eq!(
+        bench.propose(Input::Control(id, Control::Cancel)),
+        Reply::Done
+    );
     assert_eq!((bench.calls.len(), bench.timers.len()), (0, 0));
     assert_eq!(bench.run(id).status, Status::Cancelled);
     let again = bench.propose(Input::Control(id, Control::Cancel));
@@ -47,14 +56,25 @@ fn a_held_run_lets_calls_end_and_starts_nothing_new() {
     let tasks = "- c: {call: http, with: {method: get, endpoint: 'http://a.service/'}}\n- d: {call: http, with: {method: get, endpoint: 'http://b.service/'}}";
     let mut bench = Bench::new();
     let id = bench.begin(&flow(tasks), json!({}));
-    assert_eq!(bench.propose(Input::Control(id, Control::Suspend)), Reply::Done);
-    assert!(bench.run(id).why.contains("what is in flight will end first"));
+    assert_eq!(
+        bench.propose(Input::Control(id, Control::Suspend)),
+        Reply::Done
+    );
+    assert!(
+        bench
+            .run(id)
+            .why
+            .contains("what is in flight will end first")
+    );
     let call = bench.calls.remove(0);
     bench.answer(&call, echo(&call));
     assert!(bench.calls.is_empty());
     assert_eq!(bench.run(id).status, Status::Suspended);
     let mut bench = bench.recovered(bench.groups.len());
-    assert_eq!(bench.propose(Input::Control(id, Control::Resume)), Reply::Done);
+    assert_eq!(
+        bench.propose(Input::Control(id, Control::Resume)),
+        Reply::Done
+    );
     assert_eq!(bench.calls.len(), 1);
     bench.finish(echo);
     assert_eq!(bench.run(id).status, Status::Completed);
@@ -72,7 +92,11 @@ fn a_hold_stops_timeouts_and_not_waits() {
     let since = bench.now;
     bench.finish(echo);
     assert_eq!(bench.run(id).status, Status::Completed);
-    assert_eq!(bench.now.since(since), Duration::from_secs(1), "the wait had passed meanwhile");
+    assert_eq!(
+        bench.now.since(since),
+        Duration::from_secs(1),
+        "the wait had passed meanwhile"
+    );
 }
 
 #[test]
@@ -80,13 +104,21 @@ fn runs_that_ended_long_ago_are_forgotten() {
     let mut kept = settings();
     kept.keep = 2;
     let mut bench = Bench::with(kept);
-    let ids: Vec<_> = (0..4).map(|_| bench.begin(&flow("- s: {set: {x: 1}}"), json!({}))).collect();
+    let ids: Vec<_> = (0..4)
+        .map(|_| bench.begin(&flow("- s: {set: {x: 1}}"), json!({})))
+        .collect();
     bench.propose(Input::Sweep);
     let state = bench.machine.state();
     assert_eq!(state.runs.keys().copied().collect::<Vec<_>>(), ids[2..]);
     bench.now = bench.now.plus(Duration::from_secs(7_200));
     bench.propose(Input::Sweep);
-    assert_eq!((bench.machine.state().runs.len(), bench.machine.state().journals.len()), (0, 0));
+    assert_eq!(
+        (
+            bench.machine.state().runs.len(),
+            bench.machine.state().journals.len()
+        ),
+        (0, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +129,10 @@ async fn a_key_names_one_run_and_other_input_is_a_conflict() {
     assert!(engine.publish(&source).await.unwrap().created);
     assert!(!engine.publish(&source).await.unwrap().created);
     let other = flow("- s: {set: {other: true}}");
-    assert!(matches!(engine.publish(&other).await, Err(Error::Conflict(_))));
+    assert!(matches!(
+        engine.publish(&other).await,
+        Err(Error::Conflict(_))
+    ));
     let keyed = |n: i32, owner: &str| Start {
         idempotency_key: Some("order-7".to_owned()),
         owner: Some(owner.to_owned()),
@@ -105,10 +140,16 @@ async fn a_key_names_one_run_and_other_input_is_a_conflict() {
     };
     let first = engine.start_run(keyed(1, "ana")).await.unwrap();
     let again = engine.start_run(keyed(1, "ana")).await.unwrap();
-    assert_eq!((again.id, first.existing, again.existing), (first.id, false, true));
+    assert_eq!(
+        (again.id, first.existing, again.existing),
+        (first.id, false, true)
+    );
     let conflict = engine.start_run(keyed(2, "ana")).await;
     assert!(matches!(conflict, Err(Error::KeyConflict { existing }) if existing == first.id));
-    assert_ne!(engine.start_run(keyed(2, "ion")).await.unwrap().id, first.id);
+    assert_ne!(
+        engine.start_run(keyed(2, "ion")).await.unwrap().id,
+        first.id
+    );
     let run = engine.wait(first.id, LIMIT).await.unwrap();
     assert_eq!(run.output.unwrap().to_json(), json!({"n": 1}));
     assert!(tasks.drain(LIMIT).await.is_empty());
@@ -118,13 +159,19 @@ async fn a_key_names_one_run_and_other_input_is_a_conflict() {
 async fn pages_hold_every_run_once_and_newest_first() {
     let tasks = Tasks::new();
     let engine = engine(Arc::new(MemoryLog::new()), &tasks).await;
-    engine.publish(&flow("- s: {set: '${ if .n == 3 then error else . end }'}")).await.unwrap();
+    engine
+        .publish(&flow("- s: {set: '${ if .n == 3 then error else . end }'}"))
+        .await
+        .unwrap();
     let mut ids = Vec::new();
     for n in 0..23 {
         ids.push(engine.start_run(start(json!({"n": n}))).await.unwrap().id);
     }
     let mut found = Vec::new();
-    let mut page = Page { after: None, limit: 5 };
+    let mut page = Page {
+        after: None,
+        limit: 5,
+    };
     loop {
         let part = engine.list(&Filter::default(), &page).await.unwrap();
         assert!(part.runs.len() <= 5);
@@ -139,10 +186,27 @@ async fn pages_hold_every_run_once_and_newest_first() {
     seen.sort();
     ids.sort();
     assert_eq!(seen, ids);
-    let faulted = Filter { status: Some(Status::Faulted), ..Filter::default() };
-    assert_eq!(engine.list(&faulted, &Page::default()).await.unwrap().runs.len(), 1);
-    let bad = Page { after: Some("nonsense".to_owned()), limit: 5 };
-    assert!(matches!(engine.list(&Filter::default(), &bad).await, Err(Error::Refused { .. })));
+    let faulted = Filter {
+        status: Some(Status::Faulted),
+        ..Filter::default()
+    };
+    assert_eq!(
+        engine
+            .list(&faulted, &Page::default())
+            .await
+            .unwrap()
+            .runs
+            .len(),
+        1
+    );
+    let bad = Page {
+        after: Some("nonsense".to_owned()),
+        limit: 5,
+    };
+    assert!(matches!(
+        engine.list(&Filter::default(), &bad).await,
+        Err(Error::Refused { .. })
+    ));
     assert!(tasks.drain(LIMIT).await.is_empty());
 }
 
@@ -150,19 +214,38 @@ async fn pages_hold_every_run_once_and_newest_first() {
 async fn an_ephemeral_run_leaves_nothing_behind_and_ends_at_its_deadline() {
     let tasks = Tasks::new();
     let engine = engine(Arc::new(MemoryLog::new()), &tasks).await;
-    engine.publish(&flow("- w: {if: .long, wait: PT1H}")).await.unwrap();
+    engine
+        .publish(&flow("- w: {if: .long, wait: PT1H}"))
+        .await
+        .unwrap();
     let mut told = engine.subscribe();
-    let run = engine.run_ephemeral(start(json!({"long": false})), LIMIT).await.unwrap();
+    let run = engine
+        .run_ephemeral(start(json!({"long": false})), LIMIT)
+        .await
+        .unwrap();
     assert_eq!(run.status, Status::Completed);
     assert_eq!(engine.get(run.id).await.unwrap(), None);
     let mut types = Vec::new();
-    while types.last().is_none_or(|last| *last != "io.serverlessworkflow.workflow.completed.v1") {
+    while types
+        .last()
+        .is_none_or(|last| *last != "io.serverlessworkflow.workflow.completed.v1")
+    {
         types.push(told.recv().await.unwrap().type_.clone());
     }
     assert_eq!(types[0], "io.serverlessworkflow.workflow.started.v1");
     let short = Duration::from_millis(50);
-    let run = engine.run_ephemeral(start(json!({"long": true})), short).await.unwrap();
+    let run = engine
+        .run_ephemeral(start(json!({"long": true})), short)
+        .await
+        .unwrap();
     assert_eq!(run.status, Status::Cancelled);
-    assert!(engine.list(&Filter::default(), &Page::default()).await.unwrap().runs.is_empty());
+    assert!(
+        engine
+            .list(&Filter::default(), &Page::default())
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
     assert!(tasks.drain(LIMIT).await.is_empty());
 }

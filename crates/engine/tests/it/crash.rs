@@ -30,7 +30,11 @@ const EVERYTHING: &str = r"
 /// The shaky service fails twice.
 fn answers(call: &Call) -> Outcome {
     let is_shaky = call.task.name.as_ref() == "maybe" && call.attempt < 3;
-    if is_shaky { Outcome::Err(FlowError::communication("down").with_status(503)) } else { echo(call) }
+    if is_shaky {
+        Outcome::Err(FlowError::communication("down").with_status(503))
+    } else {
+        echo(call)
+    }
 }
 
 #[test]
@@ -48,7 +52,11 @@ fn a_run_cut_at_every_group_ends_as_an_undisturbed_one() {
     for cut in 1..=whole.groups.len() {
         let mut again = whole.recovered(cut);
         again.finish(answers);
-        assert_eq!(again.run(id).output.unwrap().to_json(), expected, "cut after group {cut}");
+        assert_eq!(
+            again.run(id).output.unwrap().to_json(),
+            expected,
+            "cut after group {cut}"
+        );
         let mut found = again.recorded_keys(id);
         let mut wanted = keys.clone();
         found.sort();
@@ -64,7 +72,11 @@ fn what_is_outstanding_after_replay_is_what_was_asked_for() {
     loop {
         let other = bench.recovered(bench.groups.len());
         let calls = |bench: &Bench| {
-            bench.calls.iter().map(|call| (call.step, call.key.clone())).collect::<BTreeSet<_>>()
+            bench
+                .calls
+                .iter()
+                .map(|call| (call.step, call.key.clone()))
+                .collect::<BTreeSet<_>>()
         };
         assert_eq!(calls(&bench), calls(&other));
         assert_eq!(bench.timers, other.timers);
@@ -114,7 +126,10 @@ fn an_at_most_once_call_is_not_made_again_but_uncertain() {
     assert!(again.calls.is_empty());
     assert_eq!(again.uncertain.len(), 1);
     again.finish(echo);
-    assert_eq!(again.run(id).output.unwrap().to_json(), json!({"ask": "a person"}));
+    assert_eq!(
+        again.run(id).output.unwrap().to_json(),
+        json!({"ask": "a person"})
+    );
 }
 
 #[test]
@@ -134,13 +149,25 @@ fn late_result_of_an_old_attempt_is_refused() {
     assert_ne!(old, new);
     let outcome = Outcome::Ok(Data::string("late"));
     let (began, groups) = (bench.now, bench.groups.len());
-    let late = Input::Outcome { run: id, step: old, outcome, began, ended: began };
+    let late = Input::Outcome {
+        run: id,
+        step: old,
+        outcome,
+        began,
+        ended: began,
+    };
     assert_eq!(bench.propose(late), Reply::Late);
     assert_eq!(bench.groups.len(), groups, "nothing is recorded of it");
     let call = bench.calls.remove(0);
     assert_eq!(call.attempt, 2);
-    assert_eq!(bench.answer(&call, Outcome::Ok(Data::string("new"))), Reply::Done);
-    assert_eq!(bench.answer(&call, Outcome::Ok(Data::string("twice"))), Reply::Late);
+    assert_eq!(
+        bench.answer(&call, Outcome::Ok(Data::string("new"))),
+        Reply::Done
+    );
+    assert_eq!(
+        bench.answer(&call, Outcome::Ok(Data::string("twice"))),
+        Reply::Late
+    );
     assert_eq!(bench.run(id).output.unwrap().to_json(), json!("new"));
 }
 
@@ -150,7 +177,11 @@ fn a_run_that_computes_long_lets_others_have_their_turn() {
     let mut bench = Bench::new();
     let id = bench.begin(&flow(tasks), json!({}));
     let paused = |bench: &Bench| {
-        bench.events(id).iter().filter(|what| matches!(what, What::Paused { .. })).count()
+        bench
+            .events(id)
+            .iter()
+            .filter(|what| matches!(what, What::Paused { .. }))
+            .count()
     };
     assert_eq!((paused(&bench), bench.turns.len()), (1, 1));
     let mut again = bench.recovered(bench.groups.len());
@@ -162,7 +193,10 @@ fn a_run_that_computes_long_lets_others_have_their_turn() {
 #[test]
 fn an_unknown_kind_or_version_is_not_skipped() {
     let mut header = Partition::encode(
-        &taraf_engine::partition::Event { run: crate::bench::run_id(1), what: What::Suspended },
+        &taraf_engine::partition::Event {
+            run: crate::bench::run_id(1),
+            what: What::Suspended,
+        },
         &mut Vec::new(),
     );
     header.version = 99;

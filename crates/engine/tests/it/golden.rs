@@ -18,11 +18,19 @@ use crate::bench::run_id;
 fn samples() -> Vec<What> {
     let at = Timestamp::from_millis(1_790_000_000_123);
     let data = || Data::from(json!({"cif": "38744563", "n": [1, 2.5, null]}));
-    let error = || FlowError::communication("down").with_status(503).at("/do/0/a");
+    let error = || {
+        FlowError::communication("down")
+            .with_status(503)
+            .at("/do/0/a")
+    };
     let text = |text: &str| Some(text.to_owned());
     let lane = Lane { step: 1, slot: 2 };
     let begun = Begun {
-        flow: FlowId { namespace: "n".into(), name: "f".into(), version: "1.0.0".into() },
+        flow: FlowId {
+            namespace: "n".into(),
+            name: "f".into(),
+            version: "1.0.0".into(),
+        },
         hash: "abc".into(),
         raw: data(),
         input: Some(Data::null()),
@@ -45,27 +53,85 @@ fn samples() -> Vec<What> {
     vec![
         What::Started(Arc::new(begun)),
         What::Entered(entered),
-        What::Skipped { lane, task: "/do/1/b".into(), index: 1 },
-        What::Looped { step: 3, items: Arc::from([data(), Data::null()]) },
-        What::Iterated { step: 3, index: 1, input: Given::Lane(0) },
-        What::Scheduled { step: 3, class: CallClass::AtMostOnce, key: "key".into(), request: data() },
-        What::Answered { step: 3, outcome: Outcome::Err(error()), began: at, ended: at },
-        What::Answered { step: 3, outcome: Outcome::Ok(data()), began: at, ended: at },
+        What::Skipped {
+            lane,
+            task: "/do/1/b".into(),
+            index: 1,
+        },
+        What::Looped {
+            step: 3,
+            items: Arc::from([data(), Data::null()]),
+        },
+        What::Iterated {
+            step: 3,
+            index: 1,
+            input: Given::Lane(0),
+        },
+        What::Scheduled {
+            step: 3,
+            class: CallClass::AtMostOnce,
+            key: "key".into(),
+            request: data(),
+        },
+        What::Answered {
+            step: 3,
+            outcome: Outcome::Err(error()),
+            began: at,
+            ended: at,
+        },
+        What::Answered {
+            step: 3,
+            outcome: Outcome::Ok(data()),
+            began: at,
+            ended: at,
+        },
         What::Waiting { step: 3, until: at },
-        What::Joined { step: 3, branch: 1, outcome: BranchOutcome::Done },
-        What::Joined { step: 3, branch: 1, outcome: BranchOutcome::Faulted(error()) },
-        What::Caught(Caught { step: 3, error: error(), retry: Some(at) }),
-        What::Retried { step: 3, attempt: 2, until: None },
-        What::TaskCompleted { step: 3, output: Given::Data(data()), context: Some(data()) },
-        What::TaskCompleted { step: 3, output: Given::Answer, context: None },
-        What::TaskFaulted { step: 3, error: error() },
+        What::Joined {
+            step: 3,
+            branch: 1,
+            outcome: BranchOutcome::Done,
+        },
+        What::Joined {
+            step: 3,
+            branch: 1,
+            outcome: BranchOutcome::Faulted(error()),
+        },
+        What::Caught(Caught {
+            step: 3,
+            error: error(),
+            retry: Some(at),
+        }),
+        What::Retried {
+            step: 3,
+            attempt: 2,
+            until: None,
+        },
+        What::TaskCompleted {
+            step: 3,
+            output: Given::Data(data()),
+            context: Some(data()),
+        },
+        What::TaskCompleted {
+            step: 3,
+            output: Given::Answer,
+            context: None,
+        },
+        What::TaskFaulted {
+            step: 3,
+            error: error(),
+        },
         What::TaskCancelled { step: 3 },
-        What::Paused { lane: Lane::ROOT, index: 7 },
+        What::Paused {
+            lane: Lane::ROOT,
+            index: 7,
+        },
         What::Suspended,
         What::Resumed { held: 1_500 },
         What::Completed { output: data() },
         What::Faulted { error: error() },
-        What::Cancelled { why: "cancelled on request".to_owned() },
+        What::Cancelled {
+            why: "cancelled on request".to_owned(),
+        },
         What::Removed,
     ]
 }
@@ -76,16 +142,28 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
     let mut lines = String::new();
     let mut kinds = Vec::new();
     for what in samples() {
-        let event = Event { run: run_id(7), what };
+        let event = Event {
+            run: run_id(7),
+            what,
+        };
         let mut body = Vec::new();
         let header = Partition::encode(&event, &mut body);
         assert_eq!(Partition::decode(&header, &body).unwrap(), event);
         kinds.push(header.kind);
         let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-        lines.push_str(&format!("{} {} {} {hex}\n", header.kind, header.version, event.what.name()));
+        lines.push_str(&format!(
+            "{} {} {} {hex}\n",
+            header.kind,
+            header.version,
+            event.what.name()
+        ));
     }
     kinds.dedup();
-    assert_eq!(kinds, KINDS.map(|(kind, _)| kind), "every kind has a sample");
+    assert_eq!(
+        kinds,
+        KINDS.map(|(kind, _)| kind),
+        "every kind has a sample"
+    );
     if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &lines).unwrap();
@@ -100,9 +178,17 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
             version: version.parse().unwrap(),
             subject: run_id(7).get(),
         };
-        let digits = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
-        let body: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+        let digits = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).unwrap());
+        let body: Vec<u8> = digits
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect();
         assert_eq!(Partition::decode(&header, &body).unwrap().what, what);
     }
-    assert_eq!(lines, golden, "what is written now differs: add a version, keep the old one");
+    assert_eq!(
+        lines, golden,
+        "what is written now differs: add a version, keep the old one"
+    );
 }

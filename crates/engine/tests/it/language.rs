@@ -35,7 +35,10 @@ fn a_fault_of_a_branch_ends_the_others() {
     let tasks = "- f: {fork: {branches: [{w: {wait: PT1H}}, {bad: {raise: {error: {type: 'https://example.org/x', status: 418}}}}]}}";
     let mut bench = Bench::new();
     let id = bench.begin(&flow(tasks), json!({}));
-    assert!(bench.timers.is_empty(), "the timer of the other branch is cleared");
+    assert!(
+        bench.timers.is_empty(),
+        "the timer of the other branch is cleared"
+    );
     assert_eq!(bench.run(id).error.unwrap().status, 418);
 }
 
@@ -67,7 +70,11 @@ fn while_is_tested_before_every_iteration_on_its_input() {
 #[test]
 fn items_are_evaluated_once_and_the_index_is_seen() {
     let tasks = "- l: {for: {each: n, in: '.a[]', at: i}, do: [{s: {set: {a: [], seen: '${ (.seen // []) + [[$n, $i]] }'}}}]}";
-    check(tasks, json!({"a": ["x", "y"]}), json!({"a": [], "seen": [["x", 0], ["y", 1]]}));
+    check(
+        tasks,
+        json!({"a": ["x", "y"]}),
+        json!({"a": [], "seen": [["x", 0], ["y", 1]]}),
+    );
 }
 
 #[test]
@@ -94,7 +101,8 @@ fn exit_ends_the_innermost_list_and_end_the_run() {
           do:
             - c: {set: {x: c}, then: exit}
             - never: {set: {x: never}}
-      - d: {set: {x: '${ .x + `d` }'}}".replace('`', "\"");
+      - d: {set: {x: '${ .x + `d` }'}}"
+        .replace('`', "\"");
     check(&exit, json!({}), json!({"x": "cd"}));
     let end = r"
 - a:
@@ -118,7 +126,10 @@ fn a_jump_backwards_makes_a_loop_with_a_limit() {
     check(tasks, json!({}), json!({"n": 5000}));
     let endless = "- a: {set: {n: 1}, then: a}";
     let error = fault(endless, json!({}));
-    assert!(error["detail"].as_str().unwrap().contains("100000 tasks"), "{error}");
+    assert!(
+        error["detail"].as_str().unwrap().contains("100000 tasks"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -132,7 +143,11 @@ fn a_skipped_task_passes_its_input_and_nothing_of_it_applies() {
 #[test]
 fn text_without_the_mark_is_text() {
     check("- s: {set: '.x'}", json!({"x": 1}), json!(".x"));
-    check("- s: {set: {t: 'a ${ .x } b'}}", json!({"x": 1}), json!({"t": "a ${ .x } b"}));
+    check(
+        "- s: {set: {t: 'a ${ .x } b'}}",
+        json!({"x": 1}),
+        json!({"t": "a ${ .x } b"}),
+    );
 }
 
 #[test]
@@ -181,7 +196,10 @@ fn error_types_of_all_families_are_the_same() {
 fn an_error_in_the_handler_leaves_the_task_and_catch_then_is_followed() {
     let again = "- t: {try: [{r: {raise: {error: {type: 'https://example.org/x', status: 400}}}}], catch: {do: [{h: {raise: {error: {type: 'https://example.org/y', status: 401}}}}]}}";
     let error = fault(again, json!({}));
-    assert_eq!((&error["status"], &error["instance"]), (&json!(401), &json!("/do/0/t/catch/do/0/h")));
+    assert_eq!(
+        (&error["status"], &error["instance"]),
+        (&json!(401), &json!("/do/0/t/catch/do/0/h"))
+    );
     let then = r"
 - t:
     try: [{r: {raise: {error: {type: 'https://example.org/x', status: 400}}}}]
@@ -206,7 +224,12 @@ fn a_timeout_of_a_task_can_be_caught_and_that_of_the_run_cannot() {
 fn hostile_expressions_fault_their_run_while_others_go_on() {
     let mut bench = Bench::new();
     let other = bench.begin(&flow("- w: {wait: PT1S}"), json!({}));
-    for hostile in ["[range(1000000000)]", "[limit(1000000000; repeat(1))]", "\"x\" * 1000000000", "reduce range(1000000) as $i (null; [.])"] {
+    for hostile in [
+        "[range(1000000000)]",
+        "[limit(1000000000; repeat(1))]",
+        "\"x\" * 1000000000",
+        "reduce range(1000000) as $i (null; [.])",
+    ] {
         let tasks = format!("- s: {{set: {{x: '${{ {hostile} }}'}}}}");
         let id = bench.begin(&flow(&tasks), json!({}));
         let error = bench.run(id).error.unwrap_or_else(|| panic!("{hostile}"));
@@ -219,12 +242,21 @@ fn hostile_expressions_fault_their_run_while_others_go_on() {
 #[test]
 fn a_run_finishes_on_the_version_with_which_it_began() {
     let mut bench = Bench::new();
-    let old = bench.begin(&flow("- w: {wait: PT1S}\n- s: {set: {version: old}}"), json!({}));
+    let old = bench.begin(
+        &flow("- w: {wait: PT1S}\n- s: {set: {version: old}}"),
+        json!({}),
+    );
     let newer = flow("- s: {set: {version: new}}").replace("1.0.0}", "1.1.0}");
     let new = bench.begin(&newer, json!({}));
     bench.finish(echo);
-    assert_eq!(bench.run(old).output.unwrap().to_json(), json!({"version": "old"}));
-    assert_eq!(bench.run(new).output.unwrap().to_json(), json!({"version": "new"}));
+    assert_eq!(
+        bench.run(old).output.unwrap().to_json(),
+        json!({"version": "old"})
+    );
+    assert_eq!(
+        bench.run(new).output.unwrap().to_json(),
+        json!({"version": "new"})
+    );
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The engine from outside: the conformance kit, crashes, control, and what is promised of a run.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as expected"
+)]
 
 mod bench;
 mod control;

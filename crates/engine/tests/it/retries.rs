@@ -14,8 +14,12 @@ fn retries(policy: &str) -> (Vec<u128>, bool) {
     let id = bench.begin(&flow(&tasks), json!({}));
     bench.finish(echo);
     let journal = &bench.machine.state().journals[&id];
-    let began = journal.iter().filter(|(_, what)| matches!(what, What::Retried { attempt, .. } if *attempt > 1));
-    let times = began.map(|(at, _)| at.since(BEGINNING).as_millis()).collect();
+    let began = journal
+        .iter()
+        .filter(|(_, what)| matches!(what, What::Retried { attempt, .. } if *attempt > 1));
+    let times = began
+        .map(|(at, _)| at.since(BEGINNING).as_millis())
+        .collect();
     (times, bench.run(id).error.is_some())
 }
 
@@ -28,11 +32,26 @@ fn check(policy: &str, expected: &[u128]) {
 
 #[test]
 fn each_back_off_keeps_its_table() {
-    check("{delay: PT2S, limit: {attempt: {count: 3}}}", &[2_000, 4_000, 6_000]);
-    check("{delay: PT2S, backoff: {constant: {}}, limit: {attempt: {count: 2}}}", &[2_000, 4_000]);
-    check("{delay: PT2S, backoff: {linear: {}}, limit: {attempt: {count: 3}}}", &[2_000, 6_000, 12_000]);
-    check("{delay: PT2S, backoff: {exponential: {}}, limit: {attempt: {count: 3}}}", &[2_000, 6_000, 14_000]);
-    check("{backoff: {exponential: {}}, limit: {attempt: {count: 2}}}", &[1_000, 3_000]);
+    check(
+        "{delay: PT2S, limit: {attempt: {count: 3}}}",
+        &[2_000, 4_000, 6_000],
+    );
+    check(
+        "{delay: PT2S, backoff: {constant: {}}, limit: {attempt: {count: 2}}}",
+        &[2_000, 4_000],
+    );
+    check(
+        "{delay: PT2S, backoff: {linear: {}}, limit: {attempt: {count: 3}}}",
+        &[2_000, 6_000, 12_000],
+    );
+    check(
+        "{delay: PT2S, backoff: {exponential: {}}, limit: {attempt: {count: 3}}}",
+        &[2_000, 6_000, 14_000],
+    );
+    check(
+        "{backoff: {exponential: {}}, limit: {attempt: {count: 2}}}",
+        &[1_000, 3_000],
+    );
     check("{limit: {attempt: {count: 2}}}", &[10, 20]);
 }
 
@@ -52,7 +71,10 @@ fn an_attempt_that_takes_too_long_is_a_timeout_and_is_tried_again() {
     let id = bench.begin(&flow(tasks), json!({}));
     bench.finish(echo);
     assert_eq!(bench.run(id).error.unwrap().status, 408);
-    assert_eq!(bench.now.since(BEGINNING).as_millis(), 3_000 + 1_000 + 3_000);
+    assert_eq!(
+        bench.now.since(BEGINNING).as_millis(),
+        3_000 + 1_000 + 3_000
+    );
 }
 
 #[test]
@@ -68,7 +90,10 @@ fn the_handler_runs_when_retries_are_used_up_and_jitter_is_always_the_same() {
         let mut bench = Bench::new();
         let id = bench.begin(&flow(tasks), json!({}));
         bench.finish(echo);
-        assert_eq!(bench.run(id).output.unwrap().to_json(), json!({"handled": 503}));
+        assert_eq!(
+            bench.run(id).output.unwrap().to_json(),
+            json!({"handled": 503})
+        );
         times.push(bench.now.since(BEGINNING).as_millis());
     }
     assert_eq!(times[0], times[1]);

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::program::{Site, run};
 
+/// Enough keys that their partition's segment has the most bytes.
+const KEYS: usize = 100;
+
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -62,12 +65,10 @@ fn segment(site: &Site) -> PathBuf {
 #[test]
 fn a_truncated_segment_is_told_and_not_led_over() {
     let site = Site::new("");
-    let program = site.serve();
-    site.key(&program);
-    program.stop();
+    site.serve().stop();
     let segment = segment(&site);
     let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
-    file.set_len(100).unwrap();
+    file.set_len(40).unwrap();
     let said = refused(&site);
     assert!(
         said.contains(segment.file_name().unwrap().to_str().unwrap()),
@@ -79,7 +80,7 @@ fn a_truncated_segment_is_told_and_not_led_over() {
 fn a_damaged_record_is_told_and_not_led_over() {
     let site = Site::new("");
     let program = site.serve();
-    for _ in 0..20 {
+    for _ in 0..KEYS {
         site.key(&program);
     }
     program.stop();

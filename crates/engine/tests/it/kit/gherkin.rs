@@ -24,19 +24,34 @@ pub(crate) fn read(feature: &str) -> Vec<Scenario> {
     while let Some(line) = lines.next() {
         let line = line.trim();
         if let Some(name) = line.strip_prefix("Scenario:") {
-            scenarios.push(Scenario { name: name.trim().to_owned(), steps: Vec::new() });
+            scenarios.push(Scenario {
+                name: name.trim().to_owned(),
+                steps: Vec::new(),
+            });
             continue;
         }
         let Some(scenario) = scenarios.last_mut() else {
             continue;
         };
         if line.starts_with(FENCE) {
-            let body: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != FENCE).collect();
-            let step = scenario.steps.last_mut().expect("a document follows a step");
+            let body: Vec<&str> = lines
+                .by_ref()
+                .take_while(|line| line.trim() != FENCE)
+                .collect();
+            let step = scenario
+                .steps
+                .last_mut()
+                .expect("a document follows a step");
             step.document = Some(unindent(&body));
-        } else if let Some(text) = KEYWORDS.iter().find_map(|keyword| line.strip_prefix(keyword)) {
+        } else if let Some(text) = KEYWORDS
+            .iter()
+            .find_map(|keyword| line.strip_prefix(keyword))
+        {
             let text = text.strip_prefix("given ").unwrap_or(text);
-            scenario.steps.push(Step { text: text.to_owned(), document: None });
+            scenario.steps.push(Step {
+                text: text.to_owned(),
+                document: None,
+            });
         }
     }
     scenarios
@@ -50,7 +65,10 @@ fn unindent(lines: &[&str]) -> String {
         .map(|line| line.len() - line.trim_start().len())
         .min()
         .unwrap_or(0);
-    let cut: Vec<&str> = lines.iter().map(|line| line.get(shared..).unwrap_or("")).collect();
+    let cut: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(shared..).unwrap_or(""))
+        .collect();
     cut.join("\n")
 }
 

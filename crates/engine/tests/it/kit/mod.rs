@@ -44,13 +44,28 @@ async fn every_scenario_of_the_kit_whose_tasks_are_built_passes() {
         }
     }
     refused.sort();
-    assert_eq!(refused, NOT_YET_BUILT, "what is refused and what is said not to be built differ");
+    assert_eq!(
+        refused, NOT_YET_BUILT,
+        "what is refused and what is said not to be built differ"
+    );
     assert_eq!(passed, 15, "the kit has 18 scenarios in its two folders");
-    let strange: Vec<_> = stub.seen().into_iter().filter(|seen| !seen.is_expected).collect();
+    let strange: Vec<_> = stub
+        .seen()
+        .into_iter()
+        .filter(|seen| !seen.is_expected)
+        .collect();
     assert!(strange.is_empty(), "unexpected requests: {strange:?}");
-    let keys = stub.seen().iter().filter(|seen| seen.headers.contains_key("idempotency-key")).count();
+    let keys = stub
+        .seen()
+        .iter()
+        .filter(|seen| seen.headers.contains_key("idempotency-key"))
+        .count();
     assert_eq!(keys, stub.seen().len(), "each call carries its effect key");
-    assert!(stub.seen().iter().any(|seen| seen.line == "GET /v2/pet/findByStatus?status=available"));
+    assert!(
+        stub.seen()
+            .iter()
+            .any(|seen| seen.line == "GET /v2/pet/findByStatus?status=available")
+    );
     assert!(tasks.drain(LIMIT).await.is_empty());
 }
 
@@ -81,7 +96,9 @@ async fn engine(stub: &Stub, tasks: &Tasks) -> Engine {
     };
     let (_, directory) = watch::channel(Arc::new(Directory::new()));
     let client = Client::new(directory, config, tasks);
-    Engine::start(Arc::new(MemoryLog::new()), Config::default(), client, tasks).await.unwrap()
+    Engine::start(Arc::new(MemoryLog::new()), Config::default(), client, tasks)
+        .await
+        .unwrap()
 }
 
 enum Ran {
@@ -114,7 +131,10 @@ async fn run(engine: &Engine, scenario: &Scenario) -> Ran {
                     name: flow.name,
                     version: Some(flow.version),
                 };
-                let started = engine.start_run(Start::new(flow, input.take())).await.unwrap();
+                let started = engine
+                    .start_run(Start::new(flow, input.take()))
+                    .await
+                    .unwrap();
                 let run = engine.wait(started.id, LIMIT).await.unwrap();
                 done = Some((run, engine.journal(started.id).await.unwrap()));
             }
@@ -128,8 +148,11 @@ async fn run(engine: &Engine, scenario: &Scenario) -> Ran {
 }
 
 fn renamed(source: &str, scenario: &str) -> String {
-    let name: String =
-        scenario.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = scenario
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let lines = source.lines().map(|line| match line.split_once("name: ") {
         Some((before, _)) if before == "  " => format!("  name: {}", name.trim_matches('-')),
         _ => line.to_owned(),
@@ -138,21 +161,38 @@ fn renamed(source: &str, scenario: &str) -> String {
 }
 
 fn document(step: &Step) -> Value {
-    yaml::parse(step.document.as_deref().expect("the step has a document")).unwrap().to_json()
+    yaml::parse(step.document.as_deref().expect("the step has a document"))
+        .unwrap()
+        .to_json()
 }
 
 fn check(scenario: &str, step: &Step, run: &Run, journal: &[JournalEntry]) {
     let text = step.text.as_str();
-    let output = || run.output.as_ref().expect("a completed run has an output").to_json();
+    let output = || {
+        run.output
+            .as_ref()
+            .expect("a completed run has an output")
+            .to_json()
+    };
     let words: Vec<&str> = text.split(' ').collect();
     match words.as_slice() {
-        ["the", "workflow", "should", phase @ ("complete" | "fault" | "cancel"), rest @ ..] => {
+        [
+            "the",
+            "workflow",
+            "should",
+            phase @ ("complete" | "fault" | "cancel"),
+            rest @ ..,
+        ] => {
             let wanted = match *phase {
                 "complete" => Status::Completed,
                 "fault" => Status::Faulted,
                 _ => Status::Cancelled,
             };
-            assert_eq!(run.status, wanted, "{scenario}: {} {:?}", run.why, run.error);
+            assert_eq!(
+                run.status, wanted,
+                "{scenario}: {} {:?}",
+                run.why, run.error
+            );
             match rest {
                 ["with", "output:"] => assert_eq!(output(), document(step), "{scenario}"),
                 ["with", "error:"] => {
@@ -163,12 +203,34 @@ fn check(scenario: &str, step: &Step, run: &Run, journal: &[JournalEntry]) {
                 _ => panic!("{scenario}: a step of no known form: {text}"),
             }
         }
-        ["the", "workflow", "output", "should", "have", "properties", ..] => {
+        [
+            "the",
+            "workflow",
+            "output",
+            "should",
+            "have",
+            "properties",
+            ..,
+        ] => {
             for path in text.split('\'').skip(1).step_by(2) {
-                assert!(at(&output(), path).is_some(), "{scenario}: no `{path}` in {}", output());
+                assert!(
+                    at(&output(), path).is_some(),
+                    "{scenario}: no `{path}` in {}",
+                    output()
+                );
             }
         }
-        ["the", "workflow", "output", "should", "have", "a", path, "property", rest @ ..] => {
+        [
+            "the",
+            "workflow",
+            "output",
+            "should",
+            "have",
+            "a",
+            path,
+            "property",
+            rest @ ..,
+        ] => {
             let found = at(&output(), path.trim_matches('\''));
             let found = found.unwrap_or_else(|| panic!("{scenario}: no {path} in {}", output()));
             match rest {
@@ -205,15 +267,24 @@ fn check_order(scenario: &str, started: &[&str], task: &str, place: &str, other:
         ("after", Some(other)) => position(task) > position(other),
         _ => panic!("{scenario}: a task runs first, last, before or after another, not {place}"),
     };
-    assert!(holds, "{scenario}: {task} should run {place} {other:?}: {started:?}");
+    assert!(
+        holds,
+        "{scenario}: {task} should run {place} {other:?}: {started:?}"
+    );
 }
 
 fn at(value: &Value, path: &str) -> Option<Value> {
-    path.split('.').try_fold(value, |value, member| value.get(member)).cloned()
+    path.split('.')
+        .try_fold(value, |value, member| value.get(member))
+        .cloned()
 }
 
 fn assert_contains(scenario: &str, whole: &Value, part: &Value) {
     for (member, wanted) in part.as_object().expect("an error is an object") {
-        assert_eq!(whole.get(member), Some(wanted), "{scenario}: {member} of {whole}");
+        assert_eq!(
+            whole.get(member),
+            Some(wanted),
+            "{scenario}: {member} of {whole}"
+        );
     }
 }

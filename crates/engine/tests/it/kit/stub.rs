@@ -40,11 +40,17 @@ impl Stub {
         let addr = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let pets: Vec<Value> = serde_json::from_str(pets).unwrap();
-        let state = Arc::new(Pets { pets, seen: Arc::clone(&seen) });
+        let state = Arc::new(Pets {
+            pets,
+            seen: Arc::clone(&seen),
+        });
         let router = Router::new().fallback(answer).with_state(state);
         let stopped = tasks.token().cancelled_owned();
         tasks.spawn("kit-stub", async move {
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await.unwrap();
+            axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+                .unwrap();
         });
         Self { addr, seen }
     }
@@ -75,9 +81,13 @@ async fn answer(State(pets): State<Arc<Pets>>, request: Request) -> Response {
 }
 
 fn by_status(pets: &[Value], query: &str) -> Response {
-    let wanted: BTreeSet<&str> =
-        query.split('&').filter_map(|pair| pair.strip_prefix("status=")).collect();
-    let found = pets.iter().filter(|pet| wanted.contains(pet["status"].as_str().unwrap_or("")));
+    let wanted: BTreeSet<&str> = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("status="))
+        .collect();
+    let found = pets
+        .iter()
+        .filter(|pet| wanted.contains(pet["status"].as_str().unwrap_or("")));
     axum::Json(found.cloned().collect::<Vec<_>>()).into_response()
 }
 
@@ -93,7 +103,10 @@ fn not_found() -> Response {
 
 fn basic(headers: &HeaderMap, user: &str, password: &str) -> Response {
     let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-    if headers.get(header::AUTHORIZATION).is_some_and(|given| *given == *format!("Basic {pair}")) {
+    if headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|given| *given == *format!("Basic {pair}"))
+    {
         return axum::Json(json!({"authenticated": true, "user": user})).into_response();
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"stub\"")];
