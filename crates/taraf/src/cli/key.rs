@@ -140,9 +140,7 @@ async fn create(
     }
     let made = operator.json(Call::post("/v1/keys").json(&body)).await?;
     print_secret(output, &made)?;
-    output.say(
-        "the key is shown only now; try it: curl -H \"x-api-key: $KEY\" GATEWAY/account/usage",
-    );
+    output.say("the key is shown only now; calls send it in the header x-api-key");
     Ok(())
 }
 

@@ -136,7 +136,7 @@ impl Output {
         }
     }
 
-    /// A list of objects. `whole` is what the server answered, for the forms that keep it.
+    /// A list of objects.
     pub(crate) fn list(&self, items: &[Value], columns: &[Column]) -> Result<(), Failure> {
         match self.format {
             Format::Table => self.text(&table::rows(items, columns, &self.style)),

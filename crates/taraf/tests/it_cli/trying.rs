@@ -89,13 +89,19 @@ fn a_run_that_takes_too_long_is_exit_7() {
 }
 
 #[test]
-fn secrets_are_given_by_name() {
-    let tasks = "use: { secrets: [token] }\ndo:\n  - a: { set: { length: '${ $secrets.token | length }' } }\n";
-    let ended = attempt(tasks, &["--secret", "token=abc", "-q"]).expect(0);
-    assert_eq!(ended.json(), json!({"length": 3}));
-    let missing = attempt(tasks, &["-q"]).expect(1);
+fn secrets_are_given_by_name_and_reach_calls_only() {
+    let stub = Stub::always(200, json!("welcome"));
+    let tasks = "use: { secrets: [token] }\ndo:\n  - ask:\n      call: http\n      with:\n        \
+                 method: get\n        endpoint: https://api.example/x\n        \
+                 headers: { x-token: '${ $secrets.token }' }\n";
+    let map = format!("https://api.example={}", stub.url);
+    let ended = attempt(tasks, &["--secret", "token=abc", "--map", &map, "-q"]).expect(0);
+    assert_eq!(ended.json(), json!("welcome"));
+    assert_eq!(stub.next().header("x-token"), Some("abc"));
+    let missing = attempt(tasks, &["--map", &map, "-q"]).expect(1);
     let problem: Value = serde_json::from_str(&missing.err).unwrap();
     assert_eq!(problem["status"], 403, "{problem}");
+    assert!(stub.all().is_empty());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! An engine of one's own for one document: in this process, kept nowhere.
 
 use std::collections::BTreeMap;
-use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use taraf_engine::{Engine, FlowRef, Run, Start, Status};
 use taraf_flow::{Data, Definition};
 use taraf_log::NullLog;
 use taraf_service::client::{Config as ClientConfig, Egress, Rewrite};
-use taraf_service::{Client, Directory, Endpoint, ServiceName};
+use taraf_service::{Client, Directory, retry};
 use tokio::sync::watch;
 use url::Url;
 
@@ -20,6 +19,15 @@ use url::Url;
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Lifecycle events that a trace may fall behind.
 const EVENT_BACKLOG: usize = 65_536;
+
+/// A flow that is tried or tested shows the calls that it asks for itself, each once.
+const NO_RETRIES: retry::Config = retry::Config {
+    percent: 0,
+    per_second_min: 0,
+    saved_max: 0,
+    wait_first: Duration::ZERO,
+    wait_max: Duration::ZERO,
+};
 
 /// What a flow meets outside.
 #[derive(Default)]
@@ -53,7 +61,8 @@ impl Bench {
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let tasks = tasks.child();
-        let (directory, services) = watch::channel(Arc::new(directory(&around)?));
+        // Services are met through rewrites alone: nothing else is known here.
+        let (directory, services) = watch::channel(Arc::new(Directory::new()));
         let client = Client::new(services, client_config(&around), &tasks);
         let config = taraf_engine::Config {
             partitions: 1,
@@ -130,30 +139,7 @@ fn client_config(around: &Surroundings) -> ClientConfig {
     ClientConfig {
         rewrites: rewrites.collect(),
         egress,
+        retry: NO_RETRIES,
         ..ClientConfig::default()
     }
-}
-
-/// Services that a rewrite leads to an address: `http://rates.service` to `http://127.0.0.1:9000`.
-fn directory(around: &Surroundings) -> anyhow::Result<Directory> {
-    let mut directory = Directory::new();
-    for (from, to) in &around.rewrites {
-        let from = Url::parse(from)?;
-        let name = from
-            .host_str()
-            .and_then(|host| host.strip_suffix(".service"));
-        let to = Url::parse(to)?;
-        let (Some(name), Some(host)) = (name, to.host_str()) else {
-            continue;
-        };
-        let port = to.port_or_known_default().context("a map without a port")?;
-        let address = (host, port)
-            .to_socket_addrs()
-            .with_context(|| format!("failed to find the address of {host}"))?
-            .next()
-            .with_context(|| format!("{host} has no address"))?;
-        let name: ServiceName = name.parse()?;
-        directory = directory.with(name, vec![Endpoint::new(address)]);
-    }
-    Ok(directory)
 }
