@@ -172,7 +172,10 @@ pub(crate) async fn serve(
 
 /// The form of every list.
 fn page(items: Vec<Value>, next: Option<String>) -> axum::Json<Value> {
-    axum::Json(json!({"items": items, "next": next}))
+    let next = next.map_or(Value::Null, Value::String);
+    let members = [("items", Value::Array(items)), ("next", next)];
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    axum::Json(Value::Object(members.into_iter().collect()))
 }
 
 #[cfg(test)]
