@@ -1,1 +1,31 @@
-//! Taraf: Romania.
+//! Romania: companies, exchange rates and validation, in the shape of OpenAPI.ro.
+
+pub mod bic;
+pub mod cnp;
+mod companies;
+mod config;
+mod county;
+pub mod cui;
+mod document;
+mod error;
+mod extract;
+pub mod holidays;
+pub mod iban;
+mod metrics;
+pub mod money;
+pub mod onrc;
+pub mod problems;
+mod rates;
+mod reason;
+pub mod recorded;
+mod services;
+mod source;
+pub mod text;
+mod validate;
+
+pub use companies::RegisterError;
+pub use config::{Config, Register};
+pub use error::Error;
+pub use reason::Reason;
+pub use services::{NAMES, descriptor, service, services};
+pub use source::{RECORDED_HEADER, SAMPLE_HEADER};

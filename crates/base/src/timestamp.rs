@@ -1,4 +1,4 @@
-//! [pure] Instants on the wall clock, in milliseconds; reading the clock is the one exception.
+//! Instants on the wall clock, in milliseconds; the one place that reads the clock.
 
 use std::fmt;
 use std::str::FromStr;

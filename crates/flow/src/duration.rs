@@ -114,7 +114,7 @@ impl Span {
 
     /// Its length when it starts then.
     #[must_use]
-    pub fn from_start(&self, start: Timestamp) -> Duration {
+    pub fn length_from(&self, start: Timestamp) -> Duration {
         self.end(start).since(start)
     }
 

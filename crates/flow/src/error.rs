@@ -118,7 +118,7 @@ pub struct FlowError {
     pub instance: Option<String>,
     /// Further members.
     #[serde(flatten)]
-    pub extensions: Map<String, Value>,
+    pub extensions: Box<Map<String, Value>>,
 }
 
 macro_rules! constructors {
@@ -141,7 +141,7 @@ impl FlowError {
             title: Some(kind.title().to_owned()),
             detail: Some(detail.into()),
             instance: None,
-            extensions: Map::new(),
+            extensions: Box::default(),
         }
     }
 
@@ -212,7 +212,7 @@ impl FlowError {
             title,
             detail,
             instance,
-            extensions: members,
+            extensions: Box::new(members),
         })
     }
 
@@ -263,8 +263,7 @@ fn long_type(type_: &str) -> String {
 }
 
 /// Whether two types are the same: equal, or of one family with the same last segment.
-#[must_use]
-pub fn same_type(a: &str, b: &str) -> bool {
+fn same_type(a: &str, b: &str) -> bool {
     short_type(a) == short_type(b)
 }
 

@@ -88,9 +88,9 @@ impl Finding {
             "{severity}[{code}]: {message}\n{blank}--> {file}:{line}:{column}\n{blank} |\n{line} | {text}\n{blank} | {indent}{marks}\n"
         );
         if let Some(help) = &self.help {
-            long += &format!("  help: {help}\n");
+            long = format!("{long}  help: {help}\n");
         }
-        long + &format!("  more: taraf explain {code}")
+        format!("{long}  more: taraf explain {code}")
     }
 }
 

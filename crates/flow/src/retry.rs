@@ -91,7 +91,7 @@ impl Policy {
         start: Timestamp,
     ) -> Result<Schedule, ExpressionError> {
         let length =
-            |span: &TimeSpan| Ok::<_, ExpressionError>(span.eval(input, scope)?.from_start(start));
+            |span: &TimeSpan| Ok::<_, ExpressionError>(span.eval(input, scope)?.length_from(start));
         let optional = |span: &Option<TimeSpan>| span.as_ref().map(length).transpose();
         let jitter = self.jitter.as_ref();
         Ok(Schedule {

@@ -120,21 +120,21 @@ impl Part {
             Self::Array(items) => {
                 let items: Result<Vec<_>, _> =
                     items.iter().map(|item| item.eval(input, scope)).collect();
-                bounded(Data::array(items?))
+                bounded(&Data::array(items?))
             }
             Self::Object(members) => {
                 let members: Result<Vec<_>, ExpressionError> = members
                     .iter()
                     .map(|(name, item)| Ok((name.as_str(), item.eval(input, scope)?)))
                     .collect();
-                bounded(Data::from_entries(members?))
+                bounded(&Data::from_entries(members?))
             }
         }
     }
 }
 
 /// Values within limits may go over them together.
-fn bounded(data: Data) -> Result<Data, ExpressionError> {
+fn bounded(data: &Data) -> Result<Data, ExpressionError> {
     Ok(Data::from_result(data.value().clone())?)
 }
 

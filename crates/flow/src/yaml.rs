@@ -542,14 +542,14 @@ fn number(text: &str) -> Option<String> {
     let whole = whole.trim_start_matches('0');
     let mut json = format!("{sign}{}", if whole.is_empty() { "0" } else { whole });
     if !fraction_digits.is_empty() {
-        json += &format!(".{fraction_digits}");
+        json = format!("{json}.{fraction_digits}");
     }
     if let Some(exponent) = exponent {
         let plain = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
         if plain.is_empty() || !digits(plain) {
             return None;
         }
-        json += &format!("e{exponent}");
+        json = format!("{json}e{exponent}");
     }
     let finite = json.parse::<f64>().is_ok_and(f64::is_finite);
     finite.then_some(json)
@@ -562,6 +562,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tables read better")]
     fn check(text: &str, expected: Json) {
         assert_eq!(parse(text).unwrap().to_json(), expected, "{text}");
     }

@@ -1,1 +1,35 @@
-//! Taraf: gateway.
+//! The edge: one front door that knows routes, keys and quotas, and passes calls to services and flows.
+
+mod accounts;
+mod answer;
+pub mod auth;
+mod bodies;
+mod config;
+mod error;
+mod flows;
+mod forward;
+mod health;
+mod metrics;
+pub mod openapi;
+mod path;
+mod pipeline;
+mod portal;
+pub mod quota;
+pub mod registry;
+mod routes;
+mod server;
+mod usage;
+
+pub use accounts::{
+    AccountUsage, Accounts, Config as AccountsConfig, CreatedKey, Denied, Error as AccountsError,
+    KeyUsage, KeyView, MonthUsage, PARTITION,
+};
+pub use config::{Config, Limits};
+pub use error::Error;
+pub use flows::{FlowAnswer, FlowCall, FlowFuture, Flows};
+pub use path::{PathError, Pattern, PatternError, Segment, Segments};
+pub use routes::{
+    AccountView, Auth, Builtin, Entry, Match, NoMatch, Route, RouteError, Routes, Target,
+};
+pub use server::{Gateway, Handle, Parts};
+pub use usage::{OverPlan, Standing};

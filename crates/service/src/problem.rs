@@ -372,10 +372,10 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/../../docs/reference/errors.md"
         );
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
             std::fs::write(path, reference()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap();
-        assert_eq!(written, reference(), "UPDATE_GOLDEN=1 writes it anew");
+        assert_eq!(written, reference(), "TARAF_GOLDEN_UPDATE=1 writes it anew");
     }
 }

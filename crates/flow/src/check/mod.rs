@@ -5,6 +5,8 @@ mod codes;
 mod cron;
 mod events;
 mod lists;
+mod policies;
+mod processes;
 mod reader;
 mod shared;
 mod tasks;

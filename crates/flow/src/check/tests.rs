@@ -42,7 +42,7 @@ fn the_frame_of_a_definition_is_checked() {
         &HEAD.replace("version: 1.0.0", "version: '1.0'"),
         "T0104",
         1,
-        57,
+        58,
     );
     found(&HEAD.replace("name: f", "name: a_b"), "T0104", 1, 46);
     found(

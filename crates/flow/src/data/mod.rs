@@ -14,11 +14,11 @@ pub(crate) use read::parse;
 pub(crate) use write::{Written, number_text, string, write};
 
 /// The deepest nesting of arrays and objects.
-pub const MAX_DEPTH: usize = 256;
+pub(crate) const MAX_DEPTH: usize = 256;
 /// The most bytes that one document may have.
-pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most characters of one number.
-pub const MAX_DIGITS: usize = 1_000;
+pub(crate) const MAX_DIGITS: usize = 1_000;
 
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

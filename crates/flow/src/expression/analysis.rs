@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
-use jaq_core::path::Part;
+use jaq_core::path::{Opt, Part};
 
 /// What an expression mentions.
 #[derive(Debug, Default)]
@@ -111,11 +111,7 @@ fn visit<'s>(term: &Term<&'s str>, found: &mut Mentions<'s>, open: &mut Open<'s>
         }
         Term::Def(defs, inner) => {
             found.plain = false;
-            for def in defs {
-                open.push((def.name, def.args.len()));
-                visit(&def.body, found, open);
-                open.pop();
-            }
+            visit_defs(defs, found, open);
             visit(inner, found, open);
         }
         Term::Call(name, args) => {
@@ -130,14 +126,30 @@ fn visit<'s>(term: &Term<&'s str>, found: &mut Mentions<'s>, open: &mut Open<'s>
         }
         Term::Path(head, path) => {
             visit(head, found, open);
-            for (part, _) in &path.0 {
-                match part {
-                    Part::Index(index) => visit(index, found, open),
-                    Part::Range(from, to) => {
-                        let bounds = from.iter().chain(to);
-                        bounds.for_each(|term| visit(term, found, open));
-                    }
-                }
+            visit_path(&path.0, found, open);
+        }
+    }
+}
+
+fn visit_defs<'s>(defs: &[Def<&'s str>], found: &mut Mentions<'s>, open: &mut Open<'s>) {
+    for def in defs {
+        open.push((def.name, def.args.len()));
+        visit(&def.body, found, open);
+        open.pop();
+    }
+}
+
+fn visit_path<'s>(
+    path: &[(Part<Term<&'s str>>, Opt)],
+    found: &mut Mentions<'s>,
+    open: &mut Open<'s>,
+) {
+    for (part, _) in path {
+        match part {
+            Part::Index(index) => visit(index, found, open),
+            Part::Range(from, to) => {
+                let bounds = from.iter().chain(to);
+                bounds.for_each(|term| visit(term, found, open));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod budget;
+mod change;
 mod compare;
 mod compile;
 mod natives;

@@ -10,13 +10,12 @@ use jaq_core::{Error, ValR, ValX, path};
 use jaq_json::{Map, Num, Rc, Val};
 
 use super::budget::{self, STEP, Spent, charge, charge_bytes, charge_items};
+use super::change::{map_item, map_member};
 use super::compare::{compare, equal};
 use super::render;
 
 /// The most bits of an integer.
 const MAX_BITS: u64 = 8_192;
-/// The most items by which an assignment may lengthen an array.
-const MAX_PADDING: usize = 100_000;
 /// What a clone costs: all that branches without doing anything clones.
 const CLONE: u64 = 2;
 /// What making an array or an object costs. Each level of nesting is made by one such act, so this
@@ -271,61 +270,7 @@ impl jaq_core::ValT for Value {
     }
 }
 
-fn map_member<'a, I: Iterator<Item = ValX<'a, Value>>>(
-    mut members: Rc<Map>,
-    index: &Value,
-    f: impl Fn(Value) -> I,
-) -> ValX<'a, Value> {
-    let map = Rc::make_mut(&mut members);
-    let old = map.get_mut(&index.0).map(std::mem::take);
-    let known = old.is_some();
-    match f(Value(old.unwrap_or_default())).next().transpose()? {
-        Some(new) => {
-            map.insert(index.0.clone(), new.0);
-        }
-        None if known => {
-            charge_items(map.len());
-            map.shift_remove(&index.0);
-        }
-        None => {}
-    }
-    Ok(Value(Val::Obj(members)))
-}
-
-fn map_item<'a, I: Iterator<Item = ValX<'a, Value>>>(
-    mut items: Rc<Vec<Val>>,
-    index: &Value,
-    opt: path::Opt,
-    f: impl Fn(Value) -> I,
-) -> ValX<'a, Value> {
-    let position = whole(&index.0).and_then(|at| absolute(at, items.len()));
-    let Some(position) = position.filter(|at| *at < items.len() + MAX_PADDING) else {
-        let message = format!("index {} is out of bounds", render::short(&index.0));
-        return opt.fail(Value(Val::Arr(items)), |_| Error::str(message).into());
-    };
-    let list = Rc::make_mut(&mut items);
-    let old = list.get_mut(position).map(std::mem::take);
-    let known = old.is_some();
-    match f(Value(old.unwrap_or_default())).next().transpose()? {
-        Some(new) => {
-            if !known {
-                charge_items(position - list.len());
-                list.resize(position + 1, Val::Null);
-            }
-            if let Some(place) = list.get_mut(position) {
-                *place = new.0;
-            }
-        }
-        None if known => {
-            charge_items(list.len());
-            list.remove(position);
-        }
-        None => {}
-    }
-    Ok(Value(Val::Arr(items)))
-}
-
-fn whole(index: &Val) -> Option<isize> {
+pub(super) fn whole(index: &Val) -> Option<isize> {
     match index {
         Val::Num(number @ (Num::Int(_) | Num::BigInt(_))) => number.as_isize(),
         Val::Num(Num::Float(float)) if float.fract() == 0.0 => format!("{float:.0}").parse().ok(),
@@ -333,7 +278,7 @@ fn whole(index: &Val) -> Option<isize> {
     }
 }
 
-fn absolute(index: isize, len: usize) -> Option<usize> {
+pub(super) fn absolute(index: isize, len: usize) -> Option<usize> {
     if index >= 0 {
         usize::try_from(index).ok()
     } else {

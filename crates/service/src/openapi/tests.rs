@@ -1,3 +1,5 @@
+//! Documents merged, lifted and renamed.
+
 #![expect(
     clippy::needless_pass_by_value,
     reason = "the tests build documents from `json!` in place"

@@ -1,0 +1,3 @@
+//! Who calls: the ways in which a request can prove it.
+
+pub mod api_key;

@@ -1,0 +1,217 @@
+//! API keys: how they are made, hashed, found without scanning, and read from a request.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use taraf_base::{Secret, Timestamp, random_bytes};
+
+use crate::registry::{AccountId, Key, KeyHash, KeyId};
+use crate::usage::Meter;
+
+/// Where a call carries its key.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The letters of a key.
+pub const KEY_CHARS: usize = 50;
+
+/// 38 bytes are 51 letters of base 64, of which 50 are taken: 300 bits.
+const KEY_RANDOM_BYTES: usize = 38;
+/// A power of two, so that keys spread evenly.
+const SHARDS: usize = 64;
+const NEVER: i64 = i64::MAX;
+
+/// Makes the text of a new key: 50 letters of the URL-safe base 64 alphabet.
+#[must_use]
+pub fn generate() -> Secret {
+    let mut text = URL_SAFE_NO_PAD.encode(random_bytes::<KEY_RANDOM_BYTES>());
+    text.truncate(KEY_CHARS);
+    Secret::new(text)
+}
+
+/// Whether a text has the form of a key. A text that has not is refused unhashed.
+#[must_use]
+pub fn is_well_formed(text: &str) -> bool {
+    let is_letter = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    text.len() == KEY_CHARS && text.bytes().all(is_letter)
+}
+
+/// Hashes a key for storing and finding.
+///
+/// One round of SHA-256 is enough: a slow hash defends what people choose, which can be guessed; 300
+/// random bits cannot be, however fast the guesses. The pepper, which is not in the log, makes a
+/// stolen log useless even for telling whether a given text is a key.
+#[must_use]
+pub fn hash(pepper: Option<&Secret>, text: &str) -> KeyHash {
+    let mut hasher = Sha256::new();
+    if let Some(pepper) = pepper {
+        hasher.update(pepper.expose().as_bytes());
+        hasher.update([0]);
+    }
+    hasher.update(text.as_bytes());
+    KeyHash(hasher.finalize().into())
+}
+
+/// The key that a request shows: `x-api-key: KEY`, else `Authorization: Bearer KEY`.
+#[must_use]
+pub fn shown(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = headers.get(X_API_KEY) {
+        return value.to_str().ok().map(str::trim);
+    }
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// What the hot path knows of a key.
+#[derive(Debug)]
+pub struct Caller {
+    /// The key.
+    pub key: KeyId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The account's name.
+    pub account_name: Arc<str>,
+    /// The plan's name.
+    pub plan: Arc<str>,
+    pub(crate) meter: Arc<Meter>,
+    hash: KeyHash,
+    ends_ms: AtomicI64,
+    last_used_day: AtomicU32,
+}
+
+impl Caller {
+    pub(crate) fn new(id: KeyId, key: &Key, account_name: Arc<str>, meter: Arc<Meter>) -> Self {
+        Self {
+            key: id,
+            account: key.account,
+            account_name,
+            plan: key.plan.as_str().into(),
+            meter,
+            hash: key.hash,
+            ends_ms: AtomicI64::new(key.ends.map_or(NEVER, Timestamp::as_millis)),
+            last_used_day: AtomicU32::new(key.last_used_day.unwrap_or(0)),
+        }
+    }
+
+    pub(crate) fn end(&self, ends: Timestamp) {
+        self.ends_ms.store(ends.as_millis(), Ordering::Release);
+    }
+
+    /// Notes a day of use; true when it is a new one.
+    pub(crate) fn used_on(&self, day: u32) -> bool {
+        // Looking first keeps the cache line shared: it changes once a day.
+        self.last_used_day.load(Ordering::Relaxed) < day
+            && self.last_used_day.fetch_max(day, Ordering::Relaxed) < day
+    }
+
+    fn is_ended(&self, now: Timestamp) -> bool {
+        self.ends_ms.load(Ordering::Acquire) <= now.as_millis()
+    }
+}
+
+/// All keys by hash. A lookup takes one of 64 read locks for the time of a map access; writers (a new
+/// key, seldom) hold one for as long.
+#[derive(Debug)]
+pub struct KeyTable {
+    // By the first half of the hash; the whole is compared in constant time afterwards.
+    shards: [RwLock<HashMap<[u8; 16], Arc<Caller>>>; SHARDS],
+}
+
+impl Default for KeyTable {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| RwLock::default()),
+        }
+    }
+}
+
+impl KeyTable {
+    /// The caller with this hash, unless the key has ended.
+    #[must_use]
+    pub fn find(&self, hash: &KeyHash, now: Timestamp) -> Option<Arc<Caller>> {
+        let shard = self.shard(hash).read();
+        let caller = shard
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&index(hash))
+            .cloned()?;
+        let is_same: bool = caller.hash.0.ct_eq(&hash.0).into();
+        (is_same && !caller.is_ended(now)).then_some(caller)
+    }
+
+    pub(crate) fn insert(&self, caller: Arc<Caller>) {
+        let hash = caller.hash;
+        let mut shard = self
+            .shard(&hash)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard.insert(index(&hash), caller);
+    }
+
+    fn shard(&self, hash: &KeyHash) -> &RwLock<HashMap<[u8; 16], Arc<Caller>>> {
+        &self.shards[usize::from(hash.0[31]) % SHARDS]
+    }
+}
+
+fn index(hash: &KeyHash) -> [u8; 16] {
+    let mut index = [0; 16];
+    index.copy_from_slice(&hash.0[..16]);
+    index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_fifty_url_safe_letters_and_never_the_same() {
+        let (a, b) = (generate(), generate());
+        assert!(is_well_formed(a.expose()), "{}", a.expose());
+        assert_ne!(a.expose(), b.expose());
+    }
+
+    #[test]
+    fn other_texts_are_no_keys() {
+        let key = generate();
+        let key = key.expose();
+        for text in [
+            "",
+            &key[1..],
+            &format!("{key}a"),
+            &key.replace(&key[..1], "+"),
+        ] {
+            assert!(!is_well_formed(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_pepper_changes_the_hash() {
+        let pepper = Secret::new("salt and".to_owned());
+        assert_eq!(hash(None, "k"), hash(None, "k"));
+        assert_ne!(hash(None, "k"), hash(Some(&pepper), "k"));
+    }
+
+    #[test]
+    fn a_key_is_read_from_either_header() {
+        let check = |pairs: &[(&'static str, &'static str)], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            assert_eq!(shown(&headers), expected, "{pairs:?}");
+        };
+        check(&[("x-api-key", "abc")], Some("abc"));
+        check(&[("authorization", "Bearer abc")], Some("abc"));
+        check(&[("authorization", "bearer  abc ")], Some("abc"));
+        check(&[("authorization", "Basic abc")], None);
+        check(
+            &[("x-api-key", "one"), ("authorization", "Bearer two")],
+            Some("one"),
+        );
+        check(&[], None);
+    }
+}

@@ -1,0 +1,233 @@
+//! [pure] What the document says beside the services' own parts: keys, errors, the gateway's pages.
+
+use serde_json::{Map, Value, json};
+
+use super::{About, is_open, path_parameters};
+use crate::routes::{AccountView, Route};
+
+/// The answers that any call with a key may get, by status and name of the shared response.
+const REFUSALS: [(&str, &str); 3] = [
+    ("401", "ApiKeyMissing"),
+    ("403", "ApiKeyInvalid"),
+    ("429", "OverPlan"),
+];
+
+pub(super) fn base(about: &About) -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": about.title,
+            "version": about.version,
+            "description": about.description,
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"apiKey": []}, {"bearer": []}],
+        "tags": [{"name": "account", "description": "Keys and usage."}],
+        "paths": {},
+        "components": {
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+            "schemas": {
+                "GatewayError": error_schema(),
+                "GatewayProblem": problem_schema(),
+            },
+            "responses": {
+                "ApiKeyMissing": refusal("The call carries no key."),
+                "ApiKeyInvalid": refusal("The key is unknown or was revoked."),
+                "OverPlan": over_plan(),
+                "Refused": refusal("Anything else that went wrong; `code` says what."),
+            },
+        },
+    })
+}
+
+fn error_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {
+            "type": "object",
+            "required": ["code", "title", "description"],
+            "properties": {
+                "code": {"type": "string"},
+                "title": {"type": "string"},
+                "description": {"type": "string"},
+            },
+        }},
+    })
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "RFC 9457",
+        "required": ["type", "title", "status", "code"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string"},
+            "detail": {"type": "string"},
+        },
+    })
+}
+
+fn refusal(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/GatewayError"}},
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/GatewayProblem"}},
+        },
+    })
+}
+
+fn over_plan() -> Value {
+    let mut response = refusal("The plan does not allow the call now.");
+    let header = |description: &str, kind: &str| json!({"description": description, "schema": {"type": kind}});
+    response["headers"] = json!({
+        "Retry-After": header("Seconds after which to try again.", "integer"),
+        "RateLimit": header("What is left.", "string"),
+        "RateLimit-Policy": header("What the plan allows.", "string"),
+        "X-RateLimit-Limit": header("The plan's calls.", "integer"),
+        "X-RateLimit-Remaining": header("The calls left.", "integer"),
+        "X-RateLimit-Reset": header("When they are full again, in seconds since 1970.", "integer"),
+    });
+    response
+}
+
+/// The operation at a place of the document.
+pub(super) fn operation<'d>(
+    document: &'d mut Value,
+    method: &str,
+    path: &str,
+) -> Option<&'d mut Map<String, Value>> {
+    let item = document.get_mut("paths")?.get_mut(path)?;
+    item.get_mut(method)?.as_object_mut()
+}
+
+/// Enters an operation for each method of a route.
+pub(super) fn enter(document: &mut Value, route: &Route, path: &str, operation: &Value) {
+    for method in &route.methods {
+        let method = method.as_str().to_lowercase();
+        let mut operation = operation.clone();
+        operation["operationId"] = Value::from(operation_id(&method, path));
+        if let Some(members) = operation.as_object_mut() {
+            enrich(members, route);
+        }
+        document["paths"][path][&method] = operation;
+    }
+}
+
+/// Adds what the route says: title, groups, whether a key is asked for, the refusals.
+pub(super) fn enrich(operation: &mut Map<String, Value>, route: &Route) {
+    if let Some(title) = &route.title {
+        operation.insert("summary".to_owned(), Value::from(title.as_str()));
+    }
+    if !route.tags.is_empty() {
+        operation.insert("tags".to_owned(), Value::from(route.tags.clone()));
+    }
+    // The services' documents know nothing of keys: who may call is the route's to say.
+    operation.remove("security");
+    let responses = operation
+        .entry("responses")
+        .or_insert_with(|| Value::Object(Map::new()));
+    if is_open(route) {
+        operation.insert("security".to_owned(), Value::Array(Vec::new()));
+        return;
+    }
+    if let Some(responses) = responses.as_object_mut() {
+        for (status, name) in REFUSALS {
+            let reference = json!({"$ref": format!("#/components/responses/{name}")});
+            responses.entry(status).or_insert(reference);
+        }
+    }
+}
+
+pub(super) fn account(document: &mut Value, route: &Route, path: &str, view: AccountView) {
+    let mut operation = match view {
+        AccountView::Register => json!({
+            "summary": "Get a key",
+            "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                "type": "object",
+                "required": ["email"],
+                "properties": {"email": {"type": "string", "format": "email"}},
+            }}}},
+            "responses": {
+                "201": {
+                    "description": "The key, told this once.",
+                    "content": {"application/json": {"schema": {
+                        "type": "object",
+                        "required": ["key", "plan"],
+                        "properties": {"key": {"type": "string"}, "plan": {"type": "string"}},
+                    }}},
+                },
+                "409": {"$ref": "#/components/responses/Refused"},
+                "429": {"$ref": "#/components/responses/OverPlan"},
+            },
+        }),
+        AccountView::Usage => json!({
+            "summary": "What the account used this month",
+            "responses": {"200": json_response("The usage, key by key.")},
+        }),
+        AccountView::Keys => json!({
+            "summary": "The keys of the account",
+            "responses": {"200": json_response("The keys without their secrets.")},
+        }),
+    };
+    operation["tags"] = json!(["account"]);
+    let parameters = path_parameters(path);
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::from(parameters);
+    }
+    enter(document, route, path, &operation);
+}
+
+pub(super) fn run(document: &mut Value, route: &Route, path: &str) {
+    let operation = json!({
+        "summary": "A run that the account started",
+        "tags": ["runs"],
+        "parameters": path_parameters(path),
+        "responses": {
+            "200": {
+                "description": "The run as it is now.",
+                "content": {"application/json": {"schema": {
+                    "type": "object",
+                    "required": ["id", "status"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "status": {"type": "string", "enum": [
+                            "pending", "running", "waiting", "suspended",
+                            "cancelled", "faulted", "completed",
+                        ]},
+                        "output": {},
+                    },
+                }}},
+            },
+            "404": {"$ref": "#/components/responses/Refused"},
+        },
+    });
+    enter(document, route, path, &operation);
+}
+
+fn json_response(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    })
+}
+
+/// `get /api/companies/{cif}` → `get_api_companies_cif`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let mut id = method.to_owned();
+    for word in words {
+        id.push('_');
+        id.push_str(word);
+    }
+    id
+}

@@ -1,0 +1,208 @@
+//! The life of a call: limits, match, authenticate, plan, target, answer, meter.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use taraf_base::{random_bytes, random_u64};
+use taraf_service::trace::{self, TraceContext};
+use taraf_service::{Body, Problem, problem};
+use tokio::time::Instant;
+
+use crate::accounts::Denied;
+use crate::answer::{self, ErrorForm};
+use crate::auth::api_key::{self, Caller};
+use crate::bodies::Outbound;
+use crate::path::{PathError, Segments};
+use crate::routes::{Auth, Match, NoMatch, Routes};
+use crate::server::Shared;
+use crate::usage::Standing;
+
+mod access_log;
+mod accounts;
+mod target;
+
+/// What is known of a call as it passes the stages.
+pub(crate) struct Call {
+    started: Instant,
+    peer: SocketAddr,
+    method: Method,
+    path: String,
+    request_id: HeaderValue,
+    trace: TraceContext,
+    form: ErrorForm,
+    route: Option<String>,
+    caller: Option<Arc<Caller>>,
+    standing: Option<Standing>,
+}
+
+/// Answers one request. Never fails: what goes wrong becomes the answer.
+pub(crate) async fn answer(
+    gateway: Arc<Shared>,
+    peer: SocketAddr,
+    request: Request<Body>,
+) -> Response<Outbound> {
+    gateway.metrics.in_flight.add(1);
+    let routes = Arc::clone(&gateway.routes.borrow());
+    let mut call = Call::begin(peer, &request);
+    let response = match stages(&gateway, &routes, &mut call, request).await {
+        Ok(response) => response,
+        Err(problem) => call.form.response(&problem),
+    };
+    meter(&gateway, call, response)
+}
+
+async fn stages(
+    gateway: &Arc<Shared>,
+    routes: &Routes,
+    call: &mut Call,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    limits(gateway, &request)?;
+    let path = request.uri().path().to_owned();
+    let segments = Segments::read(&path).map_err(unreadable)?;
+    let route = matched(routes, call, request.method(), &segments)?;
+    authenticate(gateway, call, &route, request.headers())?;
+    plan(gateway, call, &route).await?;
+    let response = target::call(gateway, call, &route, &segments, request).await?;
+    Ok(call.form.translated(response).await)
+}
+
+/// What is wrong with a request whoever sends it.
+fn limits(gateway: &Shared, request: &Request<Body>) -> Result<(), Problem> {
+    let uri = request.uri();
+    let query_bytes = uri.query().map_or(0, str::len);
+    if uri.path().len() + query_bytes > gateway.config.limits.uri_bytes {
+        return Err(problem::URI_TOO_LONG.new());
+    }
+    if request.method() == Method::CONNECT {
+        return Err(problem::BAD_REQUEST.with_detail("this is no proxy for other hosts"));
+    }
+    Ok(())
+}
+
+fn unreadable(error: PathError) -> Problem {
+    match error {
+        PathError::TooLong => problem::URI_TOO_LONG.new(),
+        PathError::Encoding | PathError::Segment => {
+            problem::BAD_REQUEST.with_detail(error.to_string())
+        }
+    }
+}
+
+/// Which route the call takes.
+fn matched<'r>(
+    routes: &'r Routes,
+    call: &mut Call,
+    method: &Method,
+    path: &Segments<'_>,
+) -> Result<Match<'r>, Problem> {
+    let found = routes.find(method, path).map_err(|error| match error {
+        NoMatch::NotFound => problem::NOT_FOUND.with_detail("no route has this path"),
+        NoMatch::MethodNotAllowed(methods) => {
+            let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+            let allow = HeaderValue::try_from(names.join(", "));
+            let allow = allow.unwrap_or_else(|_never| HeaderValue::from_static(""));
+            problem::METHOD_NOT_ALLOWED.new().with_header(ALLOW, allow)
+        }
+    })?;
+    let route = &found.entry.route;
+    call.route = Some(route.id.clone());
+    if route.is_sensitive {
+        call.path.clone_from(&route.path);
+    }
+    Ok(found)
+}
+
+/// Who calls, on routes that want to know.
+fn authenticate(
+    gateway: &Shared,
+    call: &mut Call,
+    route: &Match<'_>,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    match route.entry.route.auth {
+        Auth::Open => return Ok(()),
+        Auth::Key => {}
+    }
+    let Some(key) = api_key::shown(headers) else {
+        let challenge = HeaderValue::from_static("Bearer realm=\"taraf\"");
+        return Err(problem::API_KEY_MISSING
+            .new()
+            .with_header(WWW_AUTHENTICATE, challenge));
+    };
+    let caller = gateway.accounts.identify(key);
+    call.caller = Some(caller.ok_or_else(|| problem::API_KEY_INVALID.new())?);
+    Ok(())
+}
+
+/// Whether the plan allows the call: the rate, then the quota, which is spent here.
+async fn plan(gateway: &Shared, call: &mut Call, route: &Match<'_>) -> Result<(), Problem> {
+    let Some(caller) = &call.caller else {
+        return Ok(());
+    };
+    let charged = gateway
+        .accounts
+        .charge(caller, route.entry.route.cost)
+        .await;
+    let standing = gateway.accounts.standing(caller);
+    let allowed = charged.map_err(|denied| match denied {
+        Denied::OverPlan(over) => answer::over_plan(&over, &standing),
+        Denied::Unavailable => {
+            let problem = problem::OVERLOADED.with_detail("the call cannot be charged now");
+            answer::retry_after(problem, Duration::from_secs(1))
+        }
+    });
+    call.standing = Some(standing);
+    allowed
+}
+
+/// Adds what every answer carries, and counts and logs the call when its answer ends.
+fn meter(gateway: &Arc<Shared>, call: Call, response: Response<Body>) -> Response<Outbound> {
+    let (mut parts, body) = response.into_parts();
+    let headers = &mut parts.headers;
+    headers.insert(trace::REQUEST_ID, call.request_id.clone());
+    if let Some(standing) = &call.standing {
+        answer::add_standing(headers, standing);
+    }
+    let until = call.started + gateway.config.limits.total;
+    let (gateway, status) = (Arc::clone(gateway), parts.status);
+    let body = Outbound::wrap(body, until, move |bytes, is_whole| {
+        call.ended(&gateway, status, bytes, is_whole);
+    });
+    Response::from_parts(parts, body)
+}
+
+impl Call {
+    fn begin(peer: SocketAddr, request: &Request<Body>) -> Self {
+        let (headers, path) = (request.headers(), request.uri().path());
+        let trace = TraceContext::from_headers(headers)
+            .unwrap_or_else(|| TraceContext::new(random_u128(), random_u64()));
+        Self {
+            started: Instant::now(),
+            peer,
+            method: request.method().clone(),
+            path: path.to_owned(),
+            request_id: trace::request_id(headers, random_u128),
+            trace: trace.child(random_u64()),
+            form: ErrorForm::of(path, headers),
+            route: None,
+            caller: None,
+            standing: None,
+        }
+    }
+
+    fn ended(&self, gateway: &Shared, status: StatusCode, bytes: u64, is_whole: bool) {
+        let time = self.started.elapsed();
+        let metrics = &gateway.metrics;
+        metrics.in_flight.add(-1);
+        metrics.ended(self.route.as_deref(), status, time, bytes);
+        access_log::write(self, status, bytes, is_whole, time);
+    }
+}
+
+fn random_u128() -> u128 {
+    u128::from_le_bytes(random_bytes())
+}

@@ -1,0 +1,35 @@
+//! One line for each call, by tracing with the target `access`.
+//!
+//! Deliberately absent: keys, queries, bodies, headers. A sensitive route is logged by its pattern.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::Call;
+
+pub(super) fn write(call: &Call, status: StatusCode, bytes: u64, is_whole: bool, time: Duration) {
+    let caller = call.caller.as_deref();
+    // A path without a route may hold anything, a mistyped secret too.
+    let path = if call.route.is_some() {
+        call.path.as_str()
+    } else {
+        "-"
+    };
+    tracing::info!(
+        target: "access",
+        method = %call.method,
+        path,
+        route = call.route.as_deref().unwrap_or("-"),
+        status = status.as_u16(),
+        bytes,
+        whole = is_whole,
+        ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        key = caller.map(|caller| tracing::field::display(caller.key)),
+        account = caller.map(|caller| tracing::field::display(caller.account)),
+        peer = %call.peer.ip(),
+        request_id = call.request_id.to_str().unwrap_or("-"),
+        trace_id = format_args!("{:032x}", call.trace.trace_id),
+        "call"
+    );
+}

@@ -1,0 +1,204 @@
+//! The stage that calls the target of a route: a service, a flow, an account view, a page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode, Uri};
+use serde_json::{Map, Value};
+use taraf_service::{Body, CallPolicy, Problem, problem};
+
+use super::{Call, accounts};
+use crate::bodies::{Cut, Inbound};
+use crate::flows::{self, FlowCall, Input};
+use crate::forward::{self, Hop};
+use crate::path::Segments;
+use crate::routes::{Builtin, Match, Target};
+use crate::server::Shared;
+use crate::{answer, health, portal};
+
+/// The largest body that becomes the input of a flow.
+const FLOW_BODY_BYTES_MAX: u64 = 4 << 20;
+
+pub(super) async fn call(
+    gateway: &Arc<Shared>,
+    call: &Call,
+    route: &Match<'_>,
+    path: &Segments<'_>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let (request, cut) = bounded(gateway, route, request)?;
+    let answered = match &route.entry.route.target {
+        Target::Service { .. } => service(gateway, call, route, path, request).await,
+        Target::Flow { .. } => flow(gateway, call, route, request).await,
+        Target::Account(view) => accounts::answer(gateway, call, *view, request).await,
+        Target::Builtin(page) => builtin(gateway, call, *page, route).await,
+    };
+    // A body that was cut makes every target fail, and the caller is told its own part in it.
+    answered.map_err(|problem| cut.problem().unwrap_or(problem))
+}
+
+/// Puts the request's body within its limits; a length that says it is too long is believed.
+fn bounded(
+    gateway: &Shared,
+    route: &Match<'_>,
+    request: Request<Body>,
+) -> Result<(Request<Body>, Cut), Problem> {
+    let limits = &gateway.config.limits;
+    let max = route
+        .entry
+        .route
+        .body_bytes_max
+        .unwrap_or(limits.body_bytes);
+    let max = match &route.entry.route.target {
+        Target::Service { .. } => max,
+        Target::Flow { .. } | Target::Account(_) | Target::Builtin(_) => {
+            max.min(FLOW_BODY_BYTES_MAX)
+        }
+    };
+    let (parts, body) = request.into_parts();
+    if http_body::Body::size_hint(&body).lower() > max {
+        return Err(problem::PAYLOAD_TOO_LARGE.with_detail(format!("the limit is {max} bytes")));
+    }
+    let (body, cut) = Inbound::wrap(body, max, limits.body_pause);
+    Ok((Request::from_parts(parts, body), cut))
+}
+
+async fn service(
+    gateway: &Shared,
+    call: &Call,
+    route: &Match<'_>,
+    path: &Segments<'_>,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let Some(target) = &route.entry.service else {
+        return Err(problem::INTERNAL.new());
+    };
+    *request.uri_mut() = target_uri(route, path, request.uri())?;
+    let hop = Hop {
+        peer: call.peer,
+        trust_forwarded: gateway.config.trust_forwarded,
+        caller: call.caller.as_deref(),
+        request_id: &call.request_id,
+        traceparent: call.trace.to_header(),
+    };
+    forward::request(request.headers_mut(), hop);
+    let policy = CallPolicy {
+        deadline: deadline(gateway, route),
+        idempotent: route.entry.route.is_idempotent == Some(true),
+        retries: u32::from(route.entry.route.is_idempotent != Some(false)),
+        ..CallPolicy::default()
+    };
+    let answered = gateway.client.forward(request, target, &policy).await;
+    let mut response = answered.map_err(|error| {
+        tracing::debug!(%error, request_id = ?call.request_id, "the target did not answer");
+        error.problem()
+    })?;
+    forward::answer(response.headers_mut());
+    Ok(response)
+}
+
+/// The target's path with the caller's query, unchanged.
+fn target_uri(route: &Match<'_>, path: &Segments<'_>, uri: &Uri) -> Result<Uri, Problem> {
+    let mut target = route.target_path().unwrap_or_else(|| path.canonical());
+    if let Some(query) = uri.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    Uri::try_from(target)
+        .map_err(|_odd| problem::BAD_REQUEST.with_detail("the path cannot be sent on"))
+}
+
+async fn flow(
+    gateway: &Shared,
+    call: &Call,
+    route: &Match<'_>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let Target::Flow {
+        namespace,
+        name,
+        version,
+        wait,
+    } = &route.entry.route.target
+    else {
+        return Err(problem::INTERNAL.new());
+    };
+    let input = input(route, request.uri().query())?;
+    let idempotency_key = flows::idempotency_key(request.headers())?;
+    let (parts, body) = request.into_parts();
+    let max = usize::try_from(FLOW_BODY_BYTES_MAX).unwrap_or(usize::MAX);
+    let body = flows::json_body(&parts.headers, body, max).await?;
+    let input = Input { body, ..input };
+    let deadline = deadline(gateway, route).max(*wait);
+    let start = FlowCall {
+        route: route.entry.route.id.clone(),
+        namespace: namespace.clone(),
+        name: name.clone(),
+        version: version.clone(),
+        wait: *wait,
+        deadline,
+        input: input.merged(),
+        path: input.path,
+        query: input.query,
+        body: input.body,
+        account: call
+            .caller
+            .as_ref()
+            .map(|caller| caller.account.to_string()),
+        idempotency_key,
+        traceparent: call.trace.to_string(),
+        request_id: call.request_id.to_str().unwrap_or_default().to_owned(),
+    };
+    let answered = tokio::time::timeout(deadline + FLOW_GRACE, gateway.flows.start(start)).await;
+    let answered = answered.map_err(|_late| problem::UPSTREAM_TIMEOUT.new())?;
+    answered.map(flows::FlowAnswer::into_response)
+}
+
+/// A flow that answers at its deadline is still heard.
+const FLOW_GRACE: Duration = Duration::from_secs(1);
+
+fn input(route: &Match<'_>, query: Option<&str>) -> Result<Input, Problem> {
+    let path: Map<String, Value> = route
+        .parameters()
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect();
+    Ok(Input {
+        path,
+        query: flows::query(query)?,
+        body: None,
+    })
+}
+
+async fn builtin(
+    gateway: &Shared,
+    call: &Call,
+    page: Builtin,
+    route: &Match<'_>,
+) -> Result<Response<Body>, Problem> {
+    match page {
+        Builtin::Portal => Ok(portal::page()),
+        Builtin::OpenApi => {
+            let document = Arc::clone(&gateway.openapi.borrow());
+            Ok(answer::json(StatusCode::OK, document.as_ref().clone()))
+        }
+        Builtin::Live => Ok(health::live()),
+        Builtin::Ready => Ok(health::ready(gateway)),
+        Builtin::Run => run(gateway, call, route).await,
+    }
+}
+
+async fn run(gateway: &Shared, call: &Call, route: &Match<'_>) -> Result<Response<Body>, Problem> {
+    let (Some(id), Some(caller)) = (route.values.first(), &call.caller) else {
+        return Err(problem::RUN_NOT_FOUND.new());
+    };
+    let account = caller.account.to_string();
+    let asked = gateway.flows.run(id, &account);
+    let answered = tokio::time::timeout(deadline(gateway, route), asked).await;
+    let answered = answered.map_err(|_late| problem::UPSTREAM_TIMEOUT.new())?;
+    answered.map(flows::FlowAnswer::into_response)
+}
+
+fn deadline(gateway: &Shared, route: &Match<'_>) -> Duration {
+    let limits = &gateway.config.limits;
+    route.entry.route.deadline.unwrap_or(limits.deadline)
+}

@@ -1,0 +1,378 @@
+//! [pure] The route table: which path and method go to which target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::path::{Pattern, PatternError, Segments};
+
+mod builtin;
+mod tree;
+
+pub use builtin::Builtin;
+use tree::Node;
+
+/// The most routes of one table.
+pub(crate) const ROUTES_MAX: usize = 10_000;
+
+/// One way through the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Names the route in metrics and logs; unique in its table.
+    pub id: String,
+    /// Which methods it takes. A route that takes GET takes HEAD.
+    pub methods: Vec<Method>,
+    /// `/api/companies/{cif}`, `/files/{rest...}`.
+    pub path: String,
+    /// Where calls go.
+    pub target: Target,
+    /// Who may call.
+    pub auth: Auth,
+    /// Units of the plan that one call costs.
+    pub cost: u32,
+    /// Path parameters and query are kept out of logs.
+    pub is_sensitive: bool,
+    /// The largest request body; the gateway's own limit without it.
+    pub body_bytes_max: Option<u64>,
+    /// The longest time to the answer's head; the gateway's own limit without it.
+    pub deadline: Option<Duration>,
+    /// Whether a call may be repeated; without it GET, HEAD, PUT and DELETE may.
+    pub is_idempotent: Option<bool>,
+    /// A line for people, shown in the OpenAPI document.
+    pub title: Option<String>,
+    /// Groups of the OpenAPI document that it belongs to.
+    pub tags: Vec<String>,
+}
+
+impl Route {
+    /// A route with the usual settings: a key, one unit a call, the gateway's limits.
+    #[must_use]
+    pub fn new(method: Method, path: &str, target: Target) -> Self {
+        Self {
+            id: format!("{method} {path}"),
+            methods: vec![method],
+            path: path.to_owned(),
+            target,
+            auth: Auth::Key,
+            cost: 1,
+            is_sensitive: false,
+            body_bytes_max: None,
+            deadline: None,
+            is_idempotent: None,
+            title: None,
+            tags: Vec::new(),
+        }
+    }
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Whoever shows an API key; the call counts against its plan.
+    Key,
+    /// Everybody.
+    Open,
+}
+
+/// Where the calls of a route go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To a service, streamed both ways.
+    Service {
+        /// The service's name.
+        service: String,
+        /// The path there, with the route's parameters: `/v1/companies/{cif}`. The request's own
+        /// path without it.
+        path: Option<String>,
+    },
+    /// To a flow: the request becomes its input.
+    Flow {
+        /// The flow's namespace.
+        namespace: String,
+        /// The flow's name.
+        name: String,
+        /// The flow's version; the latest without it.
+        version: Option<String>,
+        /// How long the answer may wait for the output of a durable run.
+        wait: Duration,
+    },
+    /// To the accounts that the gateway itself keeps.
+    Account(AccountView),
+    /// To a page of the gateway itself; such routes are in every table.
+    Builtin(Builtin),
+}
+
+/// What the gateway answers about accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountView {
+    /// `POST {"email"}` makes an account and its first key.
+    Register,
+    /// What the caller's account used this month.
+    Usage,
+    /// The keys of the caller's account.
+    Keys,
+}
+
+/// The table is wrong; each finding names its route.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The pattern cannot be read.
+    #[error("route `{id}`: {reason}")]
+    Pattern {
+        /// The route.
+        id: String,
+        /// Why.
+        #[source]
+        reason: PatternError,
+    },
+    /// The target's path names a parameter that the route does not have.
+    #[error("route `{id}`: the target's path names `{parameter}`, which `{path}` does not have")]
+    UnknownParameter {
+        /// The route.
+        id: String,
+        /// The parameter.
+        parameter: String,
+        /// The route's pattern.
+        path: String,
+    },
+    /// Two routes take the same calls.
+    #[error("route `{second}` takes {method} {path} as route `{first}` does")]
+    Clash {
+        /// The route that came first.
+        first: String,
+        /// The route that clashes with it.
+        second: String,
+        /// The method of both.
+        method: Method,
+        /// The path of the second.
+        path: String,
+    },
+    /// Two routes have one name.
+    #[error("two routes are named `{0}`")]
+    DuplicateId(String),
+    /// A route without a method takes no call.
+    #[error("route `{0}` has no method")]
+    NoMethod(String),
+    /// A service's name is not one.
+    #[error("route `{id}`: `{service}` is not a service's name")]
+    ServiceName {
+        /// The route.
+        id: String,
+        /// The name.
+        service: String,
+    },
+    /// The table is too large.
+    #[error("{0} routes are more than {ROUTES_MAX}")]
+    TooMany(usize),
+}
+
+/// A route that was built: its patterns are parsed.
+#[derive(Debug)]
+pub struct Entry {
+    /// As it was given.
+    pub route: Route,
+    pub(crate) pattern: Pattern,
+    pub(crate) target_path: Option<Pattern>,
+    pub(crate) service: Option<taraf_service::Target>,
+}
+
+/// The whole table. Immutable: a change is a new table, swapped in through a `watch`.
+///
+/// A path belongs to one pattern: at each segment a literal is tried before a parameter and a
+/// parameter before a tail, going back when the rest does not fit. Methods are looked at after that,
+/// so a path that is known with other methods is answered 405, never passed to a looser pattern.
+pub struct Routes {
+    entries: Vec<Entry>,
+    root: Node,
+}
+
+/// A route and the values of its parameters.
+#[derive(Debug)]
+pub struct Match<'a> {
+    /// The route.
+    pub entry: &'a Entry,
+    /// Its parameters' values, decoded, in the order of the pattern.
+    pub values: Vec<String>,
+}
+
+/// No route takes the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoMatch {
+    /// No route has this path.
+    NotFound,
+    /// The path is known with these methods only.
+    MethodNotAllowed(Vec<Method>),
+}
+
+impl Routes {
+    /// Builds the table, with the gateway's own pages beside `routes`.
+    ///
+    /// # Errors
+    /// All that is wrong with the table, not only the first finding.
+    pub fn build(routes: Vec<Route>) -> Result<Self, Vec<RouteError>> {
+        if routes.len() > ROUTES_MAX {
+            return Err(vec![RouteError::TooMany(routes.len())]);
+        }
+        let mut table = Self {
+            entries: Vec::with_capacity(routes.len()),
+            root: Node::default(),
+        };
+        let mut ids = BTreeSet::new();
+        let mut errors = Vec::new();
+        for route in builtin::routes(&routes).into_iter().chain(routes) {
+            if !ids.insert(route.id.clone()) {
+                errors.push(RouteError::DuplicateId(route.id.clone()));
+            }
+            if let Err(error) = table.add(route) {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() {
+            Ok(table)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// Finds the route of a call.
+    ///
+    /// # Errors
+    /// [`NoMatch`] when there is none.
+    pub fn find(&self, method: &Method, path: &Segments<'_>) -> Result<Match<'_>, NoMatch> {
+        let segments = path.as_slice();
+        let methods = self.root.find(segments).ok_or(NoMatch::NotFound)?;
+        let Some(index) = methods.get(method.as_str()) else {
+            let mut allowed: Vec<_> = methods.keys().map(String::as_str).collect();
+            allowed.sort_unstable();
+            return Err(NoMatch::MethodNotAllowed(
+                allowed
+                    .iter()
+                    .filter_map(|name| name.parse().ok())
+                    .collect(),
+            ));
+        };
+        let entry = &self.entries[*index];
+        Ok(Match {
+            entry,
+            values: entry.pattern.capture(segments),
+        })
+    }
+
+    /// All routes, the gateway's own pages first.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.entries.iter().map(|entry| &entry.route)
+    }
+
+    fn add(&mut self, route: Route) -> Result<(), RouteError> {
+        let id = &route.id;
+        let pattern = parse(id, &route.path)?;
+        let target_path = target_path(&route, &pattern)?;
+        let service = service(&route)?;
+        if route.methods.is_empty() {
+            return Err(RouteError::NoMethod(id.clone()));
+        }
+        let index = self.entries.len();
+        let methods = self.root.insert(pattern.segments());
+        for method in with_head(&route.methods) {
+            if let Some(first) = methods.get(method.as_str()) {
+                return Err(RouteError::Clash {
+                    first: self.entries[*first].route.id.clone(),
+                    second: route.id,
+                    method,
+                    path: route.path,
+                });
+            }
+            methods.insert(method.as_str().to_owned(), index);
+        }
+        self.entries.push(Entry {
+            route,
+            pattern,
+            target_path,
+            service,
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|route| &route.id))
+            .finish()
+    }
+}
+
+impl Match<'_> {
+    /// The parameters by name.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let values = self.values.iter().map(String::as_str);
+        self.entry.pattern.parameters().zip(values)
+    }
+
+    /// The path of the target, percent-encoded; nothing when it is the request's own.
+    #[must_use]
+    pub fn target_path(&self) -> Option<String> {
+        let values: BTreeMap<_, _> = self.parameters().collect();
+        let target = self.entry.target_path.as_ref()?;
+        Some(target.fill(|name| values.get(name).copied().unwrap_or_default()))
+    }
+}
+
+fn target_path(route: &Route, pattern: &Pattern) -> Result<Option<Pattern>, RouteError> {
+    let Target::Service {
+        path: Some(path), ..
+    } = &route.target
+    else {
+        return Ok(None);
+    };
+    let target = parse(&route.id, path)?;
+    let unknown = target
+        .parameters()
+        .find(|name| !pattern.parameters().any(|known| known == *name));
+    if let Some(parameter) = unknown {
+        return Err(RouteError::UnknownParameter {
+            id: route.id.clone(),
+            parameter: parameter.to_owned(),
+            path: route.path.clone(),
+        });
+    }
+    Ok(Some(target))
+}
+
+fn service(route: &Route) -> Result<Option<taraf_service::Target>, RouteError> {
+    let Target::Service { service, .. } = &route.target else {
+        return Ok(None);
+    };
+    match service.parse() {
+        Ok(name) => Ok(Some(taraf_service::Target::service(name))),
+        Err(_) => Err(RouteError::ServiceName {
+            id: route.id.clone(),
+            service: service.clone(),
+        }),
+    }
+}
+
+fn parse(id: &str, path: &str) -> Result<Pattern, RouteError> {
+    Pattern::parse(path).map_err(|reason| RouteError::Pattern {
+        id: id.to_owned(),
+        reason,
+    })
+}
+
+fn with_head(methods: &[Method]) -> Vec<Method> {
+    let mut all: Vec<Method> = Vec::with_capacity(methods.len() + 1);
+    for method in methods {
+        if !all.contains(method) {
+            all.push(method.clone());
+        }
+    }
+    if all.contains(&Method::GET) && !all.contains(&Method::HEAD) {
+        all.push(Method::HEAD);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! The gateway over real sockets: its limits, keys, bodies, failures, stop and pages.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy spares only test functions, not their helpers"
+)]
+
+mod bodies;
+mod failures;
+mod flows;
+mod headers;
+mod keys;
+mod limits;
+mod pages;
+mod stack;
+mod stop;
