@@ -152,12 +152,12 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
         assert_eq!(Partition::decode(&header, &body).unwrap(), event);
         kinds.push(header.kind);
         let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-        lines += &format!(
+        lines.extend([format!(
             "{} {} {} {hex}\n",
             header.kind,
             header.version,
             event.what.name()
-        );
+        )]);
     }
     kinds.dedup();
     assert_eq!(

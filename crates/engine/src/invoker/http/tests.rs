@@ -61,7 +61,7 @@ async fn world_with(config: client::Config) -> World {
         .route("/large", any(|| async { vec![b'x'; 4_096] }))
         .route("/never", any(std::future::pending::<Response>));
     tasks.spawn("test server", async move {
-        axum::serve(listener, router).await.unwrap()
+        axum::serve(listener, router).await.unwrap();
     });
     let (_, directory) = watch::channel(Arc::new(Directory::new()));
     World {

@@ -92,7 +92,9 @@ fn by_status(pets: &[Value], query: &str) -> Response {
 }
 
 fn by_number(pets: &[Value], number: &str) -> Response {
-    let found = pets.iter().find(|pet| pet["id"].to_string() == number);
+    let found = pets
+        .iter()
+        .find(|pet| number.parse() == Ok(pet["id"].as_u64().unwrap_or(0)));
     found.map_or_else(not_found, |pet| axum::Json(pet.clone()).into_response())
 }
 
