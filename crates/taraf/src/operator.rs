@@ -18,7 +18,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use serde_json::{Value, json};
+use serde_json::Value;
 use taraf_base::{Secret, Tasks, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Routes};

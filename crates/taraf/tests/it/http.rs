@@ -63,7 +63,7 @@ pub(crate) fn try_call(
     let read = stream.read_to_end(&mut bytes);
     match parse(&bytes) {
         Some(answer) => Ok(answer),
-        None => Err(sent.err().or(read.err()).unwrap_or_else(|| {
+        None => Err(sent.err().or_else(|| read.err()).unwrap_or_else(|| {
             std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer")
         })),
     }
