@@ -1,3 +1,16 @@
-//! The program.
+//! The program: its parts joined, its command line in front of them.
 
-fn main() {}
+mod adapters;
+mod apps;
+mod cli;
+mod config;
+mod dev;
+mod node;
+mod operator;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,25 @@
+//! The command line: one file per command, and what they share.
+
+mod call;
+mod completions;
+mod entry;
+mod explain;
+mod failure;
+mod flow;
+mod flow_name;
+mod input;
+mod key;
+mod operator;
+mod output;
+mod run;
+mod run_query;
+mod run_view;
+mod serve;
+mod services;
+mod start;
+mod status;
+mod table;
+mod version;
+mod yaml;
+
+pub(crate) use entry::main;

@@ -1,0 +1,73 @@
+//! `taraf dev`, `taraf serve`, `taraf service`: the commands that stay and serve.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::failure::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  taraf dev                      this folder's flows and services, data in .taraf/
+  taraf dev shop --ports 9000    the project in shop/, listeners from port 9000")]
+pub(crate) struct DevArgs {
+    /// Project whose flows, services and taraf.toml are watched.
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Where data lie [default: DIR/.taraf]; `:memory:` keeps none.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Listeners take consecutive ports from this one.
+    #[arg(long, value_name = "FIRST", value_parser = clap::value_parser!(u16).range(1..=65_530))]
+    ports: Option<u16>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  taraf serve --config /etc/taraf/taraf.toml
+  TARAF_GATEWAY__LISTEN=0.0.0.0:7400 taraf serve --config taraf.toml")]
+pub(crate) struct ServeArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "taraf.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "Examples:
+  taraf service companies
+  taraf service rates --listen 127.0.0.1:8081")]
+pub(crate) struct ServiceArgs {
+    /// Which of the shipped services: companies, rates, validate.
+    name: String,
+    /// Where it listens [default: 127.0.0.1, a free port].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+pub(crate) async fn dev(args: DevArgs) -> Result<Exit, Failure> {
+    if !args.dir.is_dir() {
+        let dir = args.dir.display();
+        return Err(Failure::usage(format!("{dir} is not a folder")));
+    }
+    crate::dev::run(crate::dev::Options {
+        dir: args.dir,
+        data: args.data,
+        ports: args.ports,
+    })
+    .await?;
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
+    if !args.config.is_file() {
+        let file = args.config.display();
+        return Err(Failure::usage(format!("no configuration at {file}"))
+            .with_help("name it with --config FILE; `taraf dev` needs none"));
+    }
+    crate::node::serve(&args.config).await?;
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn service(args: ServiceArgs) -> Result<Exit, Failure> {
+    crate::apps::serve_one(&args.name, args.listen).await?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,178 @@
+//! Changed files of the project become changed flows, routes and endpoints; a broken one is told,
+//! and the last good version runs on.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use taraf_base::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::apps::{self, App, CONFIG_FILE, FlowSource, OnConflict, Project};
+use crate::config::Config;
+use crate::node::Node;
+
+/// What runs, and the files that it was made of.
+pub(crate) struct Reloader {
+    config: Config,
+    shipped: Vec<App>,
+    /// Manifests that could be read, by file: the last good version of each.
+    manifests: BTreeMap<String, App>,
+    /// As the files were when they were last looked at.
+    seen: Project,
+}
+
+impl Reloader {
+    pub(crate) fn new(config: Config, shipped: Vec<App>) -> Self {
+        Self {
+            config,
+            shipped,
+            manifests: BTreeMap::new(),
+            seen: Project::default(),
+        }
+    }
+
+    /// What runs at first: a broken manifest is an error, as there is no good version yet.
+    pub(crate) fn first(&mut self, project: &Project) -> anyhow::Result<Vec<App>> {
+        for (place, text) in &project.services {
+            let app = App::parse(place, text)?;
+            self.manifests.insert(place.clone(), app);
+        }
+        self.seen = Project {
+            // Flows are published by the first look, which tells of broken ones and goes on.
+            flows: BTreeMap::new(),
+            ..project.clone()
+        };
+        Ok(self.apps())
+    }
+
+    /// Follows the files until the watcher ends.
+    pub(crate) async fn follow(
+        &mut self,
+        node: &Node,
+        dir: &Path,
+        mut changes: mpsc::Receiver<()>,
+    ) {
+        loop {
+            match Project::read(dir) {
+                Ok(project) => self.take(node, dir, project).await,
+                Err(error) => say("files", &format!("{error:#}"), None),
+            }
+            if changes.recv().await.is_none() {
+                // The watcher is gone: run on as things are.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn take(&mut self, node: &Node, dir: &Path, project: Project) {
+        if project.config != self.seen.config {
+            self.take_config(dir);
+        }
+        self.take_manifests(&project);
+        let mut has_new_flows = false;
+        for (place, source) in &project.flows {
+            if self.seen.flows.get(place) != Some(source) {
+                has_new_flows |= publish(node, place, source).await;
+            }
+        }
+        if has_new_flows
+            || project.services != self.seen.services
+            || project.config != self.seen.config
+        {
+            if let Err(error) = node.change(&self.config, &self.apps()) {
+                say("routes", &format!("{error:#}"), None);
+            }
+        }
+        self.seen = project;
+    }
+
+    /// Endpoints of services change at once; all else in the file needs a restart.
+    fn take_config(&mut self, dir: &Path) {
+        let file: PathBuf = dir.join(CONFIG_FILE);
+        let read = if file.exists() {
+            Config::load(&file, std::env::vars())
+        } else {
+            Config::from_environment(std::env::vars())
+        };
+        match read {
+            Ok(config) => {
+                self.config.services = config.services;
+                let text = "endpoints of services are taken over; other settings need a restart";
+                say("config", text, Some(CONFIG_FILE));
+            }
+            Err(error) => say("config", &error.to_string(), Some(CONFIG_FILE)),
+        }
+    }
+
+    fn take_manifests(&mut self, project: &Project) {
+        self.manifests
+            .retain(|place, _| project.services.contains_key(place));
+        for (place, text) in &project.services {
+            if self.seen.services.get(place) == Some(text) {
+                continue;
+            }
+            match App::parse(place, text) {
+                Ok(app) => {
+                    self.manifests.insert(place.clone(), app);
+                    say("services", "taken over", Some(place));
+                }
+                Err(error) => say("services", &error.to_string(), Some(place)),
+            }
+        }
+    }
+
+    fn apps(&self) -> Vec<App> {
+        let shipped = self.shipped.iter();
+        shipped.chain(self.manifests.values()).cloned().collect()
+    }
+}
+
+/// Publishes a changed flow, or tells what is wrong with it.
+async fn publish(node: &Node, place: &str, source: &str) -> bool {
+    let report = taraf_flow::check(source);
+    for finding in &report.findings {
+        say("flow", &finding.line(place), Some(place));
+    }
+    if report.definition.is_none() {
+        return false;
+    }
+    let flow = FlowSource {
+        place: place.to_owned(),
+        source: source.to_owned(),
+    };
+    match apps::publish(&node.engine, &flow, OnConflict::Number).await {
+        Ok(Some(id)) => {
+            let text = format!("{} {} published", id.name, id.version);
+            say("flow", &text, Some(place));
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            say("flow", &format!("{error:#}"), Some(place));
+            false
+        }
+    }
+}
+
+/// Tells people in a line of text, programs in a line of JSON.
+fn say(what: &str, text: &str, file: Option<&str>) {
+    let now = Timestamp::now();
+    let mut out = std::io::stdout();
+    let line = if out.is_terminal() {
+        let time = now.to_string();
+        let time = time.get(11..19).unwrap_or(&time);
+        match file {
+            Some(file) if !text.starts_with(file) => format!("{time} {what:<8} {text} ({file})\n"),
+            _ => format!("{time} {what:<8} {text}\n"),
+        }
+    } else {
+        format!(
+            "{}\n",
+            json!({"at": now, "what": what, "message": text, "file": file})
+        )
+    };
+    // Who no longer reads does not stop the work.
+    drop(out.write_all(line.as_bytes()));
+}

@@ -1,0 +1,249 @@
+//! Start and stop of a node, in order.
+
+pub(crate) mod data;
+mod document;
+mod groups;
+mod serve;
+pub(crate) mod signal;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use taraf_base::{Secret, Timestamp};
+use taraf_engine::Engine;
+use taraf_gateway::{Accounts, Gateway, Routes};
+use taraf_log::{FileLog, Log, MemoryLog};
+use taraf_service::{Client, Directory};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::adapters::flows::EngineFlows;
+use crate::apps::{self, App, OnConflict, Started};
+use crate::config::Config;
+use crate::operator;
+use groups::Groups;
+
+pub(crate) use serve::serve;
+
+/// The log's folder in the data directory.
+const LOG: &str = "log";
+
+/// Where a node keeps what must survive.
+#[derive(Clone, Debug)]
+pub(crate) enum DataPlace {
+    Folder(PathBuf),
+    /// Nothing survives.
+    Memory,
+}
+
+/// A node that runs.
+pub(crate) struct Node {
+    pub(crate) engine: Engine,
+    pub(crate) accounts: Accounts,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) operator: SocketAddr,
+    pub(crate) token: Secret,
+    stop_limit: Duration,
+    started: Started,
+    directory: watch::Sender<Arc<Directory>>,
+    routes: watch::Sender<Arc<Routes>>,
+    reasons: watch::Sender<Vec<String>>,
+    groups: Groups,
+}
+
+/// What a node is made of, before its doors are opened.
+struct Core {
+    client: Client,
+    started: Started,
+    directory: watch::Sender<Arc<Directory>>,
+    accounts: Accounts,
+    engine: Engine,
+}
+
+impl Node {
+    /// Starts everything. When this returns, calls are answered.
+    pub(crate) async fn start(
+        config: &Config,
+        place: &DataPlace,
+        apps: &[App],
+        on_conflict: OnConflict,
+    ) -> anyhow::Result<Self> {
+        let began = Timestamp::now();
+        // First, as it is the most common reason for not starting at all.
+        let door = listen(config.operator.listen, "the operator API").await?;
+        let groups = Groups::new();
+        let core = match place {
+            DataPlace::Folder(dir) => {
+                data::create(dir)?;
+                let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
+                let log = opened.context("failed to open the log")?;
+                Core::start(Arc::new(log), config, apps, &groups).await?
+            }
+            DataPlace::Memory => {
+                let log = Arc::new(MemoryLog::new());
+                Core::start(log, config, apps, &groups).await?
+            }
+        };
+        apps::publish_all(&core.engine, apps, on_conflict).await?;
+        let info = operator::NodeInfo {
+            gateway: config.gateway.listen,
+            operator: door.local_addr().context("failed to read an address")?,
+            data: place.to_string(),
+            started: began,
+        };
+        let token = token(config, place)?;
+        Self::open(core, config, apps, groups, (door, info, token)).await
+    }
+
+    /// Opens the doors: the gateway's, then the operator's.
+    async fn open(
+        core: Core,
+        config: &Config,
+        apps: &[App],
+        groups: Groups,
+        (door, mut info, token): (TcpListener, operator::NodeInfo, Secret),
+    ) -> anyhow::Result<Self> {
+        let (routes, follow_routes) = watch::channel(Arc::new(routes(apps)?));
+        let descriptors = core.started.descriptors.clone();
+        let parts = taraf_gateway::Parts {
+            accounts: core.accounts.clone(),
+            routes: follow_routes.clone(),
+            flows: Arc::new(EngineFlows(core.engine.clone())),
+            client: core.client.clone(),
+            openapi: document::keep(
+                follow_routes.clone(),
+                &core.engine,
+                descriptors,
+                &groups.operator,
+            )?,
+        };
+        let gateway = Gateway::start(config.gateway.clone(), parts, &groups.gateway).await?;
+        info.gateway = gateway.addr();
+        let (reasons, follow_reasons) = watch::channel(Vec::new());
+        let mut registries = vec![
+            gateway.metrics().clone(),
+            core.engine.metrics().clone(),
+            core.client.metrics().clone(),
+        ];
+        registries.extend(core.started.metrics.clone());
+        let node = Self {
+            gateway: info.gateway,
+            operator: info.operator,
+            token: token.clone(),
+            stop_limit: config.stop.limit,
+            routes,
+            reasons,
+            directory: core.directory,
+            started: core.started,
+            engine: core.engine,
+            accounts: core.accounts,
+            groups,
+        };
+        let parts = operator::Parts {
+            engine: node.engine.clone(),
+            accounts: node.accounts.clone(),
+            client: core.client,
+            directory: node.directory.subscribe(),
+            routes: follow_routes,
+            registries,
+            token,
+            reasons: follow_reasons,
+            tasks: node.groups.operator.clone(),
+            node: info,
+        };
+        operator::serve(door, parts, &node.groups.operator).await?;
+        Ok(node)
+    }
+
+    /// Takes a changed set of applications and endpoints: all of it or nothing.
+    pub(crate) fn change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
+        let directory = self.started.directory(config, apps)?;
+        let routes = routes(apps)?;
+        self.directory.send_replace(Arc::new(directory));
+        self.routes.send_replace(Arc::new(routes));
+        Ok(())
+    }
+
+    /// Stops in the reverse order of the start; each part finishes what it has begun.
+    pub(crate) async fn stop(self) {
+        self.reasons.send_replace(vec!["stopping".to_owned()]);
+        self.groups.stop(self.stop_limit).await;
+    }
+}
+
+impl Core {
+    /// Services come before the engine, so that a run that goes on after a crash finds them.
+    async fn start<L: Log>(
+        log: Arc<L>,
+        config: &Config,
+        apps: &[App],
+        groups: &Groups,
+    ) -> anyhow::Result<Self> {
+        let (directory, follow) = watch::channel(Arc::new(Directory::new()));
+        let client = Client::new(follow, config.client.clone(), &groups.client);
+        let started = apps::start(apps, config, &client, &groups.services).await?;
+        directory.send_replace(Arc::new(started.directory(config, apps)?));
+
+        let settings = config.accounts.clone();
+        let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
+        let settings = engine_settings(config)?;
+        let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
+        Ok(Self {
+            client,
+            started,
+            directory,
+            accounts: accounts.context("failed to start the accounts")?,
+            engine: engine.context("failed to start the engine")?,
+        })
+    }
+}
+
+impl std::fmt::Display for DataPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(dir) => write!(f, "{}", dir.display()),
+            Self::Memory => f.write_str(":memory:"),
+        }
+    }
+}
+
+/// Listens, or says which listener could not.
+async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address} for {what}"))
+}
+
+fn routes(apps: &[App]) -> anyhow::Result<Routes> {
+    let all = apps.iter().flat_map(|app| app.routes.clone()).collect();
+    Routes::build(all).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })
+}
+
+/// The operator token: from its file, else made once in the data directory.
+fn token(config: &Config, place: &DataPlace) -> anyhow::Result<Secret> {
+    match (&config.operator.token_file, place) {
+        (Some(file), _) => data::read_secret(file)?
+            .with_context(|| format!("there is no operator token in {}", file.display())),
+        (None, DataPlace::Folder(dir)) => {
+            data::secret(&dir.join(data::OPERATOR_TOKEN), data::new_token)
+        }
+        (None, DataPlace::Memory) => Ok(data::new_token()),
+    }
+}
+
+/// The engine's settings with the secrets that lie in files.
+fn engine_settings(config: &Config) -> anyhow::Result<taraf_engine::Config> {
+    let mut settings = config.engine.clone();
+    for (name, file) in &config.secret_files {
+        let secret = data::read_secret(file)?
+            .with_context(|| format!("there is no secret `{name}` in {}", file.display()))?;
+        settings.secrets.insert(name.clone(), secret);
+    }
+    Ok(settings)
+}

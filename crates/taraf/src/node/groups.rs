@@ -1,0 +1,51 @@
+//! The parts' tasks, a group each, so that they can be stopped in order.
+
+use std::time::Duration;
+
+use taraf_base::Tasks;
+
+/// A group of tasks for each part, in the order of the start.
+pub(crate) struct Groups {
+    pub(crate) log: Tasks,
+    pub(crate) client: Tasks,
+    pub(crate) services: Tasks,
+    pub(crate) accounts: Tasks,
+    pub(crate) engine: Tasks,
+    pub(crate) gateway: Tasks,
+    pub(crate) operator: Tasks,
+}
+
+impl Groups {
+    pub(crate) fn new() -> Self {
+        Self {
+            log: Tasks::new(),
+            client: Tasks::new(),
+            services: Tasks::new(),
+            accounts: Tasks::new(),
+            engine: Tasks::new(),
+            gateway: Tasks::new(),
+            operator: Tasks::new(),
+        }
+    }
+
+    /// Stops one part after another, the last started first. A part may take `limit` to finish
+    /// what it has begun; what has not ended then is told and left behind.
+    pub(crate) async fn stop(&self, limit: Duration) {
+        let parts = [
+            ("gateway", &self.gateway),
+            ("operator API", &self.operator),
+            ("engine", &self.engine),
+            ("accounts", &self.accounts),
+            ("services", &self.services),
+            ("service client", &self.client),
+            ("log", &self.log),
+        ];
+        for (part, tasks) in parts {
+            tracing::debug!(part, "stopping");
+            for task in tasks.drain(limit).await {
+                tracing::warn!(part, task, "did not end in time");
+            }
+        }
+        tracing::info!("stopped");
+    }
+}

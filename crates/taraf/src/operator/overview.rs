@@ -1,0 +1,202 @@
+//! The node at a glance: status, services, routes, metrics.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value, json};
+use taraf_base::Timestamp;
+use taraf_engine::{Filter, Page};
+use taraf_gateway::{Auth, Route, Target};
+use taraf_service::{Directory, PoolView, Problem, metrics};
+
+use super::{Parts, Shared, page};
+use crate::adapters::problems;
+
+/// Runs are counted by walking the newest ones, at most that many.
+const COUNTED_RUNS_MAX: usize = 10_000;
+
+/// `GET /v1/status`.
+pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, Problem> {
+    let directory = parts.directory.borrow().clone();
+    let services: Map<_, _> = directory
+        .iter()
+        .map(|(name, endpoints)| (name.to_string(), json!(endpoints.len())))
+        .collect();
+    let reasons = parts.reasons.borrow().clone();
+    let now = Timestamp::now();
+    let uptime = now.since(parts.node.started).as_millis();
+    Ok(Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "uptime_ms": u64::try_from(uptime).unwrap_or(u64::MAX),
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "gateway": format!("http://{}", parts.node.gateway),
+        "operator": format!("http://{}", parts.node.operator),
+        "data": parts.node.data,
+        "services": services,
+        "flows": parts.engine.flows().iter().count(),
+        "runs": count_runs(&parts).await?,
+    })))
+}
+
+/// Runs by status.
+async fn count_runs(parts: &Parts) -> Result<BTreeMap<&'static str, usize>, Problem> {
+    let mut counts = BTreeMap::new();
+    let mut counted = 0;
+    let mut wanted = Page {
+        after: None,
+        limit: Page::MAX,
+    };
+    loop {
+        let found = parts.engine.list(&Filter::default(), &wanted).await;
+        let found = found.map_err(|error| problems::engine(&error))?;
+        for run in &found.runs {
+            *counts.entry(run.status.as_str()).or_default() += 1;
+        }
+        counted += found.runs.len();
+        wanted.after = found.next;
+        if wanted.after.is_none() || counted >= COUNTED_RUNS_MAX {
+            return Ok(counts);
+        }
+    }
+}
+
+/// `GET /v1/services`.
+pub(crate) async fn services(State(parts): State<Shared>) -> Json<Value> {
+    let directory = parts.directory.borrow().clone();
+    page(service_items(&directory, &parts.client.pools()), None)
+}
+
+/// The directory's endpoints, each with what the pools know of it.
+fn service_items(directory: &Directory, pools: &[PoolView]) -> Vec<Value> {
+    let known = |service: &str, address: &str| {
+        let pool = pools.iter().find(|pool| pool.name == service)?;
+        let mut endpoints = pool.endpoints.iter();
+        endpoints.find(|endpoint| endpoint.address == address)
+    };
+    directory
+        .iter()
+        .map(|(name, endpoints)| {
+            let endpoints: Vec<_> = endpoints
+                .iter()
+                .map(|endpoint| {
+                    let mut item = json!(endpoint);
+                    let address = endpoint.address.to_string();
+                    if let Some(view) = known(name.as_str(), &address) {
+                        merge(&mut item, &json!(view));
+                    }
+                    item
+                })
+                .collect();
+            json!({"name": name, "endpoints": endpoints})
+        })
+        .collect()
+}
+
+fn merge(item: &mut Value, more: &Value) {
+    if let (Value::Object(item), Value::Object(more)) = (item, more) {
+        item.extend(more.clone());
+    }
+}
+
+/// `GET /v1/routes`.
+pub(crate) async fn routes(State(parts): State<Shared>) -> Json<Value> {
+    let routes = parts.routes.borrow().clone();
+    page(routes.iter().map(route_item).collect(), None)
+}
+
+fn route_item(route: &Route) -> Value {
+    let methods: Vec<_> = route.methods.iter().map(http::Method::as_str).collect();
+    json!({
+        "id": route.id,
+        "methods": methods,
+        "path": route.path,
+        "target": target_item(&route.target),
+        "auth": match route.auth {
+            Auth::Key => "key",
+            Auth::Open => "open",
+        },
+        "cost": route.cost,
+    })
+}
+
+fn target_item(target: &Target) -> Value {
+    match target {
+        Target::Service { service, path } => json!({"service": service, "path": path}),
+        Target::Flow {
+            namespace,
+            name,
+            version,
+            wait,
+        } => json!({
+            "flow": {"namespace": namespace, "name": name, "version": version},
+            "wait": taraf_base::duration::format(*wait),
+        }),
+        Target::Account(view) => json!({"account": format!("{view:?}").to_lowercase()}),
+        Target::Builtin(page) => json!({"builtin": format!("{page:?}").to_lowercase()}),
+    }
+}
+
+/// `GET /metrics`: the metrics of all parts, one text after the other, as their names differ.
+pub(crate) async fn metrics(State(parts): State<Shared>) -> Response {
+    ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], text(&parts)).into_response()
+}
+
+fn text(parts: &Parts) -> String {
+    parts
+        .registries
+        .iter()
+        .map(metrics::Registry::text)
+        .collect()
+}
+
+/// `GET /v1/metrics/summary`.
+pub(crate) async fn summary(State(parts): State<Shared>) -> Json<Value> {
+    Json(json!({"at": Timestamp::now(), "metrics": sums(&text(&parts))}))
+}
+
+/// Every name with its values summed over the labels; the buckets of histograms are left out.
+fn sums(text: &str) -> BTreeMap<&str, f64> {
+    let mut sums = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((series, value)) = line.rsplit_once(' ') else {
+            continue;
+        };
+        let name = series.split_once('{').map_or(series, |(name, _)| name);
+        if let Ok(value) = value.parse::<f64>()
+            && !name.ends_with("_bucket")
+        {
+            *sums.entry(name).or_default() += value;
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use taraf_service::{Endpoint, ServiceName};
+
+    use super::*;
+
+    #[test]
+    fn values_are_summed_over_labels_without_buckets() {
+        let text = "# HELP a A.\na{x=\"1\"} 2\na{x=\"y 2\"} 3\nb 0.5\nc_bucket{le=\"1\"} 9\n";
+        assert_eq!(sums(text), BTreeMap::from([("a", 5.0), ("b", 0.5)]));
+    }
+
+    #[test]
+    fn an_endpoint_without_calls_is_listed() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let name = ServiceName::new("rates").unwrap();
+        let directory = Directory::new().with(name, vec![Endpoint::new(address)]);
+        let items = service_items(&directory, &[]);
+        assert_eq!(
+            json!(items),
+            json!([{"name": "rates", "endpoints": [{"address": "127.0.0.1:1", "weight": 1}]}])
+        );
+    }
+}

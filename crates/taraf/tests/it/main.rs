@@ -1,0 +1,17 @@
+//! The real server from outside: started, called, killed, started again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing helper is a failing test"
+)]
+
+mod calls;
+mod crash;
+mod data;
+mod hostile;
+mod http;
+mod live;
+mod operator;
+mod program;
+mod start;
+mod stop;
