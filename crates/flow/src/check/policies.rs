@@ -6,6 +6,9 @@ use super::reader::{At, Checker};
 use super::values::Vars;
 use crate::auth::{Authentication, OAuth2, Policy};
 
+/// Schemes whose credentials are known without a dialogue with a server.
+const BUILT: [&str; 2] = ["basic", "bearer"];
+
 impl Checker {
     /// A policy, or `use: name`.
     pub(super) fn authentication(
@@ -47,6 +50,7 @@ impl Checker {
             if !self.known("T0303", &secret, "secret", &names) {
                 return None;
             }
+            self.built(&inner, scheme);
             let policy = Policy::Secret {
                 scheme: scheme.to_owned(),
                 secret: name.to_owned(),
@@ -64,6 +68,7 @@ impl Checker {
                 self.string(&at, &format!("`{member}`"));
             }
         }
+        self.built(&inner, scheme);
         let template = self.template(&inner, vars)?;
         let policy = match scheme {
             "basic" => Policy::Basic(template),
@@ -71,6 +76,14 @@ impl Checker {
             _ => Policy::Bearer(template),
         };
         Some(Arc::new(Authentication { policy }))
+    }
+
+    /// Tells of a scheme whose credentials the engine cannot get.
+    fn built(&mut self, at: &At<'_>, scheme: &str) {
+        if !BUILT.contains(&scheme) {
+            let what = format!("authentication by `{scheme}`");
+            self.cannot_run(at.node.span, &at.pointer, &what);
+        }
     }
 
     fn oauth2(&mut self, at: &At<'_>, scheme: &str, vars: &Vars) -> Option<Arc<Authentication>> {
@@ -109,11 +122,7 @@ impl Checker {
         });
         self.oauth2_client(at);
         self.oauth2_request(at);
-        self.cannot_run(
-            at.node.span,
-            &at.pointer,
-            &format!("authentication by `{scheme}`"),
-        );
+        self.built(at, scheme);
         let oauth2 = OAuth2 {
             members: self.template(at, vars)?,
             grant,

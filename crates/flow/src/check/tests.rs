@@ -282,6 +282,41 @@ fn what_the_engine_cannot_run_is_told() {
 }
 
 #[test]
+fn authentication_that_is_not_built_is_told() {
+    let oauth2 = "{authority: 'http://a', grant: client_credentials}";
+    for (policy, refused) in [
+        ("{basic: {username: u, password: p}}".to_owned(), None),
+        ("{bearer: {use: s}}".to_owned(), None),
+        (
+            "{digest: {username: u, password: p}}".to_owned(),
+            Some("digest"),
+        ),
+        ("{digest: {use: s}}".to_owned(), Some("digest")),
+        (format!("{{oauth2: {oauth2}}}"), Some("oauth2")),
+        ("{oauth2: {use: s}}".to_owned(), Some("oauth2")),
+        (format!("{{oidc: {oauth2}}}"), Some("oidc")),
+    ] {
+        let call = format!(
+            "- c: {{call: http, with: {{method: get, endpoint: {{uri: 'http://a', authentication: {policy}}}}}}}"
+        );
+        let report = check(&(tasks(&call) + "\nuse: {secrets: [s]}\n"));
+        let definition = report
+            .definition
+            .unwrap_or_else(|| panic!("{:?}", report.findings));
+        let told: Vec<String> = definition
+            .unsupported()
+            .into_iter()
+            .map(|finding| finding.message)
+            .collect();
+        let wanted: Vec<String> = refused
+            .map(|scheme| format!("authentication by `{scheme}` cannot be run by this engine yet"))
+            .into_iter()
+            .collect();
+        assert_eq!(told, wanted, "{policy}");
+    }
+}
+
+#[test]
 fn a_definition_says_whether_it_is_durable() {
     let durable = |head: &str| {
         check(&format!("{head}do: []"))
