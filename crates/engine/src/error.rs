@@ -76,6 +76,12 @@ impl From<ProposeError> for Error {
         match error {
             ProposeError::Overloaded => Self::Overloaded("the inbox of the partition is full"),
             ProposeError::Full => Self::Overloaded("the log has no space"),
+            ProposeError::TooLarge { max } => Self::Refused {
+                what: "the request",
+                why: format!(
+                    "what follows from it has more than the {max} bytes that are recorded at once"
+                ),
+            },
             other => Self::Partition(other),
         }
     }

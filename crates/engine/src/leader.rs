@@ -11,10 +11,11 @@ use taraf_log::{Log, PartitionId};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+use crate::insist::insist;
 use crate::invoker::{Invoker, Means};
 use crate::lifecycle::Projection;
 use crate::metrics::Metrics;
-use crate::partition::{Action, Definitions, Event, Input, Partition, Settings, What};
+use crate::partition::{Action, Definitions, Event, Input, Partition, Reply, Settings, What};
 use crate::timers::Timers;
 use crate::{Error, RunId};
 
@@ -185,8 +186,7 @@ async fn drive_timers(timers: Arc<Timers>, handle: Handle<Partition>, tasks: Tas
                     purpose,
                     due,
                 };
-                // An outcome is refused only by a partition that stops; the timer is in its log.
-                let _stopping = handle.propose(Class::Outcome, input).await;
+                insist(&handle, input).await;
             });
         }
         while proposals.join_next().await.is_some() {}
@@ -200,8 +200,15 @@ async fn sweep(handle: Handle<Partition>, tasks: Tasks) {
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
-        if let Err(error) = handle.propose(Class::Control, Input::Sweep).await {
-            tracing::debug!(%error, "the sweep of ended runs waits for the next time");
+        loop {
+            match handle.propose(Class::Control, Input::Sweep).await {
+                Ok(Reply::Swept { more: true }) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "the sweep of ended runs waits for the next time");
+                    break;
+                }
+            }
         }
     }
 }

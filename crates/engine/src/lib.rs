@@ -5,6 +5,7 @@ mod config;
 mod definitions;
 mod error;
 mod id;
+mod insist;
 mod invoker;
 mod leader;
 mod lifecycle;

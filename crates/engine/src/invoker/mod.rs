@@ -1,29 +1,22 @@
 //! Performs what partitions ask for, and proposes the outcomes.
 
 mod http;
+mod mask;
 mod send;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use taraf_base::{Backoff, Rng, Tasks, Timestamp, random_u64};
-use taraf_flow::FlowError;
-use taraf_log::machine::{Class, Handle, ProposeError};
+use taraf_base::{Tasks, Timestamp};
+use taraf_log::machine::Handle;
 use taraf_service::Client;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::insist::insist;
 use crate::leader::Hub;
-use crate::partition::{Call, Input, Outcome, Partition, Reply};
+use crate::partition::{Call, Input, Outcome, Partition};
 use crate::{Config, RunId};
-
-/// How long to wait before an outcome is proposed again.
-const AGAIN: Backoff = Backoff {
-    first: Duration::from_millis(50),
-    max: Duration::from_secs(5),
-    factor: 2,
-};
 
 /// What all invokers share.
 pub(crate) struct Means {
@@ -82,11 +75,9 @@ impl Invoker {
 
     /// Proposes that an at-most-once call may or may not have been made.
     pub(crate) fn uncertain(&self, run: RunId, step: u32) {
-        let mut error = FlowError::runtime(
+        let error = http::uncertain(
             "the engine stopped while the call was under way; it may or may not have been made",
         );
-        error.type_ = UNCERTAIN.to_owned();
-        error.title = Some("Uncertain".to_owned());
         let now = Timestamp::now();
         let input = Input::Outcome {
             run,
@@ -147,32 +138,9 @@ impl Invoker {
         .await;
     }
 
-    /// Proposes until the partition has taken it or stops.
-    async fn propose(&self, mut input: Input) {
-        let Some(handle) = self.handle().await else {
-            return;
-        };
-        let mut rng = Rng::new(random_u64());
-        for attempt in 0.. {
-            match handle.propose(Class::Outcome, input.clone()).await {
-                Ok(Reply::Late) => {
-                    tracing::debug!(?input, "an outcome came too late and was refused");
-                    return;
-                }
-                Ok(_) => return,
-                Err(ProposeError::TooLarge { max }) => match too_large(&input, max) {
-                    Some(smaller) => input = smaller,
-                    None => return,
-                },
-                Err(error) if error.is_retryable() => {
-                    tokio::time::sleep(AGAIN.delay(attempt, &mut rng)).await;
-                }
-                Err(error) => {
-                    // A partition that stopped will ask again when it leads.
-                    tracing::debug!(%error, "an outcome was not taken");
-                    return;
-                }
-            }
+    async fn propose(&self, input: Input) {
+        if let Some(handle) = self.handle().await {
+            insist(&handle, input).await;
         }
     }
 
@@ -187,34 +155,5 @@ impl Invoker {
         change: impl FnOnce(&mut BTreeMap<(RunId, u32), CancellationToken>) -> T,
     ) -> T {
         change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Type of the error of an at-most-once call that may have been made before a crash.
-pub(crate) const UNCERTAIN: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/uncertain";
-
-/// An answer that leads to more than the log takes becomes an error that says so.
-fn too_large(input: &Input, max: usize) -> Option<Input> {
-    match input {
-        Input::Outcome {
-            run,
-            step,
-            outcome: Outcome::Ok(_),
-            began,
-            ended,
-        } => {
-            let error = FlowError::runtime(format!(
-                "what follows from the answer has more than the {max} bytes that one record may"
-            ));
-            let (run, step, began, ended) = (*run, *step, *began, *ended);
-            Some(Input::Outcome {
-                run,
-                step,
-                outcome: Outcome::Err(error),
-                began,
-                ended,
-            })
-        }
-        _ => None,
     }
 }

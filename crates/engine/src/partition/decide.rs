@@ -18,6 +18,8 @@ use crate::RunId;
 
 /// Runs forgotten by one sweep.
 const SWEEP_MAX: usize = 1_000;
+/// Steps whose end is told one by one when a run is ended from outside.
+const CANCELLED_MAX: usize = 10_000;
 /// Cancelled runs say by whom.
 const BY_A_PERSON: &str = "cancelled on request";
 
@@ -41,12 +43,13 @@ impl Partition {
                 due,
             } => self.on_run(run, now, |work| timer(work, step, purpose, due)),
             Input::Continue(run) => self.on_run(run, now, next_turn),
+            Input::Fault(run, error) => self.fault(run, error),
             Input::Control(run, control) => self.control(run, control, now),
             Input::Sweep => self.sweep(now),
             Input::Remove(run) => match self.state.runs.get(&run).map(|run| run.ended.is_some()) {
                 None => reply(Reply::NotFound),
                 Some(false) => reply(Reply::NotPossible(crate::Status::Running)),
-                Some(true) => removed(std::iter::once(run)),
+                Some(true) => removed(std::iter::once(run), Reply::Done),
             },
         }
     }
@@ -199,14 +202,32 @@ impl Partition {
         }
     }
 
+    /// Ends a run that cannot go on, whatever it does and whether it is held.
+    fn fault(&self, id: RunId, error: FlowError) -> Decided {
+        match self.state.runs.get(&id) {
+            None => reply(Reply::NotFound),
+            Some(run) if run.ended.is_some() => reply(Reply::Late),
+            Some(run) => ended(
+                run,
+                What::Faulted {
+                    error: error.with("workflow", id.to_string()),
+                },
+            ),
+        }
+    }
+
     fn sweep(&self, now: Timestamp) -> Decided {
         let over = self.state.ended.len().saturating_sub(self.settings.keep);
         let old = |at: &Timestamp| now.since(*at) >= self.settings.keep_for;
         let runs = self.state.ended.iter().enumerate();
-        let runs = runs
-            .take_while(|(n, (at, _))| *n < over || old(at))
-            .take(SWEEP_MAX);
-        removed(runs.map(|(_, (_, run))| *run))
+        let mut runs = runs.take_while(|(n, (at, _))| *n < over || old(at));
+        let now: Vec<RunId> = runs
+            .by_ref()
+            .take(SWEEP_MAX)
+            .map(|(_, (_, run))| *run)
+            .collect();
+        let more = runs.next().is_some();
+        removed(now.into_iter(), Reply::Swept { more })
     }
 }
 
@@ -218,7 +239,7 @@ fn reply(reply: Reply) -> Decided {
     }
 }
 
-fn removed(runs: impl Iterator<Item = RunId>) -> Decided {
+fn removed(runs: impl Iterator<Item = RunId>, reply: Reply) -> Decided {
     let events = runs
         .map(|run| Event {
             run,
@@ -228,18 +249,21 @@ fn removed(runs: impl Iterator<Item = RunId>) -> Decided {
     Decision {
         events,
         actions: Vec::new(),
-        reply: Reply::Done,
+        reply,
     }
 }
 
-/// Ends a run whatever it does, without asking its definition.
+/// Ends a run whatever it does, without asking its definition. The group always fits: of very many
+/// steps only the end of the run tells.
 fn ended(run: &Run, how: What) -> Decided {
     let mut after = run.clone();
     let mut events = Vec::new();
-    let cancelled = run
-        .below(0)
-        .into_iter()
-        .map(|step| What::TaskCancelled { step });
+    let steps = if run.steps.len() <= CANCELLED_MAX {
+        run.below(0)
+    } else {
+        Vec::new()
+    };
+    let cancelled = steps.into_iter().map(|step| What::TaskCancelled { step });
     for what in cancelled.chain(std::iter::once(how)) {
         after.evolve(&what, run.updated);
         events.push(Event { run: run.id, what });
@@ -442,3 +466,6 @@ fn timer(work: &mut Work<'_>, step: u32, purpose: Purpose, due: Timestamp) -> Re
     }
     Reply::Done
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! [pure] What is proposed to a partition, and what it replies.
 
 use taraf_base::Timestamp;
-use taraf_flow::Data;
+use taraf_flow::{Data, FlowError};
 
 use super::action::Purpose;
 use super::event::Outcome;
@@ -38,6 +38,8 @@ pub enum Input {
     },
     /// A run's next turn.
     Continue(RunId),
+    /// What would follow for this run cannot be recorded: it ends by this error.
+    Fault(RunId, FlowError),
     /// A person's word.
     Control(RunId, Control),
     /// Forget runs that ended long ago.
@@ -89,6 +91,8 @@ pub enum Reply {
     TooManyRuns,
     /// Done.
     Done,
+    /// Ended runs were forgotten; whether others are left to forget.
+    Swept { more: bool },
     /// What it was about is over: nothing was recorded.
     Late,
     /// No such run.
