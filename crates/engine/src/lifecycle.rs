@@ -15,8 +15,7 @@ use crate::partition::{Event, Run, State, What};
 /// `source` of the events.
 const SOURCE: &str = "taraf://engine";
 
-/// The runs that have not ended, evolved a second time so that events can tell of their tasks. An
-/// event's id is the run's and the number of the entry in its journal: a replay tells the same.
+/// The runs that have not ended, evolved a second time so that events can tell of their tasks.
 #[derive(Default)]
 pub(crate) struct Projection {
     runs: BTreeMap<RunId, Run>,
@@ -39,7 +38,12 @@ impl Projection {
         };
         // What a task ended with is asked of the state before the event takes the task away.
         let told = if wanted {
-            Teller { run, at }.tell(&event.what)
+            // The first entry is in the run already, the others follow those that are.
+            let entry = match event.what {
+                What::Started(_) => run.history,
+                _ => run.history.saturating_add(1),
+            };
+            Teller { run, entry, at }.tell(&event.what)
         } else {
             Vec::new()
         };
@@ -55,6 +59,8 @@ impl Projection {
 
 struct Teller<'a> {
     run: &'a Run,
+    /// Number of the entry in the run's journal that is told.
+    entry: u64,
     at: Timestamp,
 }
 
@@ -120,7 +126,10 @@ impl Teller<'_> {
         let flow = &self.run.begun.flow;
         let run = self.run.id.to_string();
         let workflow = lifecycle::qualified_name(&flow.namespace, &flow.name, &run);
-        let id = format!("{run}-{}-{}", self.run.history, what.name());
+        // One entry tells at most once of each phase of the run or of one task, and a replay counts
+        // the entries alike.
+        let about = task.map_or("workflow", |_| "task");
+        let id = format!("{run}-{}-{about}-{}", self.entry, what.name());
         let subject = Subject {
             workflow: &workflow,
             task,

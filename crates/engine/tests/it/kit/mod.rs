@@ -3,6 +3,7 @@
 mod gherkin;
 mod stub;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ async fn every_scenario_of_the_kit_whose_tasks_are_built_passes() {
     let pets = std::fs::read_to_string(kit().join("stub/pets.json")).unwrap();
     let stub = Stub::start(&pets, &tasks).await;
     let engine = engine(&stub, &tasks).await;
+    let mut told = engine.subscribe();
     let mut refused = Vec::new();
     let mut passed = 0;
     for scenario in scenarios() {
@@ -49,6 +51,19 @@ async fn every_scenario_of_the_kit_whose_tasks_are_built_passes() {
         "what is refused and what is said not to be built differ"
     );
     assert_eq!(passed, 15, "the kit has 18 scenarios in its two folders");
+    let mut ids = BTreeSet::new();
+    while let Ok(event) = told.try_recv() {
+        assert!(ids.insert(event.id.clone()), "told twice: {}", event.id);
+    }
+    assert!(
+        ids.len() > 2 * passed,
+        "each run tells of itself and its tasks"
+    );
+    check_requests(&stub);
+    assert!(tasks.drain(LIMIT).await.is_empty());
+}
+
+fn check_requests(stub: &Stub) {
     let strange: Vec<_> = stub
         .seen()
         .into_iter()
@@ -66,7 +81,6 @@ async fn every_scenario_of_the_kit_whose_tasks_are_built_passes() {
             .iter()
             .any(|seen| seen.line == "GET /v2/pet/findByStatus?status=available")
     );
-    assert!(tasks.drain(LIMIT).await.is_empty());
 }
 
 fn kit() -> PathBuf {
@@ -159,7 +173,7 @@ fn renamed(source: &str, scenario: &str) -> String {
     });
     let name = format!("{}-{sum:08x}", name.trim_matches('-'));
     let lines = source.lines().map(|line| match line.split_once("name: ") {
-        Some((before, _)) if before == "  " => format!("  name: {name}"),
+        Some(("  ", _)) => format!("  name: {name}"),
         _ => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -174,83 +188,68 @@ fn document(step: &Step) -> Value {
 fn check(scenario: &str, step: &Step, run: &Run, journal: &[JournalEntry]) {
     let text = step.text.as_str();
     let output = || {
-        run.output
-            .as_ref()
-            .expect("a completed run has an output")
-            .to_json()
+        let output = run.output.as_ref();
+        output.expect("a completed run has an output").to_json()
     };
-    let words: Vec<&str> = text.split(' ').collect();
-    match words.as_slice() {
-        [
-            "the",
-            "workflow",
-            "should",
-            phase @ ("complete" | "fault" | "cancel"),
-            rest @ ..,
-        ] => {
-            let wanted = match *phase {
-                "complete" => Status::Completed,
-                "fault" => Status::Faulted,
-                _ => Status::Cancelled,
-            };
-            assert_eq!(
-                run.status, wanted,
-                "{scenario}: {} {:?}",
-                run.why, run.error
-            );
-            match rest {
-                ["with", "output:"] => assert_eq!(output(), document(step), "{scenario}"),
-                ["with", "error:"] => {
-                    let error = run.error.as_ref().expect("a faulted run has an error");
-                    assert_contains(scenario, &error.to_data().to_json(), &document(step));
-                }
-                [] => {}
-                _ => panic!("{scenario}: a step of no known form: {text}"),
-            }
+    if let Some(rest) = text.strip_prefix("the workflow should ") {
+        check_end(scenario, step, run, rest);
+    } else if text.starts_with("the workflow output should have properties ") {
+        for path in text.split('\'').skip(1).step_by(2) {
+            let found = at(&output(), path);
+            assert!(found.is_some(), "{scenario}: no `{path}` in {}", output());
         }
-        [
-            "the",
-            "workflow",
-            "output",
-            "should",
-            "have",
-            "properties",
-            ..,
-        ] => {
-            for path in text.split('\'').skip(1).step_by(2) {
-                assert!(
-                    at(&output(), path).is_some(),
-                    "{scenario}: no `{path}` in {}",
-                    output()
-                );
-            }
+    } else if let Some(rest) = text.strip_prefix("the workflow output should have a ") {
+        check_property(scenario, step, &output(), rest);
+    } else {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [task, "should", "run", place, other @ ..] = words.as_slice() else {
+            panic!("{scenario}: a step of no known form: {text}");
+        };
+        check_order(scenario, &started(journal), task, place, other.first());
+    }
+}
+
+fn check_end(scenario: &str, step: &Step, run: &Run, rest: &str) {
+    let (phase, with) = rest.split_once(' ').unwrap_or((rest, ""));
+    let wanted = match phase {
+        "complete" => Status::Completed,
+        "fault" => Status::Faulted,
+        "cancel" => Status::Cancelled,
+        _ => panic!("{scenario}: a run does not {phase}"),
+    };
+    assert_eq!(
+        run.status, wanted,
+        "{scenario}: {} {:?}",
+        run.why, run.error
+    );
+    match with {
+        "with output:" => {
+            let output = run.output.as_ref().expect("a completed run has an output");
+            assert_eq!(output.to_json(), document(step), "{scenario}");
         }
-        [
-            "the",
-            "workflow",
-            "output",
-            "should",
-            "have",
-            "a",
-            path,
-            "property",
-            rest @ ..,
-        ] => {
-            let found = at(&output(), path.trim_matches('\''));
-            let found = found.unwrap_or_else(|| panic!("{scenario}: no {path} in {}", output()));
-            match rest {
-                ["with", "value:"] => assert_eq!(found, document(step), "{scenario}"),
-                ["containing", count, "items"] => {
-                    let items = found.as_array().map(Vec::len);
-                    assert_eq!(items, Some(count.parse().unwrap()), "{scenario}");
-                }
-                _ => panic!("{scenario}: a step of no known form: {text}"),
-            }
+        "with error:" => {
+            let error = run.error.as_ref().expect("a faulted run has an error");
+            assert_contains(scenario, &error.to_data().to_json(), &document(step));
         }
-        [task, "should", "run", place, other @ ..] => {
-            check_order(scenario, &started(journal), task, place, other.first());
+        "" => {}
+        _ => panic!("{scenario}: a step of no known form: {}", step.text),
+    }
+}
+
+fn check_property(scenario: &str, step: &Step, output: &Value, rest: &str) {
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [path, "property", rest @ ..] = words.as_slice() else {
+        panic!("{scenario}: a step of no known form: {}", step.text);
+    };
+    let found = at(output, path.trim_matches('\''));
+    let found = found.unwrap_or_else(|| panic!("{scenario}: no {path} in {output}"));
+    match rest {
+        ["with", "value:"] => assert_eq!(found, document(step), "{scenario}"),
+        ["containing", count, "items"] => {
+            let items = found.as_array().map(Vec::len);
+            assert_eq!(items, Some(count.parse().unwrap()), "{scenario}");
         }
-        _ => panic!("{scenario}: a step of no known form: {text}"),
+        _ => panic!("{scenario}: a step of no known form: {}", step.text),
     }
 }
 
