@@ -13,6 +13,8 @@ use crate::partition::Purpose;
 /// A timer: when, of which run and step, and what for.
 pub(crate) type Timer = (Timestamp, RunId, u32, Purpose);
 
+/// Longest wait between two looks at the clock, which may jump and goes on while a machine sleeps.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Timers proposed at the same time after a long stop.
 const TOGETHER_MAX: usize = 64;
 
@@ -46,7 +48,7 @@ impl Timers {
             match next {
                 None => changed.await,
                 Some(next) => {
-                    let rest = next.since(now).max(Duration::from_millis(1));
+                    let rest = next.since(now).clamp(Duration::from_millis(1), LOOK_AGAIN);
                     // Either way the loop looks again.
                     let _elapsed = tokio::time::timeout(rest, changed).await;
                 }
