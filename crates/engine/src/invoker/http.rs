@@ -7,7 +7,6 @@ mod request;
 
 use std::time::Duration;
 
-use http::Method;
 use taraf_base::Secret;
 use taraf_flow::tasks::HttpOutput;
 use taraf_flow::{Data, FlowError};
@@ -15,6 +14,7 @@ use taraf_service::{CallError, CallPolicy, Client, body};
 use url::Url;
 
 use crate::RunId;
+use crate::partition::CallClass;
 
 #[cfg(test)]
 use request::basic;
@@ -55,8 +55,8 @@ pub(crate) struct HttpRequest {
     pub(crate) deadline: Duration,
     /// Longest body of an answer.
     pub(crate) response_bytes_max: usize,
-    /// Whether the author says that asking twice is as asking once.
-    pub(crate) is_idempotent: bool,
+    /// How often it may be made.
+    pub(crate) class: CallClass,
 }
 
 /// Performs the call.
@@ -69,12 +69,14 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
     let limit = call.deadline;
     match tokio::time::timeout(limit, perform_within(client, &call)).await {
         Ok(done) => done,
-        Err(_elapsed) => Err(FlowError::communication(format!(
-            "no whole answer from {} within {}",
-            redirect::shown(&call.uri),
-            taraf_base::duration::format(limit)
-        ))
-        .with_status(504)),
+        Err(_elapsed) => {
+            let detail = format!(
+                "no whole answer from {} within {}",
+                redirect::shown(&call.uri),
+                taraf_base::duration::format(limit)
+            );
+            Err(unanswered(call.class, detail, 504))
+        }
     }
 }
 
@@ -88,7 +90,12 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
     let policy = CallPolicy {
         deadline: call.deadline,
         body_idle: call.deadline,
-        idempotent: call.is_idempotent || is_idempotent(&hop.method),
+        idempotent: call.class == CallClass::Idempotent,
+        // The client would repeat a PUT whatever the policy says of it.
+        retries: match call.class {
+            CallClass::AtMostOnce => 0,
+            CallClass::Idempotent | CallClass::AtLeastOnce => CallPolicy::default().retries,
+        },
         ..CallPolicy::default()
     };
     let mut followed = 0;
@@ -98,7 +105,7 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
         let response = client
             .call(request, &policy)
             .await
-            .map_err(|error| lost(&error, &hop.url))?;
+            .map_err(|error| lost(call.class, &error, &hop.url))?;
         let (head, body) = response.into_parts();
         if call.redirect
             && followed < REDIRECTS_MAX
@@ -110,7 +117,7 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
         }
         let bytes = body::collect(body, call.response_bytes_max)
             .await
-            .map_err(|error| unreadable(&error, call.response_bytes_max))?;
+            .map_err(|error| unreadable(call.class, &error, call.response_bytes_max))?;
         let highest = if call.redirect { 399 } else { 299 };
         if !(200..=highest).contains(&head.status.as_u16()) {
             return Err(answer::refused(&head, &bytes));
@@ -119,15 +126,27 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
     }
 }
 
-/// RFC 9110 §9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
-    )
+/// Type of the error of an at-most-once call of which nobody knows whether it was made.
+const UNCERTAIN: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/uncertain";
+
+/// What is told of an at-most-once call that may or may not have been made.
+pub(super) fn uncertain(detail: impl Into<String>) -> FlowError {
+    let mut error = FlowError::runtime(detail).with_title("Uncertain");
+    error.type_ = UNCERTAIN.to_owned();
+    error
 }
 
-fn lost(error: &CallError, url: &Url) -> FlowError {
+/// A request was sent, or part of it, and no whole answer came.
+fn unanswered(class: CallClass, detail: String, status: u16) -> FlowError {
+    match class {
+        CallClass::AtMostOnce => uncertain(format!("{detail}; the call may have been made")),
+        CallClass::Idempotent | CallClass::AtLeastOnce => {
+            FlowError::communication(detail).with_status(status)
+        }
+    }
+}
+
+fn lost(class: CallClass, error: &CallError, url: &Url) -> FlowError {
     let detail = format!("{}: {}", redirect::shown(url.as_str()), with_causes(error));
     match error {
         CallError::Denied(_) => FlowError::authorization(detail),
@@ -137,18 +156,21 @@ fn lost(error: &CallError, url: &Url) -> FlowError {
         CallError::Resolve { .. } | CallError::Connect { .. } => {
             FlowError::communication(detail).with_status(503)
         }
+        CallError::Timeout { .. } | CallError::Closed(_) | CallError::Stopping => {
+            unanswered(class, detail, error.status())
+        }
         _ => FlowError::communication(detail).with_status(error.status()),
     }
 }
 
-fn unreadable(error: &body::Error, max: usize) -> FlowError {
+fn unreadable(class: CallClass, error: &body::Error, max: usize) -> FlowError {
     match error {
         body::Error::TooLarge { .. } => {
             FlowError::runtime(format!("the answer is longer than {max} bytes"))
         }
         body::Error::Broken(_) => {
-            FlowError::communication(format!("failed to read the answer: {}", with_causes(error)))
-                .with_status(502)
+            let detail = format!("failed to read the answer: {}", with_causes(error));
+            unanswered(class, detail, 502)
         }
     }
 }

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use taraf_base::{Secret, Timestamp};
-use taraf_flow::tasks::{Call as TaskCall, HttpCall};
+use taraf_flow::tasks::{Call as TaskCall, HttpCall, HttpOutput};
 use taraf_flow::{Data, FlowError, Kind, Scope, Template};
 
 use super::Means;
 use super::http::{HttpRequest, perform};
+use super::mask::Mask;
+use crate::partition::Call;
 use crate::partition::tasks::call::is_deferred;
-use crate::partition::{Call, CallClass};
+
+/// How much longer than its task a call may take: the answer to a task that takes too long is the
+/// `timeout` of its timer, not whatever the connection says at the same instant.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Makes the call. What comes back never holds a secret of ours.
 pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data, FlowError> {
@@ -20,35 +25,51 @@ pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data,
     let TaskCall::Http(http) = &**kind else {
         return Err(FlowError::configuration("only calls of `http` are built"));
     };
-    let request = request(means, call, http, epoch)?;
-    perform(&means.client, request).await
+    let secrets = secrets(&call.secrets, &means.config.secrets);
+    let mut scope = call.scope.clone();
+    scope.secrets = Some(secrets.clone());
+    let mask = Mask::new(&[&secrets]);
+    let request = match request(means, call, http, &mut scope, epoch) {
+        Ok(request) => request,
+        Err(error) => return Err(mask.error(error)),
+    };
+    let mask = match &scope.authorization {
+        Some(authorization) => Mask::new(&[&secrets, authorization]),
+        None => mask,
+    };
+    match perform(&means.client, request).await {
+        Ok(output) if http.output == HttpOutput::Response => Ok(mask.response(output)),
+        Ok(output) => Ok(output),
+        Err(error) => Err(mask.error(error)),
+    }
 }
 
 fn request(
     means: &Means,
     call: &Call,
     http: &HttpCall,
+    scope: &mut Scope,
     epoch: u64,
 ) -> Result<HttpRequest, FlowError> {
-    let mut scope = call.scope.clone();
-    scope.secrets = Some(secrets(&call.secrets, &means.config.secrets));
     let mut authorization = None;
     if let Some(authentication) = &http.endpoint.authentication {
-        let credentials = authentication.credentials(&call.input, &scope)?;
+        let credentials = authentication.credentials(&call.input, scope)?;
         authorization = Some(credentials.header());
         scope.authorization = Some(credentials.to_data());
     }
+    let scope = &*scope;
     let part = |name: &str, template: Option<&Template>| match template {
-        Some(template) if is_deferred(template) => deferred(template, call, &scope, means),
+        Some(template) if is_deferred(template) => deferred(template, call, scope, means),
         _ => Ok(call.request.get(name)),
     };
     let recorded = |name: &str| call.request.get(name).and_then(|value| value.as_str());
     let uri = match recorded("uri") {
         Some(uri) => uri,
-        None => http.endpoint.uri.eval(&call.input, &scope)?,
+        None => http.endpoint.uri.eval(&call.input, scope)?,
     };
     let deadline = match call.until {
-        Some(until) => until.since(Timestamp::now()).max(Duration::from_millis(1)),
+        // The timer of that timeout ends the call; this limit is for a run that is held.
+        Some(until) => until.since(Timestamp::now()) + GRACE,
         None => means.config.call_deadline,
     };
     Ok(HttpRequest {
@@ -67,7 +88,7 @@ fn request(
         traceparent: call.traceparent.clone(),
         deadline,
         response_bytes_max: means.config.response_bytes,
-        is_idempotent: call.class == CallClass::Idempotent,
+        class: call.class,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ fn call(addr: SocketAddr, method: &str, path: &str) -> HttpRequest {
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         deadline: Duration::from_secs(10),
         response_bytes_max: 1 << 20,
-        is_idempotent: false,
+        class: CallClass::AtLeastOnce,
     }
 }
 
