@@ -7,11 +7,11 @@ use std::time::Duration;
 use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Severity, check};
-use taraf_log::machine::{Class, Handle, Phase, Replica};
+use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
 use taraf_log::{Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
 use crate::invoker::Means;
@@ -26,6 +26,8 @@ use crate::{
 const FIRST_PARTITION: u32 = 16;
 /// The partition of runs that are not recorded.
 const EPHEMERAL: PartitionId = PartitionId(15);
+/// How long a run that is not recorded stays when nobody took it away.
+const EPHEMERAL_KEPT_MAX: Duration = Duration::from_secs(60);
 /// Longest idempotency key.
 const KEY_MAX: usize = 255;
 
@@ -42,6 +44,7 @@ struct Inner {
     leaders: Vec<Leader>,
     ephemeral: Leader,
     turn: AtomicU64,
+    tasks: Tasks,
 }
 
 impl Engine {
@@ -88,6 +91,10 @@ impl Engine {
             leaders.push(leader);
         }
         let null = Arc::new(NullLog);
+        let settings = Settings {
+            keep_for: settings.keep_for.min(EPHEMERAL_KEPT_MAX),
+            ..settings
+        };
         let ephemeral = Leader::start(null, EPHEMERAL, settings, library(), means, tasks).await?;
         let turn = AtomicU64::new(0);
         let inner = Inner {
@@ -97,6 +104,7 @@ impl Engine {
             leaders,
             ephemeral,
             turn,
+            tasks: tasks.clone(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -234,8 +242,17 @@ impl Engine {
         if run.status.is_final() || limit.is_zero() {
             return Ok(run);
         }
-        // Closed at the end of the run; whether it came or the time passed shows in the run.
-        let _either = tokio::time::timeout(limit, end.changed()).await;
+        let mut status = self.leader(id)?.handle.status();
+        let stopped = status.wait_for(|status| status.phase != Phase::Leading);
+        // Closed at the end of the run; whether it came, the time passed or the partition stopped
+        // shows in the run.
+        let _any = tokio::time::timeout(limit, async {
+            tokio::select! {
+                _ended = end.changed() => {}
+                _stopped = stopped => {}
+            }
+        })
+        .await;
         self.expect(id).await
     }
 
@@ -326,16 +343,37 @@ impl Engine {
         self.control("resume", id, Control::Resume).await
     }
 
-    /// Runs a flow without recording anything; over the deadline it is cancelled.
+    /// Runs a flow without recording anything; over the deadline it is cancelled, and when the
+    /// caller goes away, too.
     ///
     /// # Errors
     /// As [`Engine::start_run`].
     pub async fn run_ephemeral(&self, mut start: Start, deadline: Duration) -> Result<Run, Error> {
         // A run that leaves nothing behind cannot be found again by a key.
         start.idempotency_key = None;
+        let (mut caller, answer) = oneshot::channel();
+        let engine = self.clone();
+        // On a task of its own, so that a caller who goes away leaves no run without a deadline.
+        self.inner.tasks.spawn("ephemeral run", async move {
+            let done = engine.ephemeral(start, deadline, &mut caller).await;
+            let _gone = caller.send(done);
+        });
+        let stopped = |_dropped| Err(Error::Partition(ProposeError::Stopped));
+        answer.await.unwrap_or_else(stopped)
+    }
+
+    async fn ephemeral(
+        &self,
+        start: Start,
+        deadline: Duration,
+        caller: &mut oneshot::Sender<Result<Run, Error>>,
+    ) -> Result<Run, Error> {
         let leader = &self.inner.ephemeral;
         let id = self.begin(leader, start).await?.id;
-        let mut run = self.wait(id, deadline).await?;
+        let mut run = tokio::select! {
+            run = self.wait(id, deadline) => run?,
+            () = caller.closed() => self.expect(id).await?,
+        };
         if !run.status.is_final() {
             run = match self.cancel(id).await {
                 Ok(run) => run,
@@ -344,10 +382,10 @@ impl Engine {
                 Err(error) => return Err(error),
             };
         }
-        leader
-            .handle
-            .propose(Class::Control, Input::Remove(id))
-            .await?;
+        let removed = leader.handle.propose(Class::Control, Input::Remove(id));
+        if let Err(error) = removed.await {
+            tracing::debug!(%error, "an ephemeral run is left to the sweep");
+        }
         Ok(run)
     }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, echo, fault, flow, output};
 
 #[track_caller]
-fn check(tasks: &str, input: Value, expected: Value) {
-    assert_eq!(output(tasks, input), expected);
+fn check(tasks: &str, input: Value, expected: impl Into<Value>) {
+    assert_eq!(output(tasks, input), expected.into());
 }
 
 #[test]
@@ -269,6 +269,96 @@ fn data_over_the_limit_are_an_error_that_says_so() {
     let id = bench.begin(&flow("- s: {set: {x: '${ [range(1000)] }'}}"), json!({}));
     let error = bench.run(id).error.unwrap();
     assert!(error.detail.unwrap().contains("1000 that are allowed"));
+}
+
+#[test]
+fn an_input_over_four_mebibytes_faults_its_run_and_says_so() {
+    let mut bench = Bench::new();
+    let tasks = flow("- s: {set: {length: '${ .x | length }'}}");
+    let id = bench.begin(&tasks, json!({"x": "a".repeat(5 << 20)}));
+    let detail = bench.run(id).error.unwrap().detail.unwrap();
+    assert!(
+        detail.contains("more than the 4194304 that are allowed"),
+        "{detail}"
+    );
+    let id = bench.begin(&tasks, json!({"x": "a".repeat(3 << 20)}));
+    let output = bench.run(id).output.unwrap().to_json();
+    assert_eq!(output, json!({"length": 3 << 20}));
+}
+
+#[test]
+fn a_fork_of_more_branches_than_allowed_is_refused() {
+    let fork = |count: usize| {
+        let branches: Vec<String> = (0..count)
+            .map(|n| format!("{{b{n}: {{set: {{n: {n}}}}}}}"))
+            .collect();
+        flow(&format!(
+            "- f: {{fork: {{branches: [{}]}}}}",
+            branches.join(", ")
+        ))
+    };
+    let report = taraf_flow::check(&fork(257));
+    assert!(report.definition.is_none());
+    assert!(
+        report.findings[0].message.contains("256"),
+        "{:?}",
+        report.findings
+    );
+    let mut bench = Bench::new();
+    let id = bench.begin(&fork(256), json!({}));
+    bench.finish(echo);
+    let output = bench.run(id).output.unwrap().to_json();
+    assert_eq!(output.as_array().map(Vec::len), Some(256));
+    let mut settings = crate::bench::settings();
+    settings.limits.branches = 2;
+    let mut bench = Bench::with(settings);
+    let id = bench.begin(&fork(3), json!({}));
+    let detail = bench.run(id).error.unwrap().detail.unwrap();
+    assert!(detail.contains("3 branches, more than 2"), "{detail}");
+}
+
+#[test]
+fn the_winner_of_a_competition_gives_up_the_calls_of_the_others() {
+    let tasks = r"
+- f:
+    fork:
+      compete: true
+      branches:
+        - slow: {call: http, with: {method: get, endpoint: 'http://a.service/slow'}}
+        - quick: {wait: PT1S, output: {as: '1'}}";
+    let mut bench = Bench::new();
+    let id = bench.begin(&flow(tasks), json!({}));
+    let slow = bench.calls[0].step;
+    let (due, run, step, purpose) = *bench.timers.first().unwrap();
+    bench.now = due;
+    let timer = taraf_engine::partition::Input::TimerDue {
+        run,
+        step,
+        purpose,
+        due,
+    };
+    bench.propose(timer);
+    assert!(
+        bench.calls.is_empty(),
+        "the call of step {slow} is given up"
+    );
+    assert_eq!(bench.run(id).output.unwrap().to_json(), json!(1));
+}
+
+#[test]
+fn end_within_a_branch_ends_the_run_and_the_other_branches() {
+    let tasks = r"
+- f:
+    fork:
+      branches:
+        - long: {wait: PT1H}
+        - last: {do: [{w: {wait: PT1S}}, {s: {set: {x: 1}, then: end}}]}
+- never: {set: {x: never}}";
+    let mut bench = Bench::new();
+    let id = bench.begin(&flow(tasks), json!({}));
+    bench.step(echo);
+    assert_eq!(bench.run(id).output.unwrap().to_json(), json!({"x": 1}));
+    assert!(bench.timers.is_empty());
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod golden;
 mod kit;
 mod language;
 mod retries;
+mod wire;
