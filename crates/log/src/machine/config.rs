@@ -24,6 +24,9 @@ pub struct Config {
     pub gather_bytes_max: usize,
     /// Take a snapshot each time that many records were written; 0 never.
     pub snapshot_every: u64,
+    /// How often a replica that rests looks whether its log can be let go of. Without it the few
+    /// records of a quiet partition would keep those of all others that lie after them.
+    pub rest_every: Duration,
     /// How long to wait before a batch that found no space is tried again.
     pub full_retry: Duration,
     /// How long to wait before asking again what became of an ambiguous batch.
@@ -43,6 +46,7 @@ impl Default for Config {
             read_max: 1_024,
             gather_bytes_max: 1 << 20,
             snapshot_every: 10_000,
+            rest_every: Duration::from_secs(3_600),
             full_retry: Duration::from_millis(500),
             resolve_retry: Duration::from_millis(200),
             resolve_attempts_max: 50,

@@ -18,6 +18,9 @@ use super::{Class, Config, Decision, Machine, Observer, Phase, ProposeError, Sta
 use crate::record::{self, Record};
 use crate::{Batch, BatchId, Durability, Error, Log, PartitionId, Position, Term};
 
+/// Snapshots of one position at rest: trimming follows the one before the newest, so that after
+/// two nothing is held.
+const REST_SNAPSHOTS: u32 = 2;
 /// Answers that may wait for the disk, those of inputs without events and of reads included.
 const WAITING_MAX: usize = 16_384;
 
@@ -52,6 +55,8 @@ pub(super) struct Leader<M: Machine, L, O> {
     in_flight: Option<Gathered<M>>,
     since_snapshot: u64,
     snapshot_runs: Arc<AtomicBool>,
+    /// Where the replica last rested, and the snapshots that it took there.
+    rested: (Position, u32),
     /// Why the loop will end once everything decided is settled.
     ending: Option<Phase>,
 }
@@ -80,6 +85,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             in_flight: None,
             since_snapshot: position.0.saturating_sub(snapshot.0),
             snapshot_runs: Arc::default(),
+            rested: (Position::ZERO, 0),
             ending: None,
         }
     }
@@ -89,6 +95,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
         let stop = self.tasks.token();
         let mut idle = Some(term);
         let mut flight = None;
+        let mut rest = tokio::time::Instant::now() + self.config.rest_every;
         loop {
             if let Some(term) = idle.take() {
                 self.take_what_waits();
@@ -122,8 +129,34 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                 work = self.inboxes.next(), if self.ending.is_none() && self.has_room() => {
                     self.take(work);
                 }
+                () = tokio::time::sleep_until(rest), if idle.is_some() => {
+                    self.rest();
+                    rest = tokio::time::Instant::now() + self.config.rest_every;
+                }
             }
         }
+    }
+
+    /// Takes a snapshot while nothing is decided and not durable, so that the log may be trimmed.
+    fn rest(&mut self) {
+        if self.config.snapshot_every == 0 || !self.gathered.is_empty() || !self.keeps_records() {
+            return;
+        }
+        if self.rested.0 != self.position {
+            self.rested = (self.position, 0);
+        }
+        let is_done = self.position == Position::ZERO || self.rested.1 >= REST_SNAPSHOTS;
+        if is_done || self.snapshot_runs.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.rested.1 += 1;
+        self.since_snapshot = 0;
+        let bytes = snapshot::take(&self.machine, self.time);
+        self.store_snapshot(self.position, bytes.into());
+    }
+
+    fn keeps_records(&self) -> bool {
+        self.log.limits().durability != Durability::Nothing
     }
 
     /// Takes all that waits now, so that it becomes one batch.
@@ -266,8 +299,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
     fn snapshot_if_due(&mut self) -> Option<(Position, Vec<u8>)> {
         let every = self.config.snapshot_every;
         let is_due = every > 0 && self.since_snapshot >= every;
-        let keeps = self.log.limits().durability != Durability::Nothing;
-        if !is_due || !keeps || self.snapshot_runs.swap(true, Ordering::AcqRel) {
+        if !is_due || !self.keeps_records() || self.snapshot_runs.swap(true, Ordering::AcqRel) {
             return None;
         }
         self.since_snapshot = 0;

@@ -259,6 +259,27 @@ async fn snapshots_shorten_the_replay_and_let_the_log_be_trimmed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replica_that_rests_lets_go_of_its_log() {
+    let log = MemoryLog::new();
+    let (handle, tasks) = start(&log, &Witness::default()).await;
+    for n in 1..=3 {
+        let input = Input::Add(1, n);
+        handle.propose(Class::Start, input).await.unwrap();
+    }
+    let before = handle.read(Clone::clone).await.unwrap();
+    while log.read(P, Position(3), 1).await.is_ok() {
+        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(handle.status().borrow().snapshot, Position(3));
+    assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+    let (handle, _tasks) = start(&log, &Witness::default()).await;
+    assert_eq!(handle.read(Clone::clone).await.unwrap(), before);
+    let input = Input::Add(1, 4);
+    handle.propose(Class::Start, input).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_snapshot_that_restores_to_another_state_is_refused() {
     let log = MemoryLog::new();
     let (handle, tasks) = start(&log, &Witness::default()).await;
