@@ -8,11 +8,12 @@ use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Severity, check};
 use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
-use taraf_log::{Log, NullLog, PartitionId};
+use taraf_log::{BatchId, Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
+use crate::config::MAX_PARTITIONS;
 use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
 use crate::invoker::Means;
 use crate::leader::{Hub, Leader};
@@ -30,6 +31,28 @@ const EPHEMERAL: PartitionId = PartitionId(15);
 const EPHEMERAL_KEPT_MAX: Duration = Duration::from_secs(60);
 /// Longest idempotency key.
 const KEY_MAX: usize = 255;
+
+/// How many partitions of runs there are: as many as were first claimed, whatever is configured
+/// now. With fewer, the runs of the others would be gone; with more, keys would meet other
+/// partitions than those that know them.
+async fn partitions<L: Log>(log: &L, configured: u32) -> Result<u32, Error> {
+    let mut count = 0;
+    while count < MAX_PARTITIONS {
+        let partition = PartitionId(FIRST_PARTITION.saturating_add(count));
+        let (_, last) = log.tail(partition).await?;
+        if last == BatchId::GENESIS {
+            break;
+        }
+        count += 1;
+    }
+    if count == 0 {
+        return Ok(configured);
+    }
+    if count != configured {
+        tracing::info!(count, configured, "the log keeps its number of partitions");
+    }
+    Ok(count)
+}
 
 /// Executes flows durably. Cheap to clone.
 #[derive(Clone)]
@@ -74,7 +97,7 @@ impl Engine {
             keep: config.keep_finished,
             keep_for: config.keep_finished_for,
         };
-        let count = config.partition_count();
+        let count = partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
             client,
             hub: Arc::clone(&hub),

@@ -10,7 +10,8 @@ use taraf_base::Secret;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Partitions of durable runs; 0 means one for each core, at most 4.
+    /// Partitions of durable runs; 0 means one for each core, at most 4. It counts at the first
+    /// start on a log only: later ones keep what they find.
     pub partitions: u32,
     /// What `$secrets` may name, as text or as JSON text of an object.
     pub secrets: BTreeMap<String, Secret>,
@@ -100,4 +101,4 @@ impl Config {
 /// More partitions than cores cost throughput.
 const DEFAULT_PARTITIONS: usize = 4;
 /// Run ids keep 16 bits for the partition; far fewer are of use on one node.
-const MAX_PARTITIONS: u32 = 1_024;
+pub(crate) const MAX_PARTITIONS: u32 = 1_024;

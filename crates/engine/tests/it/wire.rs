@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use taraf_base::{Secret, Tasks};
-use taraf_engine::{Config, Engine, Status};
+use taraf_engine::{Config, Engine, Start, Status};
 use taraf_log::{FileLog, Log, file};
 use taraf_service::{Client, Directory, client};
 use tokio::net::TcpListener;
@@ -282,6 +282,31 @@ async fn an_ephemeral_run_whose_caller_went_away_is_cancelled() {
         .contains("workflow.cancelled")
     {}
     assert!(tasks.drain(LIMIT).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_keeps_its_number_of_partitions_whatever_is_configured() {
+    let log = Arc::new(taraf_log::MemoryLog::new());
+    let mut first = None;
+    for partitions in [3, 1, 7] {
+        let tasks = Tasks::new();
+        let config = Config {
+            partitions,
+            ..Config::default()
+        };
+        let engine = engine(Arc::clone(&log), config, &tasks).await;
+        engine.publish(&flow("- s: {set: {x: 1}}")).await.unwrap();
+        let mut ids = Vec::new();
+        for n in 0..20 {
+            let begin = Start {
+                idempotency_key: Some(format!("order-{n}")),
+                ..start(json!({}))
+            };
+            ids.push(engine.start_run(begin).await.unwrap().id);
+        }
+        assert_eq!(&ids, first.get_or_insert_with(|| ids.clone()));
+        assert!(tasks.drain(LIMIT).await.is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
