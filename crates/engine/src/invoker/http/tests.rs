@@ -392,3 +392,31 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn an_at_most_once_call_whose_answer_is_lost_is_uncertain_and_not_repeated() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (counted, mut count) = watch::channel(0);
+    let tasks = Tasks::new();
+    tasks.spawn("hangs-up", async move {
+        // Reads the request and closes without an answer.
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = [0; 1_024];
+            let read = tokio::io::AsyncReadExt::read(&mut stream, &mut bytes).await;
+            counted.send_modify(|count| *count += usize::from(read.is_ok()));
+        }
+    });
+    let world = world().await;
+    for (class, type_, calls) in [
+        (CallClass::AtMostOnce, "uncertain", 1),
+        (CallClass::Idempotent, "communication", 2),
+    ] {
+        let before = *count.borrow_and_update();
+        let mut call = call(addr, "PUT", "/pay");
+        call.class = class;
+        let error = perform(&world.client, call).await.unwrap_err();
+        assert!(error.type_.ends_with(type_), "{error:?}");
+        assert_eq!(*count.borrow_and_update() - before, calls, "{class:?}");
+    }
+}
