@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 
 use super::failure::{Exit, Failure};
 use super::output::{Output, OutputArgs};
-use super::{call, completions, explain, flow, key, repair, run, serve, services, start, status, version};
+use super::{
+    call, completions, explain, flow, key, repair, run, serve, services, start, status, version,
+};
 
 /// What a bare `taraf` shows: the six things that people do first.
 const FIRST_STEPS: &str = "\

@@ -40,7 +40,11 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
 }
 
 fn place(text: &str) -> Result<(PathBuf, u64), Failure> {
-    let wrong = || Failure::usage(format!("`{text}` is not FILE:OFFSET, such as a.segment:4096"));
+    let wrong = || {
+        Failure::usage(format!(
+            "`{text}` is not FILE:OFFSET, such as a.segment:4096"
+        ))
+    };
     let (file, offset) = text.rsplit_once(':').ok_or_else(wrong)?;
     let offset = offset.parse().map_err(|_not_a_number| wrong())?;
     let file = Path::new(file);
@@ -51,7 +55,10 @@ fn place(text: &str) -> Result<(PathBuf, u64), Failure> {
 }
 
 fn log_of(file: &Path) -> Result<PathBuf, Failure> {
-    let dir = file.ancestors().skip(1).find(|dir| dir.join(MARK).is_file());
+    let dir = file
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.join(MARK).is_file());
     let none = || Failure::usage(format!("{} is in no log directory", file.display()));
     dir.map(Path::to_path_buf).ok_or_else(none)
 }
