@@ -5,7 +5,32 @@ use anyhow::{Result, bail};
 use crate::shell::run;
 
 /// Name, package, target, and what it measures.
-const BENCHES: [(&str, &str, &str, &str); 0] = [];
+const BENCHES: [(&str, &str, &str, &str); 4] = [
+    (
+        "log",
+        "taraf-log",
+        "append",
+        "durable records a second beside the disk's own syncs",
+    ),
+    (
+        "calls",
+        "taraf-service",
+        "calls",
+        "calls a second through a pool beside bare connections",
+    ),
+    (
+        "gateway",
+        "taraf-gateway",
+        "proxy",
+        "requests a second with key and limiter",
+    ),
+    (
+        "flows",
+        "taraf-engine",
+        "throughput",
+        "durable runs a second at 1, 64 and 256 in flight",
+    ),
+];
 
 /// Runs one benchmark, or lists them.
 ///

@@ -1,4 +1,4 @@
-//! [pure] Typed ids: 128 bits, printed with a prefix that says what they name.
+//! Typed ids: 128 bits, printed with a prefix that says what they name.
 
 const DIGITS: usize = 26;
 /// Crockford's base 32: no I, L, O, U, so that an id can be read aloud. Digits sort as numbers do.

@@ -35,7 +35,7 @@ pub enum Error {
     /// The stored bytes are not what was written, or a part of them is missing.
     #[error(
         "{} is damaged at byte {offset}: {what}; restore a backup, or give up what follows with \
-         `repair --truncate-at {}:{offset}`", .file.display(), .file.display()
+         `taraf repair --truncate-at {}:{offset}`", .file.display(), .file.display()
     )]
     Corrupt {
         /// The damaged file.

@@ -119,7 +119,8 @@ impl Default for Apps {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Stop {
-    /// How long each part may take to finish what it has begun.
+    /// How long each part may take to finish what it has begun; calls under way have
+    /// `gateway.limits.drain` before it.
     #[serde(with = "taraf_base::duration::serde")]
     pub(crate) limit: Duration,
 }
@@ -127,7 +128,7 @@ pub(crate) struct Stop {
 impl Default for Stop {
     fn default() -> Self {
         Self {
-            limit: Duration::from_secs(30),
+            limit: Duration::from_secs(10),
         }
     }
 }

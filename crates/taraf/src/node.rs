@@ -46,7 +46,8 @@ pub(crate) struct Node {
     pub(crate) gateway: SocketAddr,
     pub(crate) operator: SocketAddr,
     pub(crate) token: Secret,
-    stop_limit: Duration,
+    /// How long calls under way, and then each part, may take to end.
+    stop_limits: (Duration, Duration),
     started: Started,
     directory: watch::Sender<Arc<Directory>>,
     routes: watch::Sender<Arc<Routes>>,
@@ -133,7 +134,7 @@ impl Node {
             gateway: info.gateway,
             operator: info.operator,
             token: token.clone(),
-            stop_limit: config.stop.limit,
+            stop_limits: (config.gateway.limits.drain, config.stop.limit),
             routes,
             reasons,
             directory: core.directory,
@@ -170,7 +171,8 @@ impl Node {
     /// Stops in the reverse order of the start; each part finishes what it has begun.
     pub(crate) async fn stop(self) {
         self.reasons.send_replace(vec!["stopping".to_owned()]);
-        self.groups.stop(self.stop_limit).await;
+        let (calls, limit) = self.stop_limits;
+        self.groups.stop(calls, limit).await;
     }
 }
 

@@ -18,7 +18,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use serde_json::{Value, json};
+use serde_json::Value;
 use taraf_base::{Secret, Tasks, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Routes};
@@ -172,7 +172,10 @@ pub(crate) async fn serve(
 
 /// The form of every list.
 fn page(items: Vec<Value>, next: Option<String>) -> axum::Json<Value> {
-    axum::Json(json!({"items": items, "next": next}))
+    let next = next.map_or(Value::Null, Value::String);
+    let members = [("items", Value::Array(items)), ("next", next)];
+    let members = members.map(|(name, value)| (name.to_owned(), value));
+    axum::Json(Value::Object(members.into_iter().collect()))
 }
 
 #[cfg(test)]

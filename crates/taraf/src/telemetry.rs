@@ -1,5 +1,7 @@
 //! Where log lines go: text on a terminal, JSON otherwise, always to standard error.
 
+mod terminal;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -22,10 +24,16 @@ pub(crate) fn init(config: &Telemetry) -> anyhow::Result<()> {
         .parse(filter)
         .map_err(|error| anyhow::anyhow!("log filter `{filter}`: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
+    // https://no-color.org: set and not empty.
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ansi = terminal && !is_plain;
     let subscriber = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match config.format {
-        Format::Text => subscriber.with_ansi(terminal).try_init(),
-        Format::Auto if terminal => subscriber.with_ansi(true).try_init(),
+        Format::Text => subscriber.with_ansi(ansi).try_init(),
+        Format::Auto if terminal => {
+            let subscriber = subscriber.with_ansi(ansi);
+            subscriber.event_format(terminal::Terse).try_init()
+        }
         Format::Auto | Format::Json => subscriber.json().flatten_event(true).try_init(),
     };
     if started.is_err() {

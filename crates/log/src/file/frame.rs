@@ -50,6 +50,8 @@ pub(super) struct SegmentHeader {
     pub(super) first: Sequence,
     /// Frames up to this one were durable before the segment got its name.
     pub(super) sealed: Sequence,
+    /// The size of the file, which is whole from the start: a shorter one was cut.
+    pub(super) bytes: u64,
     /// Where the partitions ended before `first`, so that earlier segments may go.
     pub(super) tails: Tails,
 }
@@ -96,7 +98,8 @@ impl SegmentHeader {
         fields.put(&self.first.to_le_bytes());
         fields.put(&self.sealed.to_le_bytes());
         fields.put(&rows.to_le_bytes());
-        fields.put(&[0; 12]);
+        fields.put(&self.bytes.to_le_bytes());
+        fields.put(&[0; 4]);
         for (partition, (tail, last)) in &self.tails {
             fields.put(&partition.0.to_le_bytes());
             fields.put(&[0; 4]);
@@ -130,7 +133,8 @@ impl SegmentHeader {
         }
         let [number, epoch, salt, first, sealed] = numbers;
         let rows = reader.u32().ok_or_else(cut)?;
-        let _reserved = reader.take::<12>().ok_or_else(cut)?;
+        let bytes = reader.u64().ok_or_else(cut)?;
+        let _reserved = reader.u32().ok_or_else(cut)?;
         let table = usize::try_from(rows)
             .ok()
             .and_then(|n| n.checked_mul(ROW_BYTES));
@@ -154,6 +158,7 @@ impl SegmentHeader {
             salt,
             first,
             sealed,
+            bytes,
             tails,
         })
     }

@@ -94,6 +94,14 @@ fn find(disk: &dyn Disk, dir: &Path) -> Result<Vec<(PathBuf, Vec<u8>, SegmentHea
                 }
             })
             .map_err(|what| corrupt(&path, 0, what))?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size < header.bytes {
+            let what = format!(
+                "the file was made with {} bytes and ends here",
+                header.bytes
+            );
+            return Err(corrupt(&path, size, what));
+        }
         if found
             .last()
             .is_some_and(|(_, _, later)| later.first <= header.first)

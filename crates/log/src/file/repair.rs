@@ -35,7 +35,6 @@ fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<
         .and_then(segment::number_of)
         .ok_or_else(|| format("is not a segment"))?;
     let mut bytes = directory::read_file(disk, file)?;
-    let size = bytes.len() as u64;
     bytes.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
     let mut given_up = vec![file.to_owned()];
     let later = |name: &String| segment::number_of(name).is_some_and(|n| n > number);
@@ -57,7 +56,7 @@ fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<
         let from = scanned.header.first;
         let mut beginning = beginning_from(&scanned, from, header.stripe);
         beginning.number = newest.unwrap_or(number) + 1;
-        let spare = spare::prepare(disk, stripe_dir, size)?;
+        let spare = spare::prepare(disk, stripe_dir, scanned.header.bytes)?;
         segment::put_in_place(disk, stripe_dir, &spare, beginning)?;
     }
     for path in given_up {

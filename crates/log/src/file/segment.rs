@@ -40,6 +40,9 @@ pub(super) fn put_in_place(
     beginning: Beginning,
 ) -> Result<(Segment, u64), Error> {
     let carried = u64::try_from(beginning.frames.len()).expect("memory is below 2^64");
+    let path = dir.join(file_name(beginning.number));
+    let doing = |what: &str| Error::io(format!("{what} {}", path.display()));
+    let file = disk.open(spare).map_err(doing("open the spare for"))?;
     let epochs = beginning.tails.values().map(|(_, last)| last.epoch);
     let header = SegmentHeader {
         stripe: beginning.stripe,
@@ -48,6 +51,7 @@ pub(super) fn put_in_place(
         salt: random_u64(),
         first: beginning.first,
         sealed: (beginning.first + carried).saturating_sub(1),
+        bytes: file.size().map_err(doing("look at the spare for"))?,
         tails: beginning.tails,
     };
     let mut bytes = header.encode();
@@ -56,9 +60,6 @@ pub(super) fn put_in_place(
         frame.synced = sequence.saturating_sub(1);
         frame.encode(header.salt, &mut bytes);
     }
-    let path = dir.join(file_name(header.number));
-    let doing = |what: &str| Error::io(format!("{what} {}", path.display()));
-    let file = disk.open(spare).map_err(doing("open the spare for"))?;
     file.write_at(&bytes, 0).map_err(doing("begin segment"))?;
     file.sync().map_err(doing("sync the new segment"))?;
     disk.rename(spare, &path).map_err(doing("name segment"))?;

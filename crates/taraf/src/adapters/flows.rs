@@ -87,7 +87,7 @@ fn output(run: Run) -> Result<FlowAnswer, Problem> {
 
 async fn run(engine: &Engine, id: &str, account: &str) -> Result<FlowAnswer, Problem> {
     let unknown = || problem::RUN_NOT_FOUND.with_detail(format!("there is no run `{id}`"));
-    let id: RunId = id.parse().map_err(|_| unknown())?;
+    let id: RunId = id.parse().map_err(|_malformed| unknown())?;
     let found = engine.get(id).await;
     let found = found.map_err(|error| problems::engine(&error))?;
     // Whose run it is decides whether it exists: ids tell nothing to others.

@@ -41,10 +41,9 @@ pub(crate) fn fault(error: &FlowError) -> Problem {
     let mut problem = problem::FLOW_FAULTED.new();
     problem.detail = detail;
     // A flow raises errors with statuses of its own; what is no error status is ours to answer for.
-    if let Some(status) = status.and_then(|status| u16::try_from(status).ok()) {
-        if (400..600).contains(&status) {
-            problem.status = status;
-        }
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    if let Some(status) = status.filter(|status| (400..600).contains(status)) {
+        problem.status = status;
     }
     problem.with("error", error)
 }

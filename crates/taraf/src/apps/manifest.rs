@@ -185,7 +185,7 @@ fn service(value: Value) -> Result<ServiceEntry, String> {
 
 fn route(written: WrittenRoute) -> Result<Route, String> {
     let method = Method::from_str(&written.method)
-        .map_err(|_| format!("`{}` is not a method", written.method))?;
+        .map_err(|_invalid| format!("`{}` is not a method", written.method))?;
     let target = target(&written)?;
     let mut route = Route::new(method, &written.path, target);
     route.auth = match written.auth {

@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 
 use super::failure::{Exit, Failure};
 use super::output::{Output, OutputArgs};
-use super::{call, completions, explain, flow, key, run, serve, services, start, status, version};
+use super::{
+    call, completions, explain, flow, key, repair, run, serve, services, start, status, version,
+};
 
 /// What a bare `taraf` shows: the six things that people do first.
 const FIRST_STEPS: &str = "\
@@ -67,6 +69,8 @@ enum Command {
     Start(start::Args),
     /// Runs: list, show, why, watch, cancel, suspend, resume, export.
     Run(run::Args),
+    /// Gives up the damaged end of a log, when there is no backup.
+    Repair(repair::Args),
     /// What a code such as T0312 or `quota_exceeded` means, and what to do.
     Explain(explain::Args),
     /// The script that completes commands in a shell.
@@ -94,6 +98,7 @@ fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Version => version::run(&output),
         Command::Completions(args) => completions::run(&args, &output),
         Command::Explain(args) => explain::run(&args, &output),
+        Command::Repair(args) => repair::run(&args, &output),
         waiting => on_runtime(waiting, &output),
     };
     end(&output, ended)
@@ -144,6 +149,7 @@ async fn visit(command: Command, output: &Output) -> Result<Exit, Failure> {
         | Command::Serve(_)
         | Command::Service(_)
         | Command::Explain(_)
+        | Command::Repair(_)
         | Command::Completions(_)
         | Command::Version => Ok(Exit::Done),
     }

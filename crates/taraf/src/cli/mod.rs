@@ -11,6 +11,7 @@ mod input;
 mod key;
 mod operator;
 mod output;
+mod repair;
 mod run;
 mod run_query;
 mod run_view;

@@ -64,7 +64,7 @@ impl Config {
         for (name, value) in overrides(environment) {
             config = put(&mut table, &name, &value)?;
         }
-        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        config.resolve(path.parent().unwrap_or_else(|| Path::new(".")));
         Ok(config)
     }
 

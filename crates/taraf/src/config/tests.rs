@@ -1,3 +1,5 @@
+//! What a configuration may say, and how it is refused.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -71,19 +71,15 @@ impl Reloader {
             self.take_config(dir);
         }
         self.take_manifests(&project);
-        let mut has_new_flows = false;
         for (place, source) in &project.flows {
             if self.seen.flows.get(place) != Some(source) {
-                has_new_flows |= publish(node, place, source).await;
+                publish(node, place, source).await;
             }
         }
-        if has_new_flows
-            || project.services != self.seen.services
-            || project.config != self.seen.config
-        {
-            if let Err(error) = node.change(&self.config, &self.apps()) {
-                say("routes", &format!("{error:#}"), None);
-            }
+        let is_changed =
+            project.services != self.seen.services || project.config != self.seen.config;
+        if is_changed && let Err(error) = node.change(&self.config, &self.apps()) {
+            say("routes", &format!("{error:#}"), None);
         }
         self.seen = project;
     }
@@ -130,13 +126,13 @@ impl Reloader {
 }
 
 /// Publishes a changed flow, or tells what is wrong with it.
-async fn publish(node: &Node, place: &str, source: &str) -> bool {
+async fn publish(node: &Node, place: &str, source: &str) {
     let report = taraf_flow::check(source);
     for finding in &report.findings {
         say("flow", &finding.line(place), Some(place));
     }
     if report.definition.is_none() {
-        return false;
+        return;
     }
     let flow = FlowSource {
         place: place.to_owned(),
@@ -146,13 +142,9 @@ async fn publish(node: &Node, place: &str, source: &str) -> bool {
         Ok(Some(id)) => {
             let text = format!("{} {} published", id.name, id.version);
             say("flow", &text, Some(place));
-            true
         }
-        Ok(None) => false,
-        Err(error) => {
-            say("flow", &format!("{error:#}"), Some(place));
-            false
-        }
+        Ok(None) => {}
+        Err(error) => say("flow", &format!("{error:#}"), Some(place)),
     }
 }
 

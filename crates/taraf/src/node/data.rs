@@ -61,7 +61,7 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     file.write_all(content).with_context(doing)?;
     file.sync_all().with_context(doing)?;
     fs::rename(&fresh, path).with_context(doing)?;
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
     let sync_dir = fs::File::open(dir).and_then(|dir| dir.sync_all());
     sync_dir.with_context(doing)
 }

@@ -29,18 +29,19 @@ impl Groups {
     }
 
     /// Stops one part after another, the last started first. A part may take `limit` to finish
-    /// what it has begun; what has not ended then is told and left behind.
-    pub(crate) async fn stop(&self, limit: Duration) {
+    /// what it has begun; what has not ended then is told and left behind. The gateway has a limit
+    /// of its own for calls under way, and returns unspent quota after it.
+    pub(crate) async fn stop(&self, calls: Duration, limit: Duration) {
         let parts = [
-            ("gateway", &self.gateway),
-            ("operator API", &self.operator),
-            ("engine", &self.engine),
-            ("accounts", &self.accounts),
-            ("services", &self.services),
-            ("service client", &self.client),
-            ("log", &self.log),
+            ("gateway", &self.gateway, calls.saturating_add(limit)),
+            ("operator API", &self.operator, limit),
+            ("engine", &self.engine, limit),
+            ("accounts", &self.accounts, limit),
+            ("services", &self.services, limit),
+            ("service client", &self.client, limit),
+            ("log", &self.log, limit),
         ];
-        for (part, tasks) in parts {
+        for (part, tasks, limit) in parts {
             tracing::debug!(part, "stopping");
             for task in tasks.drain(limit).await {
                 tracing::warn!(part, task, "did not end in time");

@@ -1,4 +1,8 @@
+//! The document and the operations say the same.
+
 use std::collections::BTreeSet;
+
+use serde_json::json;
 
 use super::*;
 

@@ -62,18 +62,30 @@ fn segment(site: &Site) -> PathBuf {
     segments.into_iter().max_by_key(written).unwrap()
 }
 
+/// Wherever it is cut; and the command that the refusal names makes the log usable again.
 #[test]
-fn a_truncated_segment_is_told_and_not_led_over() {
+fn a_truncated_segment_is_told_and_not_led_over_and_can_be_given_up() {
     let site = Site::new("");
-    site.serve().stop();
+    let program = site.serve();
+    site.key(&program);
+    program.stop();
     let segment = segment(&site);
-    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
-    file.set_len(40).unwrap();
-    let said = refused(&site);
-    assert!(
-        said.contains(segment.file_name().unwrap().to_str().unwrap()),
-        "{said}"
-    );
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    for bytes in [4_096, 40] {
+        let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+        file.set_len(bytes).unwrap();
+        let said = refused(&site);
+        assert!(said.contains(name), "{said}");
+        assert!(said.contains("taraf repair --truncate-at"), "{said}");
+    }
+    let place = format!("{}:0", segment.display());
+    let (code, said) = run(&["repair", "--truncate-at", &place]);
+    assert_eq!(code, 2, "it asks, and nobody is there to answer: {said}");
+    let (code, said) = run(&["repair", "--truncate-at", &place, "--yes"]);
+    assert_eq!(code, 0, "{said}");
+    let program = site.serve();
+    site.key(&program);
+    program.stop();
 }
 
 #[test]

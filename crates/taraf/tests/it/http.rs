@@ -49,19 +49,21 @@ pub(crate) fn try_call(
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n"
+    )?;
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(stream, "{name}: {value}\r\n")?;
     }
-    head += &format!("content-length: {}\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes())?;
+    write!(stream, "content-length: {}\r\n\r\n", body.len())?;
     // A server that refuses a body may close before it has read it all.
     let sent = stream.write_all(body);
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     match parse(&bytes) {
         Some(answer) => Ok(answer),
-        None => Err(sent.and(read.map(drop)).err().unwrap_or_else(|| {
+        None => Err(sent.err().or_else(|| read.err()).unwrap_or_else(|| {
             std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer")
         })),
     }

@@ -8,6 +8,7 @@
 mod calls;
 mod crash;
 mod data;
+mod document;
 mod hostile;
 mod http;
 mod live;
