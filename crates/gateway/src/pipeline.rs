@@ -207,7 +207,7 @@ fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
     let until = call.started + call.gateway.config.limits.total;
     call.ending.status = parts.status.as_u16();
     let body = Outbound::wrap(body, until, move |bytes, is_whole| {
-        call.end(bytes, is_whole)
+        call.end(bytes, is_whole);
     });
     Response::from_parts(parts, body)
 }
