@@ -315,7 +315,7 @@ impl Accounts {
     /// may be given up while others wait for the same block.
     fn renew(&self, caller: &Caller, month: Month, cost: u64) {
         let meter = Arc::clone(&caller.meter);
-        let Some(units) = meter.ask(month, cost) else {
+        let Some((month, units)) = meter.ask(month, cost) else {
             return;
         };
         let accounts = self.clone();

@@ -3,18 +3,24 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use taraf_service::{Body, BoxError, Problem, problem};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Why the caller's body was cut; looked at when the call failed because of it.
+/// The caller's part in a call that failed: why its body was cut, or that more of it was waited for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicU8>);
+pub(crate) struct Cut(Arc<Signs>);
+
+#[derive(Debug, Default)]
+struct Signs {
+    why: AtomicU8,
+    is_awaited: AtomicBool,
+}
 
 const CUT_NOT: u8 = 0;
 const CUT_TOO_LARGE: u8 = 1;
@@ -24,7 +30,7 @@ const CUT_BROKEN: u8 = 3;
 impl Cut {
     /// The problem that the caller made, if it was one.
     pub(crate) fn problem(&self) -> Option<Problem> {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.why.load(Ordering::Acquire) {
             CUT_NOT => None,
             CUT_TOO_LARGE => Some(problem::PAYLOAD_TOO_LARGE.new()),
             CUT_TOO_SLOW => Some(problem::REQUEST_TIMEOUT.with_detail("the body paused too long")),
@@ -32,8 +38,13 @@ impl Cut {
         }
     }
 
+    /// Whether the call stood still because the caller's bytes did not come.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.0.is_awaited.load(Ordering::Acquire)
+    }
+
     fn set(&self, why: u8) -> BoxError {
-        self.0.store(why, Ordering::Release);
+        self.0.why.store(why, Ordering::Release);
         match why {
             CUT_TOO_LARGE => "the caller's body is too long".into(),
             CUT_TOO_SLOW => "the caller's body paused too long".into(),
@@ -42,12 +53,15 @@ impl Cut {
     }
 }
 
-/// The caller's body: at most so many bytes, with no long pause.
+/// The caller's body: at most so many bytes, with no long pause. Only the caller's pauses count: a
+/// service that reads slowly is not the caller's fault.
 pub(crate) struct Inbound {
     inner: Body,
     left: u64,
     pause: Duration,
-    timer: Pin<Box<Sleep>>,
+    is_pausing: bool,
+    /// Made at the first pause: most bodies come at once.
+    timer: Option<Pin<Box<Sleep>>>,
     cut: Cut,
 }
 
@@ -63,10 +77,34 @@ impl Inbound {
             inner,
             left: max,
             pause,
-            timer: Box::pin(sleep(pause)),
+            is_pausing: false,
+            timer: None,
             cut: cut.clone(),
         };
         (Body::new(body), cut)
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_pausing {
+            self.is_pausing = true;
+            self.cut.0.is_awaited.store(true, Ordering::Release);
+            let due = Instant::now() + self.pause;
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(due),
+                None => self.timer = Some(Box::pin(sleep_until(due))),
+            }
+        }
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn end_pause(&mut self) {
+        if self.is_pausing {
+            self.is_pausing = false;
+            self.cut.0.is_awaited.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -80,9 +118,10 @@ impl HttpBody for Inbound {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            ready!(this.timer.as_mut().poll(cx));
+            ready!(this.poll_pause(cx));
             return Poll::Ready(Some(Err(this.cut.set(CUT_TOO_SLOW))));
         };
+        this.end_pause();
         let frame = match frame {
             None => return Poll::Ready(None),
             Some(Err(_gone)) => return Poll::Ready(Some(Err(this.cut.set(CUT_BROKEN)))),
@@ -96,7 +135,6 @@ impl HttpBody for Inbound {
             Some(left) => this.left = left,
             None => return Poll::Ready(Some(Err(this.cut.set(CUT_TOO_LARGE)))),
         }
-        this.timer.as_mut().reset(Instant::now() + this.pause);
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -113,7 +151,9 @@ impl HttpBody for Inbound {
 pub(crate) struct Outbound {
     inner: Body,
     bytes: u64,
-    timer: Pin<Box<Sleep>>,
+    until: Instant,
+    /// Made at the first pause: most bodies are at hand.
+    timer: Option<Pin<Box<Sleep>>>,
     ended: Option<Ended>,
     is_whole: bool,
 }
@@ -131,7 +171,8 @@ impl Outbound {
             is_whole: inner.is_end_stream(),
             inner,
             bytes: 0,
-            timer: Box::pin(sleep_until(until)),
+            until,
+            timer: None,
             ended: Some(Box::new(ended)),
         }
     }
@@ -146,11 +187,20 @@ impl HttpBody for Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        let too_long = || "the answer took longer than a call may".into();
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            ready!(this.timer.as_mut().poll(cx));
-            let error = "the answer took longer than a call may";
-            return Poll::Ready(Some(Err(error.into())));
+            let until = this.until;
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(until)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(too_long())));
         };
+        // A service that always has more would never be waited for.
+        let is_last = this.inner.is_end_stream() || frame.is_none();
+        if !is_last && Instant::now() >= this.until {
+            return Poll::Ready(Some(Err(too_long())));
+        }
         match &frame {
             None => this.is_whole = true,
             Some(Ok(frame)) => {
@@ -195,6 +245,68 @@ mod tests {
         let (long, cut) = Inbound::wrap(body::full("salut!"), 5, second);
         body::collect(long, 10).await.unwrap_err();
         assert_eq!(cut.problem().unwrap().status, 413);
+    }
+
+    /// Gives pieces of a byte, and waits between them until it is told to go on.
+    struct Halting(tokio::sync::mpsc::Receiver<Bytes>);
+
+    impl HttpBody for Halting {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let piece = ready!(self.0.poll_recv(cx));
+            Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_callers_own_pauses_count() {
+        use http_body_util::BodyExt as _;
+
+        let (send, receive) = tokio::sync::mpsc::channel(1);
+        let second = Duration::from_secs(1);
+        let (mut body, cut) = Inbound::wrap(Body::new(Halting(receive)), 10, second);
+        // The service reads nothing for long; the caller cannot be blamed for that.
+        tokio::time::advance(second * 5).await;
+        let soon = async {
+            tokio::time::sleep(second / 2).await;
+            send.send(Bytes::from_static(b"a")).await.unwrap();
+        };
+        let (frame, ()) = tokio::join!(body.frame(), soon);
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "a");
+        assert!(!cut.is_awaited());
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(cut.is_awaited());
+        assert_eq!(cut.problem().unwrap().status, 408);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_always_has_more_ends_at_its_time() {
+        struct Endless;
+
+        impl HttpBody for Endless {
+            type Data = Bytes;
+            type Error = BoxError;
+
+            fn poll_frame(
+                self: Pin<&mut Self>,
+                _cx: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+            }
+        }
+
+        use http_body_util::BodyExt as _;
+
+        let until = Instant::now() + Duration::from_secs(1);
+        let mut body = Outbound::wrap(Body::new(Endless), until, |_, _| {});
+        assert!(body.frame().await.unwrap().is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(body.frame().await.unwrap().is_err());
     }
 
     #[tokio::test]

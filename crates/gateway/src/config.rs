@@ -48,6 +48,10 @@ pub struct Limits {
     /// The longest pause within a request's body: 30 s. Answered 408.
     #[serde(with = "taraf_base::duration::serde")]
     pub body_pause: Duration,
+    /// The longest pause within an answer while the caller does not read: 30 s. The connection is
+    /// closed.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub write_pause: Duration,
     /// The time to an answer's head, unless the route says otherwise: 30 s. Answered 504.
     #[serde(with = "taraf_base::duration::serde")]
     pub deadline: Duration,
@@ -69,6 +73,7 @@ impl Default for Limits {
             body_bytes: 10 << 20,
             header_read: Duration::from_secs(15),
             body_pause: Duration::from_secs(30),
+            write_pause: Duration::from_secs(30),
             deadline: Duration::from_secs(30),
             total: Duration::from_secs(600),
             drain: Duration::from_secs(30),

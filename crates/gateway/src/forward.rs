@@ -3,14 +3,13 @@
 use core::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::{
-    AUTHORIZATION, CONNECTION, FORWARDED, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{AUTHORIZATION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue};
+use taraf_service::client::remove_hop_by_hop;
 use taraf_service::trace;
 
 use crate::auth::api_key::{Caller, X_API_KEY};
 
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -18,19 +17,6 @@ const X_ACCOUNT: HeaderName = HeaderName::from_static("x-taraf-account");
 const X_PLAN: HeaderName = HeaderName::from_static("x-taraf-plan");
 const X_KEY_ID: HeaderName = HeaderName::from_static("x-taraf-key-id");
 const OUR_PREFIX: &str = "x-taraf-";
-
-/// What holds for one connection only (RFC 9110 §7.6.1, RFC 2616 §13.5.1 for the older names).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// What a service is told of the caller beside the request.
 #[derive(Debug)]
@@ -45,20 +31,23 @@ pub(crate) struct Hop<'a> {
 /// Makes the head of a caller's request that of the request to a service. The key goes no further:
 /// a service learns who calls, not with what.
 pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
-    strip_hop(headers);
-    for name in [X_API_KEY, AUTHORIZATION, FORWARDED] {
+    // Before ours are put on: what `Connection` names must not take them off again.
+    remove_hop_by_hop(headers);
+    // What is expected is met here: the gateway itself says 100 when it reads the body.
+    for name in [X_API_KEY, AUTHORIZATION, FORWARDED, EXPECT] {
         headers.remove(name);
+    }
+    if !hop.trust_forwarded {
+        headers.remove(X_REAL_IP);
     }
     strip_ours(headers);
     let host = headers.remove(HOST);
-    let before = hop
-        .trust_forwarded
-        .then(|| headers.get(X_FORWARDED_FOR).cloned())
-        .flatten();
-    headers.insert(
-        X_FORWARDED_FOR,
-        forwarded_for(before.as_ref(), hop.peer.ip()),
-    );
+    let before = if hop.trust_forwarded {
+        forwarded_before(headers).map(str::to_owned).collect()
+    } else {
+        Vec::new()
+    };
+    headers.insert(X_FORWARDED_FOR, forwarded_for(before, hop.peer.ip()));
     if !hop.trust_forwarded || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
@@ -79,21 +68,8 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
 
 /// Makes the head of a service's answer that of the answer to the caller.
 pub(crate) fn answer(headers: &mut HeaderMap) {
-    strip_hop(headers);
+    remove_hop_by_hop(headers);
     strip_ours(headers);
-}
-
-fn strip_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
 }
 
 fn strip_ours(headers: &mut HeaderMap) {
@@ -107,10 +83,30 @@ fn strip_ours(headers: &mut HeaderMap) {
     }
 }
 
-fn forwarded_for(before: Option<&HeaderValue>, peer: IpAddr) -> HeaderValue {
-    let peer = peer.to_canonical();
-    let before = before.and_then(|value| value.to_str().ok());
-    text(&before.map_or_else(|| peer.to_string(), |before| format!("{before}, {peer}")))
+/// Where a call comes from: the peer, or whom a trusted balancer names. That is the last address of
+/// the list, which the balancer itself has added; what stands before it anybody may have written.
+pub(crate) fn source(headers: &HeaderMap, peer: IpAddr, trust_forwarded: bool) -> IpAddr {
+    let named = trust_forwarded
+        .then(|| forwarded_before(headers).last()?.parse().ok())
+        .flatten();
+    named.unwrap_or(peer).to_canonical()
+}
+
+/// The addresses of `x-forwarded-for`, which may be given in several headers that are one list.
+fn forwarded_before(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|address| !address.is_empty())
+}
+
+fn forwarded_for(before: Vec<String>, peer: IpAddr) -> HeaderValue {
+    let mut all = before;
+    all.push(peer.to_canonical().to_string());
+    text(&all.join(", "))
 }
 
 /// A plan may be named with letters that a header cannot hold: those become `?`.
@@ -195,5 +191,25 @@ mod tests {
         let headers = passed(&pairs, true);
         assert_eq!(headers[X_FORWARDED_FOR], "198.51.100.1, 192.0.2.7");
         assert_eq!(headers[X_FORWARDED_PROTO], "https");
+    }
+
+    #[test]
+    fn several_forwarded_headers_are_one_list_of_which_the_last_is_believed() {
+        let pairs = [
+            ("x-forwarded-for", "203.0.113.9, 203.0.113.8"),
+            ("x-forwarded-for", "198.51.100.1"),
+        ];
+        let headers = passed(&pairs, true);
+        let all = "203.0.113.9, 203.0.113.8, 198.51.100.1, 192.0.2.7";
+        assert_eq!(headers[X_FORWARDED_FOR], all);
+        let mut headers = HeaderMap::new();
+        let peer = "192.0.2.7".parse().unwrap();
+        assert_eq!(source(&headers, peer, true), peer);
+        for (name, value) in pairs {
+            headers.append(name, value.parse().unwrap());
+        }
+        let caller: IpAddr = "198.51.100.1".parse().unwrap();
+        assert_eq!(source(&headers, peer, true), caller);
+        assert_eq!(source(&headers, peer, false), peer);
     }
 }

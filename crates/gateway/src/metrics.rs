@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use taraf_service::metrics::{Counter, Family, Gauge, Histogram, Registry};
 
 /// What is counted. Labels hold route ids and fixed words, never anything from a request.
@@ -43,15 +42,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn ended(
-        &self,
-        route: Option<&str>,
-        status: StatusCode,
-        time: Duration,
-        bytes: u64,
-    ) {
+    pub(crate) fn ended(&self, route: Option<&str>, status: u16, time: Duration, bytes: u64) {
         let route = route.unwrap_or(NO_ROUTE);
-        let class = match status.as_u16() / 100 {
+        let class = match status / 100 {
             1 => "1xx",
             2 => "2xx",
             3 => "3xx",

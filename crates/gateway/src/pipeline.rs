@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, Version};
 use taraf_base::{random_bytes, random_u64};
 use taraf_service::trace::{self, TraceContext};
 use taraf_service::{Body, Problem, problem};
@@ -24,8 +24,16 @@ mod access_log;
 mod accounts;
 mod target;
 
+/// What stands in logs for the status of a call whose caller went away before an answer.
+const CALLER_GONE: u16 = 499;
+
 /// What is known of a call as it passes the stages.
+///
+/// Invariant: each call is in flight once and ends once, because it is counted as it begins and its
+/// end is counted and logged when this is dropped: after the answer's body, or wherever the call was
+/// when its caller went away.
 pub(crate) struct Call {
+    gateway: Arc<Shared>,
     started: Instant,
     peer: SocketAddr,
     method: Method,
@@ -36,6 +44,14 @@ pub(crate) struct Call {
     route: Option<String>,
     caller: Option<Arc<Caller>>,
     standing: Option<Standing>,
+    ending: Ending,
+}
+
+/// How a call ended.
+struct Ending {
+    status: u16,
+    bytes: u64,
+    is_whole: bool,
 }
 
 /// Answers one request. Never fails: what goes wrong becomes the answer.
@@ -44,14 +60,13 @@ pub(crate) async fn answer(
     peer: SocketAddr,
     request: Request<Body>,
 ) -> Response<Outbound> {
-    gateway.metrics.in_flight.add(1);
     let routes = Arc::clone(&gateway.routes.borrow());
-    let mut call = Call::begin(peer, &request);
+    let mut call = Call::begin(&gateway, peer, &request);
     let response = match stages(&gateway, &routes, &mut call, request).await {
         Ok(response) => response,
         Err(problem) => call.form.response(&problem),
     };
-    meter(&gateway, call, response)
+    meter(call, response)
 }
 
 async fn stages(
@@ -80,7 +95,29 @@ fn limits(gateway: &Shared, request: &Request<Body>) -> Result<(), Problem> {
     if request.method() == Method::CONNECT {
         return Err(problem::BAD_REQUEST.with_detail("this is no proxy for other hosts"));
     }
-    Ok(())
+    framing(request.version(), request.headers())
+}
+
+/// What two readers could take for different requests. That of two lengths one counts, and of a length
+/// and a coding the coding, is kept by hyper (RFC 9112 §6.3).
+fn framing(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let hosts = headers.get_all(HOST).iter().count();
+    // RFC 9112 §3.2.
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Err(problem::BAD_REQUEST.with_detail("one Host header is needed"));
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    // RFC 9112 §6.1: the service would get the body without the name of its coding.
+    let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if is_chunked && codings.next().is_none() {
+        return Ok(());
+    }
+    let close = HeaderValue::from_static("close");
+    let problem = problem::NOT_IMPLEMENTED.with_detail("the transfer coding must be `chunked`");
+    Err(problem.with_header(CONNECTION, close))
 }
 
 fn unreadable(error: PathError) -> Problem {
@@ -159,28 +196,30 @@ async fn plan(gateway: &Shared, call: &mut Call, route: &Match<'_>) -> Result<()
     allowed
 }
 
-/// Adds what every answer carries, and counts and logs the call when its answer ends.
-fn meter(gateway: &Arc<Shared>, call: Call, response: Response<Body>) -> Response<Outbound> {
+/// Adds what every answer carries; the call lasts until the answer's end.
+fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
     let (mut parts, body) = response.into_parts();
     let headers = &mut parts.headers;
     headers.insert(trace::REQUEST_ID, call.request_id.clone());
     if let Some(standing) = &call.standing {
         answer::add_standing(headers, standing);
     }
-    let until = call.started + gateway.config.limits.total;
-    let (gateway, status) = (Arc::clone(gateway), parts.status);
+    let until = call.started + call.gateway.config.limits.total;
+    call.ending.status = parts.status.as_u16();
     let body = Outbound::wrap(body, until, move |bytes, is_whole| {
-        call.ended(&gateway, status, bytes, is_whole);
+        call.end(bytes, is_whole);
     });
     Response::from_parts(parts, body)
 }
 
 impl Call {
-    fn begin(peer: SocketAddr, request: &Request<Body>) -> Self {
+    fn begin(gateway: &Arc<Shared>, peer: SocketAddr, request: &Request<Body>) -> Self {
+        gateway.metrics.in_flight.add(1);
         let (headers, path) = (request.headers(), request.uri().path());
         let trace = TraceContext::from_headers(headers)
             .unwrap_or_else(|| TraceContext::new(random_u128(), random_u64()));
         Self {
+            gateway: Arc::clone(gateway),
             started: Instant::now(),
             peer,
             method: request.method().clone(),
@@ -191,15 +230,28 @@ impl Call {
             route: None,
             caller: None,
             standing: None,
+            ending: Ending {
+                status: CALLER_GONE,
+                bytes: 0,
+                is_whole: false,
+            },
         }
     }
 
-    fn ended(&self, gateway: &Shared, status: StatusCode, bytes: u64, is_whole: bool) {
+    fn end(mut self, bytes: u64, is_whole: bool) {
+        self.ending.bytes = bytes;
+        self.ending.is_whole = is_whole;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
         let time = self.started.elapsed();
-        let metrics = &gateway.metrics;
+        let metrics = &self.gateway.metrics;
         metrics.in_flight.add(-1);
+        let Ending { status, bytes, .. } = self.ending;
         metrics.ended(self.route.as_deref(), status, time, bytes);
-        access_log::write(self, status, bytes, is_whole, time);
+        access_log::write(self, time);
     }
 }
 

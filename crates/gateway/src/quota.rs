@@ -249,16 +249,18 @@ impl Blocks {
         }
     }
 
-    /// The units to reserve now, or nothing when a reservation is under way or not needed. The
-    /// answer must be given back with [`Blocks::granted`] or [`Blocks::failed`].
-    pub fn ask(&mut self, plan: &Plan, month: Month, cost: u64) -> Option<u64> {
+    /// The units to reserve now and their month, or nothing when a reservation is under way or not
+    /// needed. The month is that of the blocks, which a call that began before midnight may lag
+    /// behind. The answer must be given back with [`Blocks::granted`] or [`Blocks::failed`] and that
+    /// month.
+    pub fn ask(&mut self, plan: &Plan, month: Month, cost: u64) -> Option<(Month, u64)> {
         self.enter(month);
         let wanted = plan.block().max(cost).saturating_sub(self.held);
         if self.asked > 0 || wanted == 0 {
             return None;
         }
         self.asked = wanted;
-        Some(wanted)
+        Some((self.month, wanted))
     }
 
     /// A reservation is durable: `units` may be spent; `charged` is the month's sum in the log.

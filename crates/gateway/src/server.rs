@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use taraf_base::Tasks;
+use taraf_service::serve::WriteLimit;
 use taraf_service::{Body, Client};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -162,7 +163,10 @@ async fn next(
     let place = Arc::clone(places).acquire_owned().await;
     let place = place.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    // A caller that is gone already is no reason to pause accepting.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
     Ok((stream, peer, place))
 }
 
@@ -173,6 +177,7 @@ async fn serve(
     _place: OwnedSemaphorePermit,
 ) {
     let limits = gateway.config.limits.clone();
+    let stream = WriteLimit::new(stream, limits.write_pause);
     let open = Open::new(&gateway.metrics);
     let token = gateway.token.clone();
     let answer = service_fn(move |request: Request<Incoming>| {

@@ -95,7 +95,7 @@ impl Meter {
         spending.blocks.spend(&spending.plan, month, cost)
     }
 
-    pub(crate) fn ask(&self, month: Month, cost: u64) -> Option<u64> {
+    pub(crate) fn ask(&self, month: Month, cost: u64) -> Option<(Month, u64)> {
         let spending = &mut *self.lock();
         spending.blocks.ask(&spending.plan, month, cost)
     }

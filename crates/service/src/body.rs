@@ -105,6 +105,11 @@ impl Body {
         }
     }
 
+    /// Whether all of it is here already.
+    pub(crate) const fn is_at_hand(&self) -> bool {
+        matches!(self.0, Kind::Empty | Kind::Full(_))
+    }
+
     /// Whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -22,6 +22,7 @@ mod headers;
 mod table;
 
 pub use config::{Config, Egress, Rewrite};
+pub use headers::remove_hop_by_hop;
 
 use egress::Destination;
 use table::Table;
@@ -44,6 +45,9 @@ pub struct CallPolicy {
     /// Whether asking twice is as asking once although the method does not say so (an
     /// `Idempotency-Key`).
     pub idempotent: bool,
+    /// Whether it must not be asked twice although the method says that it may: it is sent again
+    /// only when nothing of it was sent.
+    pub once: bool,
     /// Attempts after the first. Default 1.
     pub retries: u32,
 }
@@ -55,6 +59,7 @@ impl Default for CallPolicy {
             attempt: None,
             body_idle: Duration::from_secs(30),
             idempotent: false,
+            once: false,
             retries: 1,
         }
     }
@@ -250,10 +255,10 @@ impl Client {
         if request.uri().authority().is_some() {
             *request.uri_mut() = egress::origin_form(request.uri());
         }
-        headers::remove_hop_by_hop(request.headers_mut());
+        remove_hop_by_hop(request.headers_mut());
         request.headers_mut().insert(HOST, target.host.clone());
         let mut response = attempt::perform(&self.inner.shared, &pool, request, policy).await?;
-        headers::remove_hop_by_hop(response.headers_mut());
+        remove_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response)
     }

@@ -20,8 +20,10 @@ mod body;
 mod config;
 mod dispatch;
 mod watched;
+mod write_limit;
 
 pub use config::Config;
+pub use write_limit::WriteLimit;
 
 use dispatch::Dispatch;
 use watched::{Phase, Watched};

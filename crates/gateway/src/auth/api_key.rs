@@ -57,14 +57,41 @@ pub fn hash(pepper: Option<&Secret>, text: &str) -> KeyHash {
     KeyHash(hasher.finalize().into())
 }
 
-/// The key that a request shows: `x-api-key: KEY`, else `Authorization: Bearer KEY`.
+/// What stands for keys that cannot be read as one: it has not the form of a key.
+const UNREADABLE: &str = "";
+
+/// The key that a request shows: `x-api-key: KEY`, else `Authorization: Bearer KEY`. An empty header
+/// shows none. One that is given twice or holds other bytes than visible ASCII shows a key that nobody
+/// has: which of two counts must not depend on who reads them.
 #[must_use]
 pub fn shown(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = headers.get(X_API_KEY) {
-        return value.to_str().ok().map(str::trim);
+    read(headers).unwrap_or(Some(UNREADABLE))
+}
+
+struct Unreadable;
+
+fn read(headers: &HeaderMap) -> Result<Option<&str>, Unreadable> {
+    if let Some(key) = only(headers, &X_API_KEY)? {
+        return Ok(Some(key));
     }
-    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    let credentials = only(headers, &AUTHORIZATION)?;
+    Ok(credentials
+        .and_then(|credentials| credentials.split_once(' '))
+        .filter(|(scheme, _key)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_scheme, key)| key.trim()))
+}
+
+/// The text of a header that is given once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Unreadable> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Unreadable);
+    }
+    let text = value.to_str().map_err(|_not_visible| Unreadable)?.trim();
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// What the hot path knows of a key.
@@ -165,6 +192,8 @@ fn index(hash: &KeyHash) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -200,7 +229,7 @@ mod tests {
         let check = |pairs: &[(&'static str, &'static str)], expected: Option<&str>| {
             let mut headers = HeaderMap::new();
             for (name, value) in pairs {
-                headers.insert(*name, value.parse().unwrap());
+                headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             assert_eq!(shown(&headers), expected, "{pairs:?}");
         };
@@ -213,5 +242,14 @@ mod tests {
             Some("one"),
         );
         check(&[], None);
+        check(&[("x-api-key", " ")], None);
+        check(
+            &[("x-api-key", ""), ("authorization", "Bearer two")],
+            Some("two"),
+        );
+        // Shown, and nobody's.
+        check(&[("x-api-key", "cheie-ș")], Some(""));
+        check(&[("x-api-key", "a"), ("x-api-key", "b")], Some(""));
+        check(&[("authorization", "Bearer ș")], Some(""));
     }
 }

@@ -57,6 +57,9 @@ pub(super) fn describe(
         },
     });
     let mut parameters = path_parameters(path);
+    for parameter in &mut parameters {
+        describe_parameter(parameter, input);
+    }
     if let Some(flow) = flow {
         if flow.is_durable {
             operation["responses"]["202"] = accepted();
@@ -84,6 +87,20 @@ pub(super) fn describe(
     parts::enter(document, route, path, &operation);
 }
 
+/// What the flow's input says of a parameter of the path, unless that leads elsewhere.
+fn describe_parameter(parameter: &mut Value, input: Option<&Value>) {
+    let name = parameter["name"].as_str().unwrap_or_default();
+    let schema = input.and_then(|input| input.get("properties")?.get(name));
+    if let Some(schema) = schema.filter(|schema| is_whole(schema)) {
+        parameter["schema"] = schema.clone();
+    }
+}
+
+/// A schema that refers to another part of the flow's would lead nowhere beside it.
+fn is_whole(schema: &Value) -> bool {
+    !schema.to_string().contains(REF)
+}
+
 fn accepted() -> Value {
     json!({
         "description": "The run goes on; ask for it at `Location`.",
@@ -91,7 +108,10 @@ fn accepted() -> Value {
         "content": {"application/json": {"schema": {
             "type": "object",
             "required": ["id", "status"],
-            "properties": {"id": {"type": "string"}, "status": {"type": "string"}},
+            "properties": {
+                "id": {"type": "string", "examples": ["run_01h455vb4pex5vsknk084sn02q"]},
+                "status": {"type": "string", "examples": ["running"]},
+            },
         }}},
     })
 }
@@ -140,8 +160,7 @@ fn query_parameters(schema: &Value) -> Vec<Value> {
     properties
         .into_iter()
         .flatten()
-        // A schema that refers to another part of the flow's would lead nowhere here.
-        .filter(|(_, schema)| !schema.to_string().contains(REF))
+        .filter(|(_, schema)| is_whole(schema))
         .map(|(name, schema)| {
             json!({"name": name, "in": "query", "required": is_required(name), "schema": schema})
         })

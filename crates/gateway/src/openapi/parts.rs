@@ -1,6 +1,7 @@
 //! [pure] What the document says beside the services' own parts: keys, errors, the gateway's pages.
 
 use serde_json::{Map, Value, json};
+use taraf_service::problem::{self, Kind};
 
 use super::{About, is_open, path_parameters};
 use crate::routes::{AccountView, Route};
@@ -34,10 +35,16 @@ pub(super) fn base(about: &About) -> Value {
                 "GatewayProblem": problem_schema(),
             },
             "responses": {
-                "ApiKeyMissing": refusal("The call carries no key."),
-                "ApiKeyInvalid": refusal("The key is unknown or was revoked."),
+                "ApiKeyMissing": refusal("The call carries no key.", &problem::API_KEY_MISSING),
+                "ApiKeyInvalid": refusal(
+                    "The key is unknown or was revoked.",
+                    &problem::API_KEY_INVALID,
+                ),
                 "OverPlan": over_plan(),
-                "Refused": refusal("Anything else that went wrong; `code` says what."),
+                "Refused": refusal(
+                    "Anything else that went wrong; `code` says what.",
+                    &problem::SERVICE_UNAVAILABLE,
+                ),
             },
         },
     })
@@ -74,18 +81,28 @@ fn problem_schema() -> Value {
     })
 }
 
-fn refusal(description: &str) -> Value {
+fn refusal(description: &str, kind: &Kind) -> Value {
+    let example = kind.new();
     json!({
         "description": description,
         "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/GatewayError"}},
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/GatewayProblem"}},
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/GatewayError"},
+                "example": example.to_error_form(),
+            },
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/GatewayProblem"},
+                "example": example.to_json(),
+            },
         },
     })
 }
 
 fn over_plan() -> Value {
-    let mut response = refusal("The plan does not allow the call now.");
+    let mut response = refusal(
+        "The plan does not allow the call now.",
+        &problem::RATE_LIMITED,
+    );
     let header = |description: &str, kind: &str| json!({"description": description, "schema": {"type": kind}});
     response["headers"] = json!({
         "Retry-After": header("Seconds after which to try again.", "integer"),
@@ -134,15 +151,16 @@ pub(super) fn enrich(operation: &mut Map<String, Value>, route: &Route) {
     let responses = operation
         .entry("responses")
         .or_insert_with(|| Value::Object(Map::new()));
-    if is_open(route) {
-        operation.insert("security".to_owned(), Value::Array(Vec::new()));
-        return;
-    }
+    let is_open = is_open(route);
     if let Some(responses) = responses.as_object_mut() {
-        for (status, name) in REFUSALS {
+        let refusals = REFUSALS.into_iter().filter(|_| !is_open);
+        for (status, name) in refusals.chain([("default", "Refused")]) {
             let reference = json!({"$ref": format!("#/components/responses/{name}")});
             responses.entry(status).or_insert(reference);
         }
+    }
+    if is_open {
+        operation.insert("security".to_owned(), Value::Array(Vec::new()));
     }
 }
 
@@ -153,7 +171,11 @@ pub(super) fn account(document: &mut Value, route: &Route, path: &str, view: Acc
             "requestBody": {"required": true, "content": {"application/json": {"schema": {
                 "type": "object",
                 "required": ["email"],
-                "properties": {"email": {"type": "string", "format": "email"}},
+                "properties": {"email": {
+                    "type": "string",
+                    "format": "email",
+                    "examples": ["ana@example.org"],
+                }},
             }}}},
             "responses": {
                 "201": {
@@ -161,7 +183,10 @@ pub(super) fn account(document: &mut Value, route: &Route, path: &str, view: Acc
                     "content": {"application/json": {"schema": {
                         "type": "object",
                         "required": ["key", "plan"],
-                        "properties": {"key": {"type": "string"}, "plan": {"type": "string"}},
+                        "properties": {
+                            "key": {"type": "string", "minLength": 50, "maxLength": 50},
+                            "plan": {"type": "string", "examples": ["free"]},
+                        },
                     }}},
                 },
                 "409": {"$ref": "#/components/responses/Refused"},
@@ -170,11 +195,11 @@ pub(super) fn account(document: &mut Value, route: &Route, path: &str, view: Acc
         }),
         AccountView::Usage => json!({
             "summary": "What the account used this month",
-            "responses": {"200": json_response("The usage, key by key.")},
+            "responses": {"200": json_response("The usage, key by key.", &usage_schema())},
         }),
         AccountView::Keys => json!({
             "summary": "The keys of the account",
-            "responses": {"200": json_response("The keys without their secrets.")},
+            "responses": {"200": json_response("The keys without their secrets.", &keys_schema())},
         }),
     };
     operation["tags"] = json!(["account"]);
@@ -197,7 +222,7 @@ pub(super) fn run(document: &mut Value, route: &Route, path: &str) {
                     "type": "object",
                     "required": ["id", "status"],
                     "properties": {
-                        "id": {"type": "string"},
+                        "id": {"type": "string", "examples": ["run_01h455vb4pex5vsknk084sn02q"]},
                         "status": {"type": "string", "enum": [
                             "pending", "running", "waiting", "suspended",
                             "cancelled", "faulted", "completed",
@@ -212,10 +237,73 @@ pub(super) fn run(document: &mut Value, route: &Route, path: &str) {
     enter(document, route, path, &operation);
 }
 
-fn json_response(description: &str) -> Value {
+fn json_response(description: &str, schema: &Value) -> Value {
     json!({
         "description": description,
-        "content": {"application/json": {"schema": {"type": "object"}}},
+        "content": {"application/json": {"schema": schema}},
+    })
+}
+
+/// As `accounts::AccountUsage` is written.
+fn usage_schema() -> Value {
+    let count = |example: u64| json!({"type": "integer", "minimum": 0, "examples": [example]});
+    let word = |example: &str| json!({"type": "string", "examples": [example]});
+    json!({
+        "type": "object",
+        "required": ["account", "month", "reset", "used", "keys"],
+        "properties": {
+            "account": word("ana@example.org"),
+            "month": word("2026-11"),
+            "reset": {"type": "string", "format": "date-time",
+                "examples": ["2026-12-01T00:00:00.000Z"]},
+            "used": count(42),
+            "keys": {"type": "array", "items": {
+                "type": "object",
+                "required": ["id", "label", "plan", "limit", "used", "remaining", "history"],
+                "properties": {
+                    "id": word(KEY_EXAMPLE),
+                    "label": word("shop"),
+                    "plan": word("free"),
+                    "limit": {"type": ["integer", "null"], "examples": [100]},
+                    "used": count(42),
+                    "remaining": {"type": ["integer", "null"], "examples": [58]},
+                    "history": {"type": "array", "items": {
+                        "type": "object",
+                        "required": ["month", "used"],
+                        "properties": {"month": word("2026-10"), "used": count(97)},
+                    }},
+                },
+            }},
+        },
+    })
+}
+
+const KEY_EXAMPLE: &str = "key_01h455vb4pex5vsknk084sn02q";
+
+/// As a list of `accounts::KeyView` is written.
+fn keys_schema() -> Value {
+    let word = |example: &str| json!({"type": "string", "examples": [example]});
+    let time =
+        |example: &str| json!({"type": "string", "format": "date-time", "examples": [example]});
+    json!({
+        "type": "object",
+        "required": ["keys"],
+        "properties": {"keys": {"type": "array", "items": {
+            "type": "object",
+            "required": ["id", "account", "account_id", "plan", "label", "created", "revoked"],
+            "properties": {
+                "id": word(KEY_EXAMPLE),
+                "account": word("ana@example.org"),
+                "account_id": word("acc_01h455vb4pex5vsknk084sn02q"),
+                "plan": word("free"),
+                "label": word("shop"),
+                "created": time("2026-11-01T08:00:00.000Z"),
+                "ends": time("2026-11-30T08:00:00.000Z"),
+                "revoked": {"type": "boolean"},
+                "last_used": {"type": "string", "format": "date", "examples": ["2026-11-22"]},
+                "rotated_from": word(KEY_EXAMPLE),
+            },
+        }}},
     })
 }
 

@@ -4,11 +4,9 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-
 use super::Call;
 
-pub(super) fn write(call: &Call, status: StatusCode, bytes: u64, is_whole: bool, time: Duration) {
+pub(super) fn write(call: &Call, time: Duration) {
     let caller = call.caller.as_deref();
     // A path without a route may hold anything, a mistyped secret too.
     let path = if call.route.is_some() {
@@ -21,9 +19,9 @@ pub(super) fn write(call: &Call, status: StatusCode, bytes: u64, is_whole: bool,
         method = %call.method,
         path,
         route = call.route.as_deref().unwrap_or("-"),
-        status = status.as_u16(),
-        bytes,
-        whole = is_whole,
+        status = call.ending.status,
+        bytes = call.ending.bytes,
+        whole = call.ending.is_whole,
         ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         key = caller.map(|caller| tracing::field::display(caller.key)),
         account = caller.map(|caller| tracing::field::display(caller.account)),

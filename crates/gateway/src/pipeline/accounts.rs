@@ -10,7 +10,7 @@ use crate::accounts::Error;
 use crate::registry::Refusal;
 use crate::routes::AccountView;
 use crate::server::Shared;
-use crate::{answer, flows};
+use crate::{answer, flows, forward};
 
 /// More than any registration needs.
 const REGISTRATION_BYTES_MAX: usize = 4 << 10;
@@ -39,15 +39,15 @@ async fn register(
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
     let (parts, body) = request.into_parts();
+    let trusts = gateway.config.trust_forwarded;
+    let from = forward::source(&parts.headers, call.peer.ip(), trusts);
     let body = flows::json_body(&parts.headers, body, REGISTRATION_BYTES_MAX).await?;
     let wanted = || problem::VALIDATION_FAILED.with_detail("the body must be {\"email\": ADDRESS}");
     let registration: Registration = match body.map(serde_json::from_value) {
         Some(Ok(registration)) => registration,
         Some(Err(_)) | None => return Err(wanted()),
     };
-    let registered = gateway
-        .accounts
-        .register(&registration.email, call.peer.ip());
+    let registered = gateway.accounts.register(&registration.email, from);
     let created = registered.await.map_err(|error| problem_of(&error))?;
     let told = json!({ "key": created.secret.expose(), "plan": created.plan });
     Ok(answer::json(StatusCode::CREATED, told.to_string()))

@@ -34,7 +34,13 @@ pub(super) async fn call(
         Target::Builtin(page) => builtin(gateway, call, *page, route).await,
     };
     // A body that was cut makes every target fail, and the caller is told its own part in it.
-    answered.map_err(|problem| cut.problem().unwrap_or(problem))
+    answered.map_err(|problem| match cut.problem() {
+        Some(own) => own,
+        None if problem.code == problem::UPSTREAM_TIMEOUT.code && cut.is_awaited() => {
+            problem::REQUEST_TIMEOUT.with_detail("the body did not come in time")
+        }
+        None => problem,
+    })
 }
 
 /// Puts the request's body within its limits; a length that says it is too long is believed.
@@ -85,7 +91,7 @@ async fn service(
     let policy = CallPolicy {
         deadline: deadline(gateway, route),
         idempotent: route.entry.route.is_idempotent == Some(true),
-        retries: u32::from(route.entry.route.is_idempotent != Some(false)),
+        once: route.entry.route.is_idempotent == Some(false),
         ..CallPolicy::default()
     };
     let answered = gateway.client.forward(request, target, &policy).await;

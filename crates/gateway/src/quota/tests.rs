@@ -57,7 +57,7 @@ fn the_next_block_is_asked_for_before_the_last_is_spent() {
     let month = Month::of(at("2026-01-15T00:00:00Z"));
     let mut blocks = Blocks::default();
     assert_eq!(blocks.spend(&plan, month, 1), Spend::Short);
-    assert_eq!(blocks.ask(&plan, month, 1), Some(10));
+    assert_eq!(blocks.ask(&plan, month, 1), Some((month, 10)));
     assert_eq!(
         blocks.ask(&plan, month, 1),
         None,
@@ -72,7 +72,7 @@ fn the_next_block_is_asked_for_before_the_last_is_spent() {
             "{held}"
         );
     }
-    assert_eq!(blocks.ask(&plan, month, 0), Some(5));
+    assert_eq!(blocks.ask(&plan, month, 0), Some((month, 5)));
     // What is left is spent while the reservation is under way.
     assert_eq!(blocks.spend(&plan, month, 1), Spend::Taken { renew: false });
     blocks.granted(month, 5, 15);
@@ -91,6 +91,23 @@ fn a_new_month_begins_anew_and_an_old_one_does_not_return() {
     // The clock steps back over midnight: units stay those of the later month.
     blocks.ask(&plan, january.next(), 1);
     blocks.granted(january.next(), 1, 1);
+    assert_eq!(
+        blocks.spend(&plan, january, 1),
+        Spend::Taken { renew: false }
+    );
+}
+
+#[test]
+fn a_call_from_before_midnight_reserves_in_the_month_that_has_begun() {
+    let plan = plan(Some(100));
+    let january = Month::of(at("2026-01-15T00:00:00Z"));
+    let february = january.next();
+    let mut blocks = Blocks::new(january, 0);
+    blocks.look(february);
+    assert_eq!(blocks.spend(&plan, january, 1), Spend::Short);
+    // Asked for January, the grant would be another month's and the key would wait all February.
+    assert_eq!(blocks.ask(&plan, january, 1), Some((february, 1)));
+    blocks.granted(february, 1, 1);
     assert_eq!(
         blocks.spend(&plan, january, 1),
         Spend::Taken { renew: false }
@@ -156,7 +173,7 @@ proptest! {
                 },
                 2 => {
                     cost_max = cost_max.max(cost);
-                    if let Some(units) = blocks.ask(&plan, month, cost) {
+                    if let Some((_, units)) = blocks.ask(&plan, month, cost) {
                         prop_assert!(asked.replace(units).is_none());
                     }
                 }

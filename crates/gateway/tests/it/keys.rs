@@ -46,7 +46,9 @@ async fn an_unknown_key_is_refused() {
 #[tokio::test]
 async fn both_headers_show_a_key() {
     let stack = stack().await;
-    let request = Request::get("/api/x").header("authorization", format!("Bearer {}", stack.key));
+    let request = Request::get("/api/x")
+        .header("host", "gateway")
+        .header("authorization", format!("Bearer {}", stack.key));
     let response = stack.send(request.body(body::empty()).unwrap()).await;
     assert_eq!(response.status(), 200);
     assert_eq!(stack.get("/api/x").await.status(), 200);

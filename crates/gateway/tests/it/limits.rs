@@ -138,6 +138,47 @@ async fn bytes_that_are_no_request_are_refused() {
 }
 
 #[tokio::test]
+async fn a_head_that_two_readers_could_read_differently_is_refused() {
+    let stack = stack(Limits::default()).await;
+    let status = async |head: &str| {
+        let mut stream = TcpStream::connect(stack.handle.addr()).await.unwrap();
+        let request = format!(
+            "{head}connection: close\r\nx-api-key: {}\r\n\r\n",
+            stack.key
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        rest(&mut stream).await[9..12].to_owned()
+    };
+    assert_eq!(status("GET /x HTTP/1.1\r\nhost: a\r\n").await, "200");
+    assert_eq!(status("GET /x HTTP/1.0\r\n").await, "200");
+    assert_eq!(status("GET /x HTTP/1.1\r\n").await, "400");
+    let twice = "GET /x HTTP/1.1\r\nhost: a\r\nhost: b\r\n";
+    assert_eq!(status(twice).await, "400");
+    let packed = "GET /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n";
+    assert_eq!(status(packed).await, "501");
+}
+
+#[tokio::test]
+async fn a_length_beside_a_coding_is_not_passed_on() {
+    let up = upstream(&Tasks::new(), echo).await;
+    let stack = Stack::start(vec![route(Method::POST, "/x")], &[up]).await;
+    let lengths = ["content-length: 3\r\n", ""];
+    for (before, after) in [(lengths[0], lengths[1]), (lengths[1], lengths[0])] {
+        let mut stream = TcpStream::connect(stack.handle.addr()).await.unwrap();
+        let request = format!(
+            "POST /x HTTP/1.1\r\nhost: a\r\nx-api-key: {}\r\n{before}transfer-encoding: chunked\r\n\
+             {after}\r\n6\r\nabcdef\r\n0\r\n\r\nGET /x HTTP/1.1\r\nhost: a\r\n\r\n",
+            stack.key
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let said = rest(&mut stream).await;
+        assert!(said.contains("\"bytes\":6"), "{said}");
+        assert!(!said.contains("\"content-length\":\"3\""), "{said}");
+        assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_their_turn() {
     let stack = stack(Limits {
         connections: 1,

@@ -7,6 +7,7 @@
 mod bodies;
 mod failures;
 mod flows;
+mod gone;
 mod headers;
 mod keys;
 mod limits;

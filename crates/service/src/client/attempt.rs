@@ -3,18 +3,22 @@
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{CallPolicy, Shared};
 use crate::pool::{Broken, Lease, Member, Outcome, Pool, Reply, Standing};
 use crate::retry::{self, Failure};
-use crate::{Body, CallError};
+use crate::{Body, BoxError, CallError};
 
 /// Why an attempt gave no answer, and what is left to try again with.
 struct Failed {
@@ -23,7 +27,7 @@ struct Failed {
     unsent: Option<Request<Body>>,
     /// A kept connection turned out to be dead: nobody's fault, worth a fresh one at once.
     was_stale: bool,
-    /// The caller's own body broke off: nothing is said about the endpoint.
+    /// The caller's own body broke off or did not come: nothing is said about the endpoint.
     is_callers: bool,
 }
 
@@ -61,7 +65,8 @@ pub(super) async fn perform(
         shared,
         standing: &pool.standing,
         policy,
-        is_idempotent: policy.idempotent || retry::is_idempotent(request.method()),
+        is_idempotent: !policy.once
+            && (policy.idempotent || retry::is_idempotent(request.method())),
         until: Instant::now() + policy.deadline,
         retries: 0,
     };
@@ -119,6 +124,7 @@ impl Call<'_> {
         let began = Instant::now();
         let limit = self.policy.attempt.unwrap_or(self.policy.deadline);
         let until = self.until.min(began + limit);
+        let (request, awaited) = observed(request);
         let exchange = exchange(lease, self.standing, request, only_fresh);
         let result = match tokio::time::timeout_at(until, exchange).await {
             Ok(result) => result,
@@ -129,7 +135,8 @@ impl Call<'_> {
                 },
                 unsent: None,
                 was_stale: false,
-                is_callers: false,
+                // Otherwise callers who dribble their bodies could open the breaker for all.
+                is_callers: awaited.is_some_and(|sign| sign.load(Ordering::Relaxed)),
             }),
         };
         match &result {
@@ -164,6 +171,45 @@ impl Call<'_> {
         let wait = backoff.delay(self.retries, &mut self.shared.rng());
         let is_in_time = Instant::now() + wait < self.until;
         (is_in_time && self.standing.budget.withdraw(self.shared.now())).then_some(wait)
+    }
+}
+
+/// The request with a body that tells whether it is waited for; one that is at hand never is.
+fn observed(request: Request<Body>) -> (Request<Body>, Option<Arc<AtomicBool>>) {
+    if request.body().is_at_hand() {
+        return (request, None);
+    }
+    let awaited = Arc::<AtomicBool>::default();
+    let sign = Arc::clone(&awaited);
+    let request = request.map(|inner| Body::new(Observed { inner, sign }));
+    (request, Some(awaited))
+}
+
+/// A streamed body and the sign that more of it is waited for.
+struct Observed {
+    inner: Body,
+    sign: Arc<AtomicBool>,
+}
+
+impl HttpBody for Observed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.sign.store(polled.is_pending(), Ordering::Relaxed);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

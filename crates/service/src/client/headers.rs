@@ -22,7 +22,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Removes the headers that concern one connection alone, and those that `Connection` names.
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::Config;
+use super::{Config, WriteLimit};
 
 /// hyper's buffers are not smaller than this.
 pub(super) const BUFFER_BYTES_MIN: usize = 8 * 1024;
@@ -61,34 +61,28 @@ impl Drop for InCall {
 /// A connection's bytes under watch. It fails with `TimedOut` when a head takes too long from its
 /// first byte, when no request comes, and when nothing can be written.
 pub(super) struct Watched<S> {
-    stream: S,
+    stream: WriteLimit<S>,
     phase: Arc<Phase>,
     head_timeout: Duration,
     idle_timeout: Duration,
-    write_idle_timeout: Duration,
     /// The calls when the present wait for a head began.
     calls: u64,
     waiting_since: Instant,
     head_since: Option<Instant>,
-    stuck_since: Option<Instant>,
-    read_timer: Timer,
-    write_timer: Timer,
+    timer: Timer,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, phase: Arc<Phase>, config: &Config) -> Self {
         Self {
-            stream,
+            stream: WriteLimit::new(stream, config.write_idle_timeout),
             phase,
             head_timeout: config.head_timeout,
             idle_timeout: config.idle_timeout,
-            write_idle_timeout: config.write_idle_timeout,
             calls: 0,
             waiting_since: Instant::now(),
             head_since: None,
-            stuck_since: None,
-            read_timer: Timer::default(),
-            write_timer: Timer::default(),
+            timer: Timer::default(),
         }
     }
 
@@ -106,7 +100,7 @@ impl<S> Watched<S> {
         if self.phase.is_in_call.load(Ordering::Relaxed) {
             // The call limits its body itself. Its end wakes nobody, so the timer rings often
             // enough to notice it in time for the next wait.
-            let _early = self.read_timer.poll(cx, Instant::now() + self.idle_timeout);
+            let _early = self.timer.poll(cx, Instant::now() + self.idle_timeout);
             return Poll::Pending;
         }
         self.notice_calls();
@@ -114,32 +108,12 @@ impl<S> Watched<S> {
             Some(since) => since + self.head_timeout,
             None => self.waiting_since + self.idle_timeout,
         };
-        self.read_timer.poll(cx, due).map(|()| {
+        self.timer.poll(cx, due).map(|()| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "no whole head of a request in time",
             ))
         })
-    }
-
-    fn watch_write<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stuck_since = None;
-            return written;
-        }
-        let since = *self.stuck_since.get_or_insert_with(Instant::now);
-        self.write_timer
-            .poll(cx, since + self.write_idle_timeout)
-            .map(|()| {
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client does not read",
-                ))
-            })
     }
 }
 
@@ -170,8 +144,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch_write(cx, written)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -179,8 +152,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.watch_write(cx, written)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

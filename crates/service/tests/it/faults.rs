@@ -375,6 +375,56 @@ async fn a_request_whose_body_breaks_off_blames_nobody() {
 }
 
 #[tokio::test]
+async fn a_request_whose_body_does_not_come_blames_nobody() {
+    let tasks = Tasks::new();
+    let peer = Peer::start(&tasks, |mut talk| async move {
+        talk.head().await;
+        talk.head().await;
+    })
+    .await;
+    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let policy = CallPolicy {
+        deadline: Duration::from_millis(50),
+        ..once()
+    };
+    let request = Request::post("http://peer.service/")
+        .body(Body::new(Absent))
+        .unwrap();
+    let result = rig.client.call(request, &policy).await;
+    assert!(
+        matches!(result, Err(CallError::Timeout { .. })),
+        "{result:?}"
+    );
+    assert_eq!(rig.client.pools()[0].endpoints[0].failures, 0);
+    // An endpoint that has it all and does not answer is to blame.
+    let result = rig.client.call(post("/", "x"), &policy).await;
+    assert!(result.is_err());
+    assert_eq!(rig.client.pools()[0].endpoints[0].failures, 1);
+}
+
+#[tokio::test]
+async fn what_must_go_once_is_not_sent_again_though_its_method_may() {
+    let tasks = Tasks::new();
+    // The second request of each connection is read and not answered.
+    let peer = Peer::start(&tasks, |mut talk| async move {
+        if talk.head().await.is_some() {
+            talk.answer("200 OK", "first").await;
+            talk.head().await;
+        }
+    })
+    .await;
+    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let policy = CallPolicy {
+        once: true,
+        ..CallPolicy::default()
+    };
+    assert_eq!(rig.send(get("/"), &policy).await.unwrap().0, 200);
+    let result = rig.send(get("/"), &policy).await;
+    assert!(matches!(result, Err(CallError::Closed(_))), "{result:?}");
+    assert_eq!(peer.requests(), 2);
+}
+
+#[tokio::test]
 async fn a_call_that_is_given_up_leaves_nothing_behind() {
     let tasks = Tasks::new();
     let peer = Peer::start(&tasks, |mut talk| async move {
@@ -390,6 +440,21 @@ async fn a_call_that_is_given_up_leaves_nothing_behind() {
     let view = rig.client.pools()[0].endpoints[0].clone();
     assert_eq!((view.in_flight, view.idle, view.calls), (0, 0, 0));
     eventually("the connection is closed", || tasks.running() == 2).await;
+}
+
+/// A body that never comes.
+struct Absent;
+
+impl http_body::Body for Absent {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
 }
 
 /// A body that fails at once.
