@@ -1,3 +1,5 @@
+//! Decisions of a partition, one input at a time.
+
 use taraf_flow::{Data, Definition, check};
 use taraf_log::PartitionId;
 use taraf_log::machine::Machine as _;
