@@ -7,6 +7,15 @@ use anyhow::Result;
 use crate::shell::run;
 use crate::{setup, tidy};
 
+const FORMAT: &str = "fmt --all --check";
+/// What needs a build. The whole workspace at once, so that each dependency is built once.
+const STEPS: [&str; 4] = [
+    "clippy --locked --workspace --all-targets -- -D warnings",
+    "nextest run --locked --workspace --profile ci",
+    "test --locked --workspace --doc",
+    "run --locked --quiet --bin taraf -- flow test apps",
+];
+
 /// Runs every step and stops at the first that fails.
 ///
 /// # Errors
@@ -14,38 +23,15 @@ use crate::{setup, tidy};
 pub(crate) fn run_all() -> Result<()> {
     let begun = Instant::now();
     setup::run()?;
-    run("cargo", &["fmt", "--all", "--check"])?;
+    cargo(FORMAT)?;
     tidy::run()?;
-    // One build profile for all that follows: the tests' own.
-    run(
-        "cargo",
-        &[
-            "clippy",
-            "--locked",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )?;
-    run(
-        "cargo",
-        &[
-            "nextest",
-            "run",
-            "--locked",
-            "--workspace",
-            "--profile",
-            "ci",
-        ],
-    )?;
-    run("cargo", &["test", "--locked", "--workspace", "--doc"])?;
-    run(
-        "cargo",
-        &[
-            "run", "--locked", "--quiet", "--bin", "taraf", "--", "flow", "test", "apps",
-        ],
-    )?;
+    for step in STEPS {
+        cargo(step)?;
+    }
     println!("\nall steps passed in {} s", begun.elapsed().as_secs());
     Ok(())
+}
+
+fn cargo(step: &str) -> Result<()> {
+    run("cargo", &step.split(' ').collect::<Vec<_>>())
 }

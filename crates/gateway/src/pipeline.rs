@@ -167,11 +167,12 @@ fn authenticate(
     let Some(key) = api_key::shown(headers) else {
         let challenge = HeaderValue::from_static("Bearer realm=\"taraf\"");
         return Err(problem::API_KEY_MISSING
-            .new()
+            .with_detail("send a key in the header x-api-key; POST /account/register gives one")
             .with_header(WWW_AUTHENTICATE, challenge));
     };
     let caller = gateway.accounts.identify(key);
-    call.caller = Some(caller.ok_or_else(|| problem::API_KEY_INVALID.new())?);
+    let refused = || problem::API_KEY_INVALID.with_detail("the key is unknown or was revoked");
+    call.caller = Some(caller.ok_or_else(refused)?);
     Ok(())
 }
 
