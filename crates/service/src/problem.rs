@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_up_to_date() {
+    fn golden_reference_of_the_codes_is_up_to_date() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../docs/reference/errors.md"
