@@ -1,8 +1,11 @@
-//! Benchmarks: plain programs under `benches/` of the crates, built as a release.
+//! Benchmarks: plain programs under `benches/` of the crates, each beside its peer in the same run.
 
 use anyhow::{Result, bail};
 
-use crate::shell::run;
+use crate::report::{self, Measurement};
+
+const DOCUMENT: &str = "docs/reference/performance.md";
+const MINUTES_MAX: u32 = 10;
 
 /// Name, package, target, and what it measures.
 const BENCHES: [(&str, &str, &str, &str); 4] = [
@@ -32,7 +35,8 @@ const BENCHES: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// Runs one benchmark, or lists them.
+/// Runs one benchmark, or lists them. `--print` leaves the document as it is; all other words go to
+/// the benchmark.
 ///
 /// # Errors
 /// When there is no benchmark of that name, or it fails.
@@ -43,11 +47,19 @@ pub(crate) fn run_named(words: &[&str]) -> Result<()> {
         }
         return Ok(());
     };
-    let Some((_, package, target, _)) = BENCHES.into_iter().find(|(name, ..)| name == wanted)
+    let Some((name, package, target, _)) = BENCHES.into_iter().find(|(name, ..)| name == wanted)
     else {
         bail!("no benchmark named `{wanted}`; `cargo xtask bench` lists them");
     };
-    let mut arguments = vec!["bench", "--package", package, "--bench", target, "--"];
-    arguments.extend(rest);
-    run("cargo", &arguments)
+    let (print, rest): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| **word == "--print");
+    report::take(&Measurement {
+        command: &format!("bench {name}"),
+        cargo: &["bench", "--package", package, "--bench", target],
+        words: &rest,
+        variables: &[],
+        minutes_max: MINUTES_MAX,
+        document: DOCUMENT,
+        given: &format!("bench {}", words.join(" ")),
+        print_only: !print.is_empty(),
+    })
 }

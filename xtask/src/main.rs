@@ -8,6 +8,8 @@
 mod bench;
 mod ci;
 mod golden;
+mod long;
+mod report;
 mod setup;
 mod shell;
 mod tidy;
@@ -21,7 +23,10 @@ cargo xtask COMMAND
   setup           install what the tests need (Debian packages, cargo-nextest, a Python environment)
   tidy            layering, file sizes, headers, paths in ARCHITECTURE.md, dependencies
   golden --update write the golden files anew from what the tests see
-  bench NAME      a benchmark beside its peer; without a name, the list
+  bench NAME      a benchmark beside its peer, its result put into docs/reference/performance.md;
+                  without a name, the list; with --print the document is left as it is
+  long NAME       a check too long for the suite, its result put into docs/reference/reliability.md;
+                  without a name, the list; options such as --rounds 1000 go to the check
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["golden", "--update"] => golden::update(),
         ["bench", rest @ ..] => bench::run_named(rest),
+        ["long", rest @ ..] => long::run_named(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -54,8 +54,18 @@ async fn main() {
     let (gateway, key) = gateway(service, &tasks).await;
     let direct = measure(service, "", time, connections).await;
     let through = measure(gateway, &key, time, connections).await;
-    println!("direct   {direct:>8} calls/s");
-    println!("gateway  {through:>8} calls/s with key, rate and quota, {connections} connections");
+    report(&format!(
+        "| way, {connections} connections | calls/s |\n|---|---|\n| direct | {direct} |\n\
+         | through the gateway with key, rate and quota | {through} |\n"
+    ));
+}
+
+/// Prints the result, or leaves it where `cargo xtask bench` wants it.
+fn report(text: &str) {
+    match std::env::var_os("TARAF_REPORT") {
+        Some(file) => std::fs::write(file, text).unwrap(),
+        None => println!("{text}"),
+    }
 }
 
 async fn service(tasks: &Tasks) -> SocketAddr {

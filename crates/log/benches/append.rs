@@ -8,6 +8,7 @@
     reason = "a measuring program prints and stops at the first surprise"
 )]
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -28,13 +29,22 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    println!(
-        "bare fdatasync of 4 KiB in a zero-filled file: {:>9.0}/s",
+    let mut table = format!(
+        "| outstanding | a second |\n|---|---|\n| bare fdatasync of 4 KiB in a zero-filled file | {:.0} |\n",
         bare_sync(dir.path())
     );
     for outstanding in [1, 16, 64, 256, 1_024] {
         let rate = runtime.block_on(append(dir.path(), outstanding));
-        println!("{outstanding:>5} outstanding: {rate:>9.0} durable records/s");
+        writeln!(table, "| {outstanding} durable records | {rate:.0} |").unwrap();
+    }
+    report(&table);
+}
+
+/// Prints the result, or leaves it where `cargo xtask bench` wants it.
+fn report(text: &str) {
+    match std::env::var_os("TARAF_REPORT") {
+        Some(file) => std::fs::write(file, text).unwrap(),
+        None => println!("{text}"),
     }
 }
 

@@ -37,10 +37,20 @@ fn main() {
     runtime.block_on(async {
         let bare = bare(time).await;
         let pooled = pooled(time).await;
-        println!("bare hyper connections  {bare:>9.0} calls/s");
-        println!("Client::forward         {pooled:>9.0} calls/s");
-        println!("share of bare           {:>9.1} %", pooled * 100.0 / bare);
+        report(&format!(
+            "| way | calls/s |\n|---|---|\n| bare hyper connections | {bare:.0} |\n\
+             | `Client::forward` | {pooled:.0} |\n| share of bare | {:.1} % |\n",
+            pooled * 100.0 / bare
+        ));
     });
+}
+
+/// Prints the result, or leaves it where `cargo xtask bench` wants it.
+fn report(text: &str) {
+    match std::env::var_os("TARAF_REPORT") {
+        Some(file) => std::fs::write(file, text).unwrap(),
+        None => println!("{text}"),
+    }
 }
 
 async fn server(tasks: &Tasks) -> std::net::SocketAddr {
