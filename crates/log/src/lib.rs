@@ -1,6 +1,7 @@
 //! An append-only log of records in partitions, its backends, and the state machines run over it.
 
 mod batch;
+pub mod blob;
 pub mod contract;
 mod error;
 pub mod file;

@@ -30,6 +30,8 @@ struct State {
     dirs: BTreeSet<PathBuf>,
     locks: BTreeSet<PathBuf>,
     capacity: Option<u64>,
+    /// The first write to the next new file fails.
+    fails_new: bool,
 }
 
 /// A file of a [`MemoryDisk`].
@@ -117,6 +119,22 @@ impl MemoryDisk {
         self.change(part, |content| content.fails_write = true);
     }
 
+    /// Lets the first write to the next file that is made fail half-way.
+    pub fn fail_next_create_write(&self) {
+        lock(&self.state).fails_new = true;
+    }
+
+    /// Puts a file whose bytes are durable and whose name is not, as a process leaves it that ends
+    /// between renaming and syncing the folder.
+    pub fn put_unsynced_name(&self, path: &Path, bytes: Vec<u8>) {
+        let file = self.new_file(bytes.clone());
+        lock(&file.content).durable = bytes;
+        let mut state = lock(&self.state);
+        let dirs = path.ancestors().skip(1).map(Path::to_owned);
+        state.dirs.extend(dirs);
+        state.names.insert(path.to_owned(), file);
+    }
+
     /// Forgets who holds locks, as the end of their processes would.
     pub fn release_locks(&self) {
         lock(&self.state).locks.clear();
@@ -199,9 +217,9 @@ impl Disk for MemoryDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.new_file(Vec::new());
-        lock(&self.state)
-            .names
-            .insert(path.to_owned(), Arc::clone(&file));
+        let mut state = lock(&self.state);
+        lock(&file.content).fails_write = std::mem::take(&mut state.fails_new);
+        state.names.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }
 

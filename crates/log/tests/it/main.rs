@@ -6,6 +6,7 @@
 )]
 
 mod backends;
+mod blobs;
 mod crash;
 mod files;
 mod golden;

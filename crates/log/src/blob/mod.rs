@@ -1,0 +1,205 @@
+//! Large payloads beside the log: kept by what they contain, durable before a record names them.
+
+mod files;
+mod id;
+mod memory;
+mod recent;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::file::disk::{Disk, OsDisk};
+use files::FileBlobs;
+pub use id::{BlobId, ParseBlobIdError};
+use memory::MemoryBlobs;
+
+/// The most bytes of one blob, unless [`BlobStore::with_bytes_max`] says otherwise.
+pub const BLOB_BYTES_MAX: usize = 64 << 20;
+
+/// Where blobs are kept. Cheap to clone; clones share the storage.
+///
+/// * **Named by content.** A blob's name is the SHA-256 of its bytes, so the same bytes are kept
+///   once and what is read is checked against its name.
+/// * **First.** When [`BlobStore::put`] answers, the blob is as durable as the store: a record may
+///   name it.
+/// * **Never too early.** [`BlobStore::collect`] spares what was put lately, named by a record or
+///   not yet: between the answer of `put` and the record that names the blob nobody else holds it.
+#[derive(Clone)]
+pub struct BlobStore {
+    kind: Kind,
+    bytes_max: usize,
+}
+
+#[derive(Clone)]
+enum Kind {
+    File(Arc<FileBlobs>),
+    Memory(Arc<MemoryBlobs>),
+}
+
+/// What a collection left and took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs that are still there.
+    pub kept: u64,
+    /// Bytes in them.
+    pub kept_bytes: u64,
+    /// Blobs that were removed.
+    pub removed: u64,
+    /// Bytes that were in them.
+    pub removed_bytes: u64,
+}
+
+/// An error of a blob store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The blob exceeds the store's limit; nothing was stored.
+    #[error("the payload has {len} bytes, more than {max}")]
+    TooLarge {
+        /// How many bytes it has.
+        len: usize,
+        /// The most that a blob may have.
+        max: usize,
+    },
+    /// No space. Nothing was stored; the same blob may be tried again later.
+    #[error("no space is left for payloads")]
+    Full,
+    /// There is no such blob.
+    #[error("the payload {0} is missing; restore a backup that holds it")]
+    Missing(BlobId),
+    /// What is stored under the name is not what was stored.
+    #[error("the payload {0} is damaged: {1}; restore a backup that holds it")]
+    Damaged(BlobId, String),
+    /// The operating system refused something. Nothing was stored.
+    #[error("failed to {doing}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The operating system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same call can succeed later without anything else being done.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+}
+
+impl BlobStore {
+    /// Blobs as files in `dir`, which is made when it is missing. The caller holds the data
+    /// directory: two stores must not share one.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_on(Arc::new(OsDisk), dir)
+    }
+
+    /// Blobs as files of the given storage.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, Error> {
+        let files = FileBlobs::open(disk, dir)?;
+        Ok(Self {
+            kind: Kind::File(Arc::new(files)),
+            bytes_max: BLOB_BYTES_MAX,
+        })
+    }
+
+    /// Blobs that end with the process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self {
+            kind: Kind::Memory(Arc::default()),
+            bytes_max: BLOB_BYTES_MAX,
+        }
+    }
+
+    /// The same store with another limit on one blob.
+    #[must_use]
+    pub fn with_bytes_max(mut self, bytes: usize) -> Self {
+        self.bytes_max = bytes;
+        self
+    }
+
+    /// Stores the bytes and answers their name. Durable when `Ok`. What is there already is not
+    /// written again.
+    ///
+    /// # Errors
+    /// When nothing was stored.
+    pub async fn put(&self, bytes: Bytes) -> Result<BlobId, Error> {
+        if bytes.len() > self.bytes_max {
+            let (len, max) = (bytes.len(), self.bytes_max);
+            return Err(Error::TooLarge { len, max });
+        }
+        match &self.kind {
+            Kind::File(files) => {
+                let files = Arc::clone(files);
+                blocking("store a payload", move || files.put(&bytes)).await
+            }
+            Kind::Memory(memory) => Ok(memory.put(bytes)),
+        }
+    }
+
+    /// The bytes of a blob, checked against its name.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] and [`Error::Damaged`] when they are not there as they were.
+    pub async fn get(&self, id: &BlobId) -> Result<Bytes, Error> {
+        let id = *id;
+        match &self.kind {
+            Kind::File(files) => {
+                let files = Arc::clone(files);
+                blocking("read a payload", move || files.get(&id)).await
+            }
+            Kind::Memory(memory) => memory.get(&id),
+        }
+    }
+
+    /// Removes the blobs that are not in `live` and that nobody put within the last `older_than`.
+    ///
+    /// The caller takes `live` from the state first. A blob that was put before and is named by a
+    /// record only afterwards is spared by its age, so `older_than` must exceed the time from
+    /// taking `live` to this call, and from a `put` to its record. Age is counted in this process,
+    /// by a clock that nobody sets: at its start all blobs are young.
+    ///
+    /// # Errors
+    /// When the storage fails; what was removed until then stays removed.
+    pub async fn collect(
+        &self,
+        live: BTreeSet<BlobId>,
+        older_than: Duration,
+    ) -> Result<Collected, Error> {
+        match &self.kind {
+            Kind::File(files) => {
+                let files = Arc::clone(files);
+                let work = move || files.collect(&live, older_than);
+                blocking("remove unused payloads", work).await
+            }
+            Kind::Memory(memory) => Ok(memory.collect(&live, older_than)),
+        }
+    }
+}
+
+/// Runs file work where it may block. It is awaited here, so it needs no supervision.
+async fn blocking<T: Send + 'static>(
+    doing: &str,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| {
+        Err(Error::Io {
+            doing: doing.to_owned(),
+            source: std::io::Error::other(panic),
+        })
+    })
+}
