@@ -1,12 +1,15 @@
-//! State machines over a partition's log: the trait, and the replica that leads one.
+//! State machines over a partition's log: the trait, and the replica that leads one. The parts that decide
+//! (`core`, `delivery`, `recovery`) wait for nothing, so that a simulator can drive them.
 
 mod append;
 mod config;
+pub mod core;
 mod definition;
+pub mod delivery;
 mod handle;
 mod inboxes;
 mod leader;
-mod recovery;
+pub mod recovery;
 mod replica;
 mod snapshot;
 

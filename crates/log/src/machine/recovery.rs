@@ -6,20 +6,102 @@ use taraf_base::Timestamp;
 
 use super::{DecodeError, Machine, snapshot};
 use crate::record::{self, FrameError, Record};
-use crate::{Error, Log, PartitionId, Position};
+use crate::{Chunk, Error, Log, PartitionId, Position};
 
 /// Bytes asked for at once.
-const READ_BYTES_MAX: usize = 1 << 20;
+pub const READ_BYTES_MAX: usize = 1 << 20;
 
 /// A machine at a position of its log.
-pub(super) struct Recovered<M> {
-    pub(super) machine: M,
+#[derive(Debug)]
+pub struct Recovered<M> {
+    /// The state.
+    pub machine: M,
     /// The last record it has seen.
-    pub(super) position: Position,
+    pub position: Position,
     /// The time of that record.
-    pub(super) time: Timestamp,
+    pub time: Timestamp,
     /// The newest snapshot.
-    pub(super) snapshot: Position,
+    pub snapshot: Position,
+}
+
+/// Brings a machine to the tail of its log, fed with what is read from it: first
+/// [`Recovery::restore`], then [`Recovery::apply`] for as long as [`Recovery::next`] wants more.
+#[derive(Debug)]
+pub struct Recovery<M> {
+    partition: PartitionId,
+    tail: Position,
+    recovered: Recovered<M>,
+}
+
+impl<M: Machine> Recovery<M> {
+    /// The recovery of an empty machine to `tail`. Records after it are not touched.
+    #[must_use]
+    pub const fn new(partition: PartitionId, machine: M, tail: Position) -> Self {
+        Self {
+            partition,
+            tail,
+            recovered: Recovered {
+                machine,
+                position: Position::ZERO,
+                time: Timestamp::EPOCH,
+                snapshot: Position::ZERO,
+            },
+        }
+    }
+
+    /// Begins at a snapshot of record `at`.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when it is none of ours, or of a record that the log does not hold.
+    pub fn restore(&mut self, at: Position, bytes: &[u8]) -> Result<(), Error> {
+        let (partition, tail) = (self.partition, self.tail);
+        if at > tail {
+            let why = format!("{partition} has a snapshot of record {at}, but ends at {tail}");
+            return Err(Error::Poisoned(why));
+        }
+        let restored = snapshot::restore(&mut self.recovered.machine, bytes);
+        self.recovered.time = restored.map_err(|error| {
+            Error::Poisoned(format!("{partition}, snapshot at record {at}: {error}"))
+        })?;
+        self.recovered.position = at;
+        self.recovered.snapshot = at;
+        Ok(())
+    }
+
+    /// The record to read from, unless the tail is reached.
+    #[must_use]
+    pub fn next(&self) -> Option<Position> {
+        (self.recovered.position < self.tail).then(|| self.recovered.position.next())
+    }
+
+    /// Applies what was read from [`Recovery::next`] on.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] naming the record that is missing or cannot be applied.
+    pub fn apply(&mut self, chunk: &Chunk) -> Result<(), Error> {
+        let (partition, tail) = (self.partition, self.tail);
+        let from = self.recovered.position.next();
+        if chunk.batches.is_empty() {
+            let why = format!("{partition} should end at record {tail}, but {from} is missing");
+            return Err(Error::Poisoned(why));
+        }
+        for batch in &chunk.batches {
+            let records = record::decode_all(&batch.frames, batch.first, batch.count)
+                .map_err(|error| bad_batch(partition, batch.first, &error))?;
+            // A snapshot may have been taken within a batch; what it holds is not applied twice.
+            let missing = |r: &&Record<'_>| r.position >= from && r.position <= tail;
+            for record in records.iter().filter(missing) {
+                self.recovered.apply(partition, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The machine, as far as it came.
+    #[must_use]
+    pub fn finish(self) -> Recovered<M> {
+        self.recovered
+    }
 }
 
 /// Evolves `machine` to `tail`. Records after it are not touched.
@@ -32,56 +114,19 @@ pub(super) async fn recover<M: Machine, L: Log>(
     machine: M,
     tail: Position,
 ) -> Result<Recovered<M>, Error> {
-    let mut recovered = Recovered {
-        machine,
-        position: Position::ZERO,
-        time: Timestamp::EPOCH,
-        snapshot: Position::ZERO,
-    };
+    let mut recovery = Recovery::new(partition, machine, tail);
     if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX).await? {
-        recovered.restore(partition, at, &bytes, tail)?;
+        recovery.restore(at, &bytes)?;
     }
-    while recovered.position < tail {
-        let from = recovered.position.next();
+    while let Some(from) = recovery.next() {
         let chunk = log.read(partition, from, READ_BYTES_MAX).await?;
-        if chunk.batches.is_empty() {
-            let why = format!("{partition} should end at record {tail}, but {from} is missing");
-            return Err(Error::Poisoned(why));
-        }
-        for batch in &chunk.batches {
-            let records = record::decode_all(&batch.frames, batch.first, batch.count)
-                .map_err(|error| bad_batch(partition, batch.first, &error))?;
-            // A snapshot may have been taken within a batch; what it holds is not applied twice.
-            let missing = |r: &&Record<'_>| r.position >= from && r.position <= tail;
-            for record in records.iter().filter(missing) {
-                recovered.apply(partition, record)?;
-            }
-        }
+        recovery.apply(&chunk)?;
         tokio::task::yield_now().await;
     }
-    Ok(recovered)
+    Ok(recovery.finish())
 }
 
 impl<M: Machine> Recovered<M> {
-    fn restore(
-        &mut self,
-        partition: PartitionId,
-        at: Position,
-        bytes: &[u8],
-        tail: Position,
-    ) -> Result<(), Error> {
-        if at > tail {
-            let why = format!("{partition} has a snapshot of record {at}, but ends at {tail}");
-            return Err(Error::Poisoned(why));
-        }
-        self.time = snapshot::restore(&mut self.machine, bytes).map_err(|error| {
-            Error::Poisoned(format!("{partition}, snapshot at record {at}: {error}"))
-        })?;
-        self.position = at;
-        self.snapshot = at;
-        Ok(())
-    }
-
     fn apply(&mut self, partition: PartitionId, record: &Record<'_>) -> Result<(), Error> {
         if record.position != self.position.next() {
             let why = format!("{partition}: record {} is missing", self.position.next());

@@ -1,24 +1,90 @@
-//! [pure] What a replica keeps beside a machine's own snapshot: the time and the state's hash.
+//! [pure] When a leader takes a snapshot, and what it keeps beside the machine's own: the time and the
+//! state's hash.
 //!
 //! ```text
 //! format u8 | time i64 | state hash u64 | the machine's bytes
 //! ```
 
+use bytes::Bytes;
 use taraf_base::Timestamp;
 
 use super::{DecodeError, Machine};
+use crate::Position;
 
 const FORMAT: u8 = 1;
+/// Snapshots of one position at rest: trimming follows the one before the newest, so that after
+/// two nothing is held.
+const REST_SNAPSHOTS: u32 = 2;
+
+/// When snapshots are taken: one at a time, after so many records, and while a leader rests.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Records between two snapshots; 0 takes none.
+    every: u64,
+    since: u64,
+    is_running: bool,
+    /// Where the leader last rested, and the snapshots that it took there.
+    rested: (Position, u32),
+}
+
+impl Pace {
+    /// The pace of a leader at `position`, whose newest snapshot is of `snapshot`.
+    pub(super) const fn new(every: u64, position: Position, snapshot: Position) -> Self {
+        Self {
+            every,
+            since: position.0.saturating_sub(snapshot.0),
+            is_running: false,
+            rested: (Position::ZERO, 0),
+        }
+    }
+
+    /// Counts `records` more; when it is time for a snapshot one begins.
+    pub(super) const fn begin_if_due(&mut self, records: u64) -> bool {
+        self.since = self.since.saturating_add(records);
+        self.every > 0 && self.since >= self.every && self.begin()
+    }
+
+    /// A leader rests at `position`: a snapshot begins unless there are enough of that position.
+    pub(super) fn begin_at_rest(&mut self, position: Position) -> bool {
+        if self.rested.0 != position {
+            self.rested = (position, 0);
+        }
+        let is_done = position == Position::ZERO || self.rested.1 >= REST_SNAPSHOTS;
+        if self.every == 0 || is_done || !self.begin() {
+            return false;
+        }
+        self.rested.1 = self.rested.1.saturating_add(1);
+        true
+    }
+
+    /// The snapshot that began is stored, or never will be.
+    pub(super) const fn ended(&mut self) {
+        self.is_running = false;
+    }
+
+    const fn begin(&mut self) -> bool {
+        if self.is_running {
+            return false;
+        }
+        self.is_running = true;
+        self.since = 0;
+        true
+    }
+}
 
 /// Everything needed to go on from a position without the records before it.
-pub(super) fn take<M: Machine>(machine: &M, time: Timestamp) -> Vec<u8> {
+pub(super) fn take<M: Machine>(
+    machine: &M,
+    position: Position,
+    time: Timestamp,
+) -> (Position, Bytes) {
     let state = machine.snapshot();
     let mut bytes = Vec::with_capacity(state.len().saturating_add(17));
     bytes.push(FORMAT);
     bytes.extend_from_slice(&time.as_millis().to_le_bytes());
     bytes.extend_from_slice(&machine.state_hash().to_le_bytes());
     bytes.extend_from_slice(&state);
-    bytes
+    (position, bytes.into())
 }
 
 /// Restores the machine and answers the time of the last record it has seen.
