@@ -1,103 +1,30 @@
-//! Proposals that must not be lost: what wakes a run is repeated while it is refused, and when its
-//! consequences can never be recorded the run ends by an error that says why.
+//! Proposals that must not be lost, repeated until the partition has taken them.
 
 use std::future::Future;
-use std::time::Duration;
 
-use taraf_base::{Backoff, Rng, random_u64};
-use taraf_flow::FlowError;
+use taraf_base::{Rng, random_u64};
 use taraf_log::machine::{Class, Handle, ProposeError};
 
-use crate::partition::{Input, Outcome, Partition, Reply};
-
-/// How long to wait before an input is proposed again.
-const AGAIN: Backoff = Backoff {
-    first: Duration::from_millis(50),
-    max: Duration::from_secs(5),
-    factor: 2,
-};
+use crate::partition::{Input, Insist, Insistence, Partition, Reply};
 
 /// Proposes until the partition has taken the input, or stops: then it asks again when it leads.
 pub(crate) async fn insist(handle: &Handle<Partition>, input: Input) {
-    let mut rng = Rng::new(random_u64());
-    until_taken(input, &mut rng, |input| {
-        handle.propose(Class::Outcome, input)
-    })
-    .await;
+    let insistence = Insistence::new(input, Rng::new(random_u64()));
+    until_taken(insistence, |input| handle.propose(Class::Outcome, input)).await;
 }
 
-async fn until_taken<F, P>(mut input: Input, rng: &mut Rng, mut propose: F)
+async fn until_taken<F, P>(mut insistence: Insistence, mut propose: F)
 where
     F: FnMut(Input) -> P,
     P: Future<Output = Result<Reply, ProposeError>>,
 {
-    let mut refused = 0;
     loop {
-        match propose(input.clone()).await {
-            Ok(Reply::Late) => {
-                tracing::debug!(?input, "an input came too late and changed nothing");
-                return;
-            }
-            Ok(_) => return,
-            Err(error) if error.is_retryable() => {
-                tokio::time::sleep(AGAIN.delay(refused, rng)).await;
-                refused = refused.saturating_add(1);
-            }
-            Err(error) => match instead(&input, &error) {
-                Some(other) => {
-                    tracing::warn!(%error, ?input, "an input cannot be recorded");
-                    input = other;
-                }
-                None => {
-                    tracing::debug!(%error, "an input was not taken");
-                    return;
-                }
-            },
+        let answer = propose(insistence.input().clone()).await;
+        match insistence.answered(answer) {
+            Insist::Propose(after) if after.is_zero() => {}
+            Insist::Propose(after) => tokio::time::sleep(after).await,
+            Insist::Taken | Insist::GivenUp => return,
         }
-    }
-}
-
-/// What is proposed in place of an input that can never be recorded. A large answer becomes an
-/// error, which the flow may catch; all else ends the run, which nothing would wake any more.
-fn instead(input: &Input, why: &ProposeError) -> Option<Input> {
-    let run = match input {
-        Input::Outcome { run, .. } | Input::TimerDue { run, .. } | Input::Continue(run) => *run,
-        // The error of a fault is a line of text. What is no run's own is asked for by its caller.
-        Input::Fault(..)
-        | Input::Start(_)
-        | Input::Control(..)
-        | Input::Sweep
-        | Input::Remove(_) => return None,
-    };
-    let error = match why {
-        ProposeError::TooLarge { max } => FlowError::runtime(format!(
-            "what follows has more than the {max} bytes that are recorded at once"
-        )),
-        ProposeError::Panicked(_) => FlowError::runtime("internal: deciding what follows panicked"),
-        ProposeError::Overloaded
-        | ProposeError::Full
-        | ProposeError::Fenced
-        | ProposeError::Poisoned(_)
-        | ProposeError::Stopped => return None,
-    };
-    match (input.clone(), why) {
-        (
-            Input::Outcome {
-                run,
-                step,
-                outcome: Outcome::Ok(_),
-                began,
-                ended,
-            },
-            ProposeError::TooLarge { .. },
-        ) => Some(Input::Outcome {
-            run,
-            step,
-            outcome: Outcome::Err(error),
-            began,
-            ended,
-        }),
-        _ => Some(Input::Fault(run, error)),
     }
 }
 
@@ -108,7 +35,7 @@ mod tests {
 
     use super::*;
     use crate::RunId;
-    use crate::partition::Purpose;
+    use crate::partition::{Outcome, Purpose};
 
     const MAX: usize = 4 << 20;
 
@@ -116,7 +43,7 @@ mod tests {
     async fn proposed(input: Input, script: Vec<Result<Reply, ProposeError>>) -> Vec<String> {
         let mut answers = script.into_iter();
         let mut seen = Vec::new();
-        until_taken(input, &mut Rng::new(1), |input| {
+        until_taken(Insistence::new(input, Rng::new(1)), |input| {
             seen.push(match input {
                 Input::Outcome { outcome, .. } => match outcome {
                     Outcome::Ok(_) => "answer".to_owned(),

@@ -4,8 +4,10 @@ mod action;
 mod catching;
 mod codec;
 mod decide;
+mod due;
 mod event;
 mod input;
+mod insistence;
 mod journal;
 mod machine;
 mod run;
@@ -19,10 +21,12 @@ mod work;
 pub use action::{Action, Call, Purpose, Wake};
 pub use codec::{KINDS, SNAPSHOT_VERSION};
 pub(crate) use codec::{get, put};
+pub use due::{Timer, Timers};
 pub use event::{
     Begun, BranchOutcome, CallClass, Caught, Entered, Event, Given, Lane, Outcome, StepKind, What,
 };
 pub use input::{Begin, Control, Input, Reply};
+pub use insistence::{Insist, Insistence};
 pub use machine::{Definitions, Partition, Settings};
 pub use run::{Doing, Run, Step, TryPhase};
 pub use state::State;

@@ -33,6 +33,10 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes an exclusive lock that ends with the process or the guard.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
+    /// A number that no segment on this storage had before: it tells the uses of a file apart.
+    fn salt(&self) -> u64 {
+        taraf_base::random_u64()
+    }
 }
 
 /// An open file. Writers and readers share it; each call names its offset.

@@ -1,6 +1,7 @@
 //! The log in local segment files: written in stripes, synced in groups, recovered by scanning.
 
 mod config;
+pub mod direct;
 mod directory;
 pub mod disk;
 mod frame;
@@ -13,6 +14,7 @@ mod segment;
 mod snapshots;
 mod spare;
 mod store;
+mod thread;
 mod writer;
 
 pub use config::{BATCH_BYTES_MAX, Config};

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taraf_base::random_u64;
-
 use super::disk::{Disk, DiskFile};
 use super::frame::{Frame, SegmentHeader, Sequence, Tails};
 use crate::{Epoch, Error};
@@ -48,7 +46,7 @@ pub(super) fn put_in_place(
         stripe: beginning.stripe,
         number: beginning.number,
         epoch: epochs.max().unwrap_or(Epoch(0)),
-        salt: random_u64(),
+        salt: disk.salt(),
         first: beginning.first,
         sealed: (beginning.first + carried).saturating_sub(1),
         bytes: file.size().map_err(doing("look at the spare for"))?,

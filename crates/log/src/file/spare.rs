@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use taraf_base::Tasks;
 
 use super::disk::Disk;
+use super::writer::Spares;
 use crate::Error;
 
 const SUFFIX: &str = ".spare";
@@ -17,12 +18,12 @@ const FILL_BYTES: usize = 1 << 20;
 const SPARES_MAX: usize = 2;
 
 /// The thread that keeps a spare segment ready.
-pub(super) struct Spares {
+pub(super) struct Preparer {
     wanted: mpsc::SyncSender<()>,
     ready: mpsc::Receiver<Result<PathBuf, Error>>,
 }
 
-impl Spares {
+impl Preparer {
     /// Starts preparing the first spare.
     pub(super) fn start(disk: Arc<dyn Disk>, dir: PathBuf, bytes: u64, tasks: &Tasks) -> Self {
         let (wanted, wants) = mpsc::sync_channel(1);
@@ -35,24 +36,55 @@ impl Spares {
                 }
             }
         });
-        let spares = Self { wanted, ready };
+        let mut spares = Self { wanted, ready };
         spares.want();
         spares
     }
+}
 
-    /// The next spare; waits while it is being prepared.
-    ///
-    /// # Errors
-    /// When it could not be prepared. The next call tries again.
-    pub(super) fn take(&self) -> Result<PathBuf, Error> {
+impl Spares for Preparer {
+    /// Waits while it is being prepared.
+    fn take(&mut self) -> Result<PathBuf, Error> {
         let gone = || Error::Poisoned("the thread that prepares segments has ended".to_owned());
         self.ready.recv().map_err(|_ended| gone())?
     }
 
-    /// Asks for the next one. Called once for each that was taken.
-    pub(super) fn want(&self) {
+    fn want(&mut self) {
         // The thread has ended only when the log stops, and then nobody takes.
         let _ended = self.wanted.send(());
+    }
+}
+
+/// Prepares a spare when it is asked for, without a thread.
+pub(super) struct Prompt {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    bytes: u64,
+    ready: Option<Result<PathBuf, Error>>,
+}
+
+impl Prompt {
+    /// Prepares the first spare.
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf, bytes: u64) -> Self {
+        let mut spares = Self {
+            disk,
+            dir,
+            bytes,
+            ready: None,
+        };
+        spares.want();
+        spares
+    }
+}
+
+impl Spares for Prompt {
+    fn take(&mut self) -> Result<PathBuf, Error> {
+        let prepared = self.ready.take();
+        prepared.unwrap_or_else(|| prepare(self.disk.as_ref(), &self.dir, self.bytes))
+    }
+
+    fn want(&mut self) {
+        self.ready = Some(prepare(self.disk.as_ref(), &self.dir, self.bytes));
     }
 }
 

@@ -14,8 +14,9 @@ use super::frame::Frame;
 use super::index::{Entry, Index};
 use super::recover::recover;
 use super::segment::Segment;
-use super::spare::{self, Spares};
-use super::writer::{Request, Start, Writer};
+use super::spare::{self, Preparer};
+use super::thread::{self, Request};
+use super::writer::{Start, Writer};
 use super::{directory, snapshots};
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
@@ -80,55 +81,81 @@ impl FileLog {
         config: Config,
         tasks: &Tasks,
     ) -> Result<Self, Error> {
-        let mut config = config;
-        config.segment_bytes = config.segment_bytes.max(SEGMENT_BYTES_MIN);
-        let lock = Arc::new(directory::lock(disk.as_ref(), dir)?);
-        let stripes = directory::open_format(disk.as_ref(), dir, config.stripes)?;
-        let snapshots = dir.join("snapshots");
-        directory::make(disk.as_ref(), &snapshots)?;
-        let mut handles = Vec::new();
-        for stripe in 0..stripes {
-            let dir = directory::stripe(disk.as_ref(), dir, stripe)?;
-            handles.push(start_stripe(&disk, dir, stripe, &config, &lock, tasks)?);
-        }
+        let opened = open(&disk, dir, config)?;
+        let lock = Arc::new(opened.lock);
+        let start = |stripe| start_stripe(&disk, stripe, &opened.config, &lock, tasks);
+        let handles: Vec<_> = opened.stripes.into_iter().map(start).collect();
         stop_with(tasks, &handles);
-        let half = usize::try_from(config.segment_bytes / 2).unwrap_or(usize::MAX);
         Ok(Self {
             disk,
             stripes: handles,
-            snapshots,
-            limits: Limits {
-                batch_bytes_max: BATCH_BYTES_MAX.min(half),
-                durability: Durability::Synced,
-            },
+            snapshots: opened.snapshots,
+            limits: opened.limits,
             _lock: lock,
         })
     }
 
     fn stripe(&self, partition: PartitionId) -> &StripeHandle {
-        let stripes = u32::try_from(self.stripes.len()).expect("stripes are few");
-        let at = usize::try_from(partition.0 % stripes).expect("stripes are few");
-        self.stripes
-            .get(at)
-            .expect("the remainder is below the count")
+        &self.stripes[stripe_of(partition, self.stripes.len())]
     }
 }
 
-fn start_stripe(
-    disk: &Arc<dyn Disk>,
+/// The stripe that a partition is written to; below `stripes`, of which there is at least one.
+pub(super) fn stripe_of(partition: PartitionId, stripes: usize) -> usize {
+    usize::try_from(partition.0).unwrap_or(usize::MAX) % stripes.max(1)
+}
+
+/// A data directory that was locked and recovered: all that a log needs before its writers start.
+pub(super) struct Opened {
+    pub(super) lock: LockGuard,
+    pub(super) config: Config,
+    pub(super) limits: Limits,
+    pub(super) snapshots: PathBuf,
+    /// In the order of their numbers.
+    pub(super) stripes: Vec<(Start, Arc<Shared>)>,
+}
+
+/// Locks and recovers a data directory, making it when there is none.
+///
+/// # Errors
+/// As [`FileLog::open`].
+pub(super) fn open(disk: &Arc<dyn Disk>, dir: &Path, mut config: Config) -> Result<Opened, Error> {
+    config.segment_bytes = config.segment_bytes.max(SEGMENT_BYTES_MIN);
+    let lock = directory::lock(disk.as_ref(), dir)?;
+    let count = directory::open_format(disk.as_ref(), dir, config.stripes)?;
+    let snapshots = dir.join("snapshots");
+    directory::make(disk.as_ref(), &snapshots)?;
+    let mut stripes = Vec::new();
+    for stripe in 0..count {
+        let dir = directory::stripe(disk.as_ref(), dir, stripe)?;
+        stripes.push(open_stripe(disk.as_ref(), dir, stripe, &config)?);
+    }
+    let half = usize::try_from(config.segment_bytes / 2).unwrap_or(usize::MAX);
+    Ok(Opened {
+        lock,
+        config,
+        limits: Limits {
+            batch_bytes_max: BATCH_BYTES_MAX.min(half),
+            durability: Durability::Synced,
+        },
+        snapshots,
+        stripes,
+    })
+}
+
+fn open_stripe(
+    disk: &dyn Disk,
     dir: PathBuf,
     stripe: u16,
     config: &Config,
-    lock: &Arc<LockGuard>,
-    tasks: &Tasks,
-) -> Result<StripeHandle, Error> {
-    let recovered = recover(disk.as_ref(), &dir, stripe, config)?;
+) -> Result<(Start, Arc<Shared>), Error> {
+    let recovered = recover(disk, &dir, stripe, config)?;
     let (_, segment) = recovered
         .segments
         .last_key_value()
         .expect("recovery begins a segment");
     let start = Start {
-        dir: dir.clone(),
+        dir,
         stripe,
         segment: Arc::clone(segment),
         offset: recovered.offset,
@@ -141,7 +168,18 @@ fn start_stripe(
             segments: recovered.segments,
         }),
     });
-    let spares = Spares::start(Arc::clone(disk), dir.clone(), config.segment_bytes, tasks);
+    Ok((start, shared))
+}
+
+fn start_stripe(
+    disk: &Arc<dyn Disk>,
+    (start, shared): (Start, Arc<Shared>),
+    config: &Config,
+    lock: &Arc<LockGuard>,
+    tasks: &Tasks,
+) -> StripeHandle {
+    let dir = start.dir.clone();
+    let spares = Preparer::start(Arc::clone(disk), dir.clone(), config.segment_bytes, tasks);
     let (requests, inbox) = mpsc::channel(config.queue_max.max(1));
     let writer = Writer::new(
         Arc::clone(disk),
@@ -152,15 +190,15 @@ fn start_stripe(
     );
     let lock = Arc::clone(lock);
     tasks.spawn_blocking("log-writer", move || {
-        writer.run(inbox);
+        thread::run(writer, inbox);
         drop(lock);
     });
-    Ok(StripeHandle {
+    StripeHandle {
         dir,
         segment_bytes: config.segment_bytes,
         requests,
         shared,
-    })
+    }
 }
 
 /// Tells the writers when the tasks stop. Holds no sender until then, so that a log which is
@@ -202,15 +240,7 @@ impl Log for FileLog {
         bytes_max: usize,
     ) -> Result<Chunk, Error> {
         let shared = Arc::clone(&self.stripe(partition).shared);
-        blocking(move || {
-            let found = shared.find(partition, from, bytes_max)?;
-            let batches = found
-                .iter()
-                .map(|(entry, segment)| read_batch(entry, segment));
-            let batches = batches.collect::<Result<_, _>>()?;
-            Ok(Chunk { batches })
-        })
-        .await
+        blocking(move || shared.read(partition, from, bytes_max)).await
     }
 
     async fn tail(&self, partition: PartitionId) -> Result<(Position, BatchId), Error> {
@@ -222,19 +252,7 @@ impl Log for FileLog {
         let unneeded = stripe.shared.trim(partition, below);
         let (disk, dir) = (Arc::clone(&self.disk), stripe.dir.clone());
         let bytes = stripe.segment_bytes;
-        blocking(move || {
-            for segment in unneeded {
-                let doing = Error::io(format!("remove {}", segment.path.display()));
-                let path = segment.path.clone();
-                // A reader may still hold the file; its bytes must then stay what they are.
-                match Arc::try_unwrap(segment) {
-                    Ok(_unread) => spare::recycle(disk.as_ref(), &dir, &path, bytes)?,
-                    Err(_read) => disk.remove(&path).map_err(doing)?,
-                }
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || let_go(disk.as_ref(), &dir, bytes, unneeded)).await
     }
 
     async fn put_snapshot(
@@ -305,6 +323,21 @@ impl Shared {
         self.lock().segments.insert(segment.header.number, segment);
     }
 
+    /// See [`Log::read`].
+    pub(super) fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        bytes_max: usize,
+    ) -> Result<Chunk, Error> {
+        let found = self.find(partition, from, bytes_max)?;
+        let batches = found
+            .iter()
+            .map(|(entry, segment)| read_batch(entry, segment));
+        let batches = batches.collect::<Result<_, _>>()?;
+        Ok(Chunk { batches })
+    }
+
     fn find(
         &self,
         partition: PartitionId,
@@ -324,7 +357,7 @@ impl Shared {
     }
 
     /// Takes out the segments that no partition needs; the last one stays.
-    fn trim(&self, partition: PartitionId, below: Position) -> Vec<Arc<Segment>> {
+    pub(super) fn trim(&self, partition: PartitionId, below: Position) -> Vec<Arc<Segment>> {
         let mut state = self.lock();
         let last = state
             .segments
@@ -337,6 +370,28 @@ impl Shared {
             .into_values()
             .collect()
     }
+}
+
+/// Lets go of segments that no partition needs.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn let_go(
+    disk: &dyn Disk,
+    dir: &Path,
+    bytes: u64,
+    unneeded: Vec<Arc<Segment>>,
+) -> Result<(), Error> {
+    for segment in unneeded {
+        let doing = Error::io(format!("remove {}", segment.path.display()));
+        let path = segment.path.clone();
+        // A reader may still hold the file; its bytes must then stay what they are.
+        match Arc::try_unwrap(segment) {
+            Ok(_unread) => spare::recycle(disk, dir, &path, bytes)?,
+            Err(_read) => disk.remove(&path).map_err(doing)?,
+        }
+    }
+    Ok(())
 }
 
 fn read_batch(entry: &Entry, segment: &Segment) -> Result<Batch, Error> {

@@ -1,54 +1,39 @@
-//! The thread of a stripe: takes what waits, writes it at once, syncs once, answers.
+//! [pure] What the writer of a stripe does with what it is given: gathers frames, writes them at once, syncs
+//! once, and then knows who may be told. `thread.rs` drives it; the simulator drives it too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use tokio::sync::{mpsc, oneshot};
 
 use super::config::Config;
 use super::disk::Disk;
 use super::frame::{Frame, Sequence, Tails};
 use super::segment::{self, Beginning, Segment};
-use super::spare::Spares;
 use super::store::Shared;
 use crate::{Batch, BatchId, Epoch, Error, PartitionId, Position, Resolution, batch};
 
-/// What a writer is asked to do.
-pub(super) enum Request {
-    Append {
-        partition: PartitionId,
-        batch: Batch,
-        reply: oneshot::Sender<Result<(), Error>>,
-    },
-    Claim {
-        partition: PartitionId,
-        observed: Epoch,
-        reply: oneshot::Sender<Result<Epoch, Error>>,
-    },
-    Resolve {
-        partition: PartitionId,
-        id: BatchId,
-        reply: oneshot::Sender<Result<Resolution, Error>>,
-    },
-    Stop,
+/// Where a writer finds the files of its next segments.
+pub(super) trait Spares {
+    /// The next spare file, prepared and synced.
+    ///
+    /// # Errors
+    /// When it could not be prepared. After [`Spares::want`] the next call tries again.
+    fn take(&mut self) -> Result<PathBuf, Error>;
+    /// Asks for the next one. Called once for each that was taken.
+    fn want(&mut self);
 }
 
-/// Who is told when the frames gathered are durable.
-enum Reply {
-    Append(oneshot::Sender<Result<(), Error>>),
-    Claim(Epoch, oneshot::Sender<Result<Epoch, Error>>),
-}
-
+/// Writes one stripe. `T` is who is told.
+///
 /// Invariant: nobody is told `Ok` before the sync that covers their frame has returned, and after
 /// a write or sync that failed nobody ever again. A failed sync may have marked the pages clean, so
 /// that the next one would answer success for bytes that the disk never got: there is no retry.
-pub(super) struct Writer {
+pub(super) struct Writer<S, T> {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     stripe: u16,
     config: Config,
     shared: Arc<Shared>,
-    spares: Spares,
+    spares: S,
     segment: Arc<Segment>,
     offset: u64,
     next: Sequence,
@@ -56,7 +41,10 @@ pub(super) struct Writer {
     tails: Tails,
     buffer: Vec<u8>,
     gathered: Vec<(Frame, u64)>,
-    replies: Vec<Reply>,
+    /// Who waits for what is gathered.
+    waiting: Vec<T>,
+    /// Who can be told now.
+    told: Vec<(T, Result<(), Error>)>,
     poisoned: Option<String>,
 }
 
@@ -70,12 +58,12 @@ pub(super) struct Start {
     pub(super) tails: Tails,
 }
 
-impl Writer {
+impl<S: Spares, T> Writer<S, T> {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         config: Config,
         shared: Arc<Shared>,
-        spares: Spares,
+        spares: S,
         start: Start,
     ) -> Self {
         Self {
@@ -91,65 +79,17 @@ impl Writer {
             tails: start.tails,
             buffer: Vec::new(),
             gathered: Vec::new(),
-            replies: Vec::new(),
+            waiting: Vec::new(),
+            told: Vec::new(),
             poisoned: None,
         }
     }
 
-    /// Works until asked to stop or until nobody is left who could ask for anything.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        while let Some(request) = inbox.blocking_recv() {
-            let mut request = Some(request);
-            while let Some(next) = request.take() {
-                if matches!(next, Request::Stop) {
-                    inbox.close();
-                } else {
-                    self.handle(next);
-                }
-                if self.buffer.len() < self.config.write_bytes_max {
-                    request = inbox.try_recv().ok();
-                }
-            }
-            self.flush();
-        }
-    }
-
-    fn handle(&mut self, request: Request) {
-        // A caller that went away needs no answer, here and below.
-        match request {
-            Request::Append {
-                partition,
-                batch,
-                reply,
-            } => match self.append(partition, batch) {
-                Ok(()) => self.replies.push(Reply::Append(reply)),
-                Err(error) => {
-                    let _gone = reply.send(Err(error));
-                }
-            },
-            Request::Claim {
-                partition,
-                observed,
-                reply,
-            } => match self.claim(partition, observed) {
-                Ok(epoch) => self.replies.push(Reply::Claim(epoch, reply)),
-                Err(error) => {
-                    let _gone = reply.send(Err(error));
-                }
-            },
-            Request::Resolve {
-                partition,
-                id,
-                reply,
-            } => {
-                self.flush();
-                let _gone = reply.send(self.resolve(partition, id));
-            }
-            Request::Stop => {}
-        }
-    }
-
-    fn append(&mut self, partition: PartitionId, batch: Batch) -> Result<(), Error> {
+    /// Puts a batch behind those gathered; [`Writer::when_durable`] says who waits for it.
+    ///
+    /// # Errors
+    /// When it does not follow the tail, or there is no space: nothing of it is stored.
+    pub(super) fn append(&mut self, partition: PartitionId, batch: Batch) -> Result<(), Error> {
         self.check_alive()?;
         let (tail, last) = self.tail(partition);
         batch::check_place(&batch, tail, last)?;
@@ -161,7 +101,15 @@ impl Writer {
         })
     }
 
-    fn claim(&mut self, partition: PartitionId, observed: Epoch) -> Result<Epoch, Error> {
+    /// Puts a claim behind what is gathered and answers its epoch; it counts when it is durable.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when a higher epoch than `observed` was reached; else as for a batch.
+    pub(super) fn claim(
+        &mut self,
+        partition: PartitionId,
+        observed: Epoch,
+    ) -> Result<Epoch, Error> {
         self.check_alive()?;
         let (tail, last) = self.tail(partition);
         if last.epoch > observed {
@@ -173,7 +121,31 @@ impl Writer {
         Ok(epoch)
     }
 
-    fn resolve(&self, partition: PartitionId, id: BatchId) -> Result<Resolution, Error> {
+    /// Who is to be told about what was gathered last.
+    pub(super) fn when_durable(&mut self, waiting: T) {
+        self.waiting.push(waiting);
+    }
+
+    /// Whether as much is gathered as is written at once.
+    pub(super) const fn is_full(&self) -> bool {
+        self.buffer.len() >= self.config.write_bytes_max
+    }
+
+    /// Those who can be told now, in order, and what.
+    pub(super) fn told(&mut self) -> std::vec::Drain<'_, (T, Result<(), Error>)> {
+        self.told.drain(..)
+    }
+
+    /// What became of a batch; what is gathered is written first.
+    ///
+    /// # Errors
+    /// When the log has stopped for good.
+    pub(super) fn resolve(
+        &mut self,
+        partition: PartitionId,
+        id: BatchId,
+    ) -> Result<Resolution, Error> {
+        self.flush();
         self.check_alive()?;
         let state = self.shared.lock();
         if state.index.contains(partition, id) {
@@ -222,8 +194,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes and syncs what was gathered, then tells everybody who waits for it.
-    fn flush(&mut self) {
+    /// Writes and syncs what was gathered; then everybody who waits for it can be told.
+    pub(super) fn flush(&mut self) {
         if self.buffer.is_empty() {
             return;
         }
@@ -242,16 +214,12 @@ impl Writer {
         }
         self.buffer.clear();
         self.gathered.clear();
-        for reply in self.replies.drain(..) {
+        for waiting in self.waiting.drain(..) {
             let result = self
                 .poisoned
                 .clone()
                 .map_or(Ok(()), |why| Err(Error::Poisoned(why)));
-            // A caller that went away needs no answer.
-            match reply {
-                Reply::Append(reply) => drop(reply.send(result)),
-                Reply::Claim(epoch, reply) => drop(reply.send(result.map(|()| epoch))),
-            }
+            self.told.push((waiting, result));
         }
     }
 
