@@ -21,7 +21,13 @@ struct Long {
     minutes_max: u32,
 }
 
-const CHECKS: &[Long] = &[];
+const CHECKS: &[Long] = &[Long {
+    name: "onrc",
+    shows: "the trade register at full size: imported in bounded memory, resumed after kill -9, searched",
+    target: &["--package", "taraf-romania", "--test", "it"],
+    test: "register::a_killed_import_goes_on_and_a_search_is_answered_at_once",
+    minutes_max: 30,
+}];
 
 /// Runs one check, or lists them. `--print` leaves the document as it is.
 ///

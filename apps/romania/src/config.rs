@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use taraf_base::Timestamp;
 
+use crate::register::{Live, RegisterError};
+
 /// Settings of the services `companies`, `rates` and `validate`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,7 +34,10 @@ pub struct Config {
     /// How old a company or balance may be when it is answered, marked, because the source fails.
     #[serde(with = "taraf_base::duration::serde")]
     pub stale_age: Duration,
-    /// Which rows of the trade register are searched.
+    /// Where the services keep what must survive; without it nothing does.
+    #[serde(skip)]
+    pub folder: Option<PathBuf>,
+    /// Which trade register is searched.
     pub register: Register,
     /// Fiscal codes that are looked up, with their balances, soon after the start.
     pub warm: Vec<String>,
@@ -41,17 +46,28 @@ pub struct Config {
     pub clock: fn() -> Timestamp,
 }
 
-/// Which rows of the trade register are searched.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+/// Which trade register is searched.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Register {
     /// None: only companies that were looked up are found.
     None,
-    /// The few rows that come with the program.
-    #[default]
+    /// The few firms that come with the program.
     Sample,
-    /// The open data files in this folder, as the trade register publishes them.
-    Folder(PathBuf),
+    /// The one that was imported into the data folder, and until then the sample.
+    #[default]
+    Imported,
+}
+
+impl Config {
+    /// The register that is searched.
+    pub(crate) fn live_register(&self) -> Result<Live, RegisterError> {
+        match (self.register, &self.folder) {
+            (Register::None, _) => Ok(Live::none()),
+            (Register::Imported, Some(folder)) => Live::of_folder(folder),
+            (Register::Sample | Register::Imported, _) => Live::sample(),
+        }
+    }
 }
 
 fn system_clock() -> fn() -> Timestamp {
@@ -71,6 +87,7 @@ impl Default for Config {
             unknown_age: HOUR,
             balance_age: 24 * HOUR,
             stale_age: 30 * 24 * HOUR,
+            folder: None,
             register: Register::default(),
             warm: Vec::new(),
             clock: Timestamp::now,
@@ -86,11 +103,11 @@ mod tests {
     fn every_setting_has_a_default_and_a_misspelt_one_is_refused() {
         let config: Config = serde_json::from_str("{}").unwrap();
         assert_eq!(config.anaf_base_url, "https://webservicesp.anaf.ro");
-        assert_eq!(config.register, Register::Sample);
+        assert_eq!(config.register, Register::Imported);
         assert!(serde_json::from_str::<Config>(r#"{"anaf_url":"x"}"#).is_err());
-        let config = r#"{"anaf_interval":"2s","register":{"folder":"/data"}}"#;
+        let config = r#"{"anaf_interval":"2s","register":"none"}"#;
         let config: Config = serde_json::from_str(config).unwrap();
         assert_eq!(config.anaf_interval, Duration::from_secs(2));
-        assert_eq!(config.register, Register::Folder("/data".into()));
+        assert_eq!(config.register, Register::None);
     }
 }

@@ -1,5 +1,7 @@
 //! [pure] Counties: their names, and the numbers that personal numbers and the trade register use.
 
+use std::sync::LazyLock;
+
 use crate::text::fold;
 
 /// Names of the counties 01 to 39, in the order of their numbers.
@@ -82,19 +84,29 @@ pub(crate) fn of_cnp(number: u8) -> Option<Option<&'static str>> {
     Some(Some(sector))
 }
 
-/// The proper spelling of a county that a source writes in capitals, with cedillas or without
-/// diacritics.
-pub(crate) fn named(text: &str) -> Option<&'static str> {
+/// The folded names of all counties with their numbers in the trade register. Folding is what
+/// costs in a comparison, and an import makes millions of them.
+static FOLDED: LazyLock<Vec<(String, u8)>> = LazyLock::new(|| {
+    let numbered = (1..=52).filter_map(|number| Some((of_register(number)?, number)));
+    let mut all: Vec<_> = numbered
+        .map(|(name, number)| (fold(name), number))
+        .collect();
+    all.push(("bucuresti".to_owned(), 40));
+    all
+});
+
+/// The number in the trade register of a county that a source writes in capitals, with cedillas or
+/// without diacritics.
+pub(crate) fn number(text: &str) -> Option<u8> {
     let wanted = fold(text);
     let wanted = wanted.strip_prefix("judetul ").unwrap_or(&wanted);
-    if matches!(wanted, "bucuresti" | "municipiul bucuresti") {
-        return Some(BUCHAREST);
-    }
-    NAMES
-        .iter()
-        .chain(&[CALARASI, GIURGIU])
-        .find(|name| fold(name) == wanted)
-        .copied()
+    let found = FOLDED.iter().find(|(name, _)| name == wanted);
+    found.map(|(_, number)| *number)
+}
+
+/// The proper spelling of such a county.
+pub(crate) fn named(text: &str) -> Option<&'static str> {
+    of_register(number(text)?)
 }
 
 #[cfg(test)]
@@ -109,6 +121,12 @@ mod tests {
         assert_eq!(named("Bucureşti"), Some(BUCHAREST));
         assert_eq!(named("judeţul Sibiu"), Some("Sibiu"));
         assert_eq!(named("Transilvania"), None);
+        for code in 0..=99 {
+            assert_eq!(
+                of_register(code).and_then(number),
+                of_register(code).map(|_| code)
+            );
+        }
     }
 
     #[test]

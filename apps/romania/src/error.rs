@@ -1,7 +1,5 @@
 //! Why a Romanian service cannot start.
 
-use std::path::PathBuf;
-
 /// Why a service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,15 +23,9 @@ pub enum Error {
         #[source]
         source: crate::cui::InvalidCui,
     },
-    /// The open data of the trade register cannot be read.
-    #[error("failed to read the trade register's file {file}")]
-    Register {
-        /// Which one.
-        file: PathBuf,
-        /// What was wrong.
-        #[source]
-        source: crate::companies::RegisterError,
-    },
+    /// The trade register that was imported cannot be used.
+    #[error("failed to open the trade register that was imported")]
+    Register(#[source] crate::register::RegisterError),
     /// A document of ours is broken: a defect of this build.
     #[error("the built-in OpenAPI document of `{0}` is broken")]
     Document(

@@ -7,8 +7,11 @@ mod config;
 mod county;
 pub mod cui;
 mod document;
+mod durable;
 mod error;
 mod extract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod holidays;
 pub mod iban;
 mod metrics;
@@ -18,12 +21,12 @@ pub mod problems;
 mod rates;
 mod reason;
 pub mod recorded;
+pub mod register;
 mod services;
 mod source;
 pub mod text;
 mod validate;
 
-pub use companies::RegisterError;
 pub use config::{Config, Register};
 pub use error::Error;
 pub use reason::Reason;

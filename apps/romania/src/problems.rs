@@ -11,6 +11,33 @@ pub const INVALID_CIF: Kind = Kind {
     help: "Check the digits; /validate/cif says what is wrong.",
 };
 
+/// The trade register's open data have no firm with that code.
+pub const NOT_REGISTERED: Kind = Kind {
+    code: "not_in_register",
+    status: 404,
+    title: "Not in the trade register",
+    meaning: "The open data of the trade register that were imported have no firm with this code.",
+    help: "Ask /companies/{cif}, which asks the tax office; persons in business are left out.",
+};
+
+/// Nothing was imported.
+pub const NO_REGISTER: Kind = Kind {
+    code: "no_register",
+    status: 503,
+    title: "No trade register",
+    meaning: "This service runs without the open data of the trade register.",
+    help: "Let the operator import them: taraf service companies import --from DIR.",
+};
+
+/// The imported file is damaged.
+pub const REGISTER_UNREADABLE: Kind = Kind {
+    code: "register_unreadable",
+    status: 503,
+    title: "Trade register not readable",
+    meaning: "The file of the imported trade register cannot be read.",
+    help: "Let the operator import it again; the trace says what is wrong.",
+};
+
 /// No balance of that company for that year.
 pub const NO_BALANCE: Kind = Kind {
     code: "balance_not_found",
@@ -86,6 +113,9 @@ pub const SOURCE_TIMEOUT: Kind = Kind {
 /// All of them, for the reference.
 pub const TABLE: &[Kind] = &[
     INVALID_CIF,
+    NOT_REGISTERED,
+    NO_REGISTER,
+    REGISTER_UNREADABLE,
     NO_BALANCE,
     NO_FIXING,
     NO_CURRENCY,

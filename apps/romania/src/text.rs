@@ -32,6 +32,11 @@ pub fn present(text: &str) -> Option<String> {
 /// Lower case without diacritics, with single blanks: what names are compared by.
 #[must_use]
 pub fn fold(text: &str) -> String {
+    // Most names are plain capitals, and an import folds millions of them.
+    if text.is_ascii() {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        return words.join(" ").to_ascii_lowercase();
+    }
     with_commas(text)
         .nfd()
         .filter(|letter| !unicode_normalization::char::is_combining_mark(*letter))

@@ -5,7 +5,7 @@ mod suggest;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -134,6 +134,12 @@ impl Default for Stop {
 }
 
 impl Config {
+    /// The applications keep what must survive in folders of their own under the data directory.
+    pub(crate) fn placed(mut self, data: Option<&Path>) -> Self {
+        self.apps.romania.folder = data.map(|dir| dir.join("romania"));
+        self
+    }
+
     /// The endpoints of the services that run elsewhere.
     pub(crate) fn endpoints(&self) -> BTreeMap<String, Vec<SocketAddr>> {
         let named = self.services.iter();

@@ -45,6 +45,9 @@ const PLAN_LIMITS: Plan = Plan {
 /// office's pace of a request a second.
 const WARM: [&str; 2] = ["38744563", "13548146"];
 
+/// Where data lie in a project that does not say it.
+pub(crate) const DATA: &str = ".taraf";
+
 /// Says that nothing is kept.
 const MEMORY: &str = ":memory:";
 
@@ -105,7 +108,7 @@ fn data_place(options: &Options, config: &Config, dir: &Path) -> DataPlace {
         Some(folder) => DataPlace::Folder(PathBuf::from(folder)),
         None => {
             let configured = config.data.dir.clone();
-            DataPlace::Folder(configured.unwrap_or_else(|| dir.join(".taraf")))
+            DataPlace::Folder(configured.unwrap_or_else(|| dir.join(DATA)))
         }
     }
 }

@@ -7,7 +7,7 @@ mod serve;
 pub(crate) mod signal;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ impl Node {
         on_conflict: OnConflict,
     ) -> anyhow::Result<Self> {
         let began = Timestamp::now();
+        let config = &config.clone().placed(place.folder());
         // First, as it is the most common reason for not starting at all.
         let door = listen(config.operator.listen, "the operator API").await?;
         let groups = Groups::new();
@@ -200,6 +201,15 @@ impl Core {
             accounts: accounts.context("failed to start the accounts")?,
             engine: engine.context("failed to start the engine")?,
         })
+    }
+}
+
+impl DataPlace {
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(dir) => Some(dir),
+            Self::Memory => None,
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
 use taraf_service::Problem;
 
-use super::index::{PAGE_SIZE, Query};
-use super::record::{Balance, Company, Hit};
-use super::service::Companies;
+use super::record::{Balance, Company, Entry, Hit};
+use super::search::{PAGE_SIZE, Query};
+use super::service::{Companies, causes};
 use crate::cui::Cui;
 use crate::extract::{Document, Params};
 use crate::problems;
 use crate::reason::Reason;
+use crate::register::RegisterError;
 
 /// Codes in one question to `/companies/lookup`.
 const MAX_LOOKUP: usize = 500;
@@ -30,6 +31,7 @@ pub(super) fn router(companies: Companies) -> Router {
         .route("/companies/search", get(search_by_query).post(search))
         .route("/companies/lookup", post(lookup))
         .route("/companies/{cif}", get(company))
+        .route("/companies/{cif}/register", get(entry))
         .route("/companies/{cif}/balances", get(balances))
         .route("/companies/{cif}/balances/latest", get(newest_balance))
         .route("/companies/{cif}/balances/{year}", get(balance))
@@ -96,6 +98,18 @@ async fn company(
     Ok(company.map_or_else(|| unknown(cui), |company| Json(company).into_response()))
 }
 
+async fn entry(
+    State(companies): State<Companies>,
+    Path(cif): Path<String>,
+) -> Result<Json<Entry>, Problem> {
+    let found = companies.entry(read(&cif)?).await;
+    match found.map_err(|error| unreadable(&error))? {
+        Some(Some(entry)) => Ok(Json(entry)),
+        Some(None) => Err(problems::NOT_REGISTERED.new()),
+        None => Err(problems::NO_REGISTER.new()),
+    }
+}
+
 async fn balances(
     State(companies): State<Companies>,
     Path(cif): Path<String>,
@@ -136,17 +150,17 @@ async fn search_by_query(
     State(companies): State<Companies>,
     Params(asked): Params<Search>,
 ) -> Result<Json<Found>, Problem> {
-    answer(&companies, asked)
+    answer(&companies, asked).await
 }
 
 async fn search(
     State(companies): State<Companies>,
     Document(asked): Document<Search>,
 ) -> Result<Json<Found>, Problem> {
-    answer(&companies, asked)
+    answer(&companies, asked).await
 }
 
-fn answer(companies: &Companies, asked: Search) -> Result<Json<Found>, Problem> {
+async fn answer(companies: &Companies, asked: Search) -> Result<Json<Found>, Problem> {
     if asked.q.trim().is_empty() {
         return Err(problems::BAD_VALUE.with_detail("`q` is missing: the name to look for"));
     }
@@ -159,12 +173,14 @@ fn answer(companies: &Companies, asked: Search) -> Result<Json<Found>, Problem> 
         return Err(problems::BAD_VALUE.with_detail(detail));
     }
     let page = asked.page.unwrap_or(1).max(1);
-    let found = companies.search(&Query {
+    let query = Query {
         text: asked.q,
         county: asked.judet.filter(|name| !name.trim().is_empty()),
         include_struck_off: asked.include_radiata,
         page,
-    });
+    };
+    let found = companies.search(query).await;
+    let found = found.map_err(|error| unreadable(&error))?;
     Ok(Json(Found {
         data: found.hits,
         meta: FoundMeta {
@@ -211,6 +227,12 @@ async fn lookup(
         }
     }
     Ok(Json(answer))
+}
+
+/// The register's file is damaged, which is for the operator to know in full.
+fn unreadable(error: &RegisterError) -> Problem {
+    tracing::error!(error = causes(error), "failed to read the trade register");
+    problems::REGISTER_UNREADABLE.new()
 }
 
 fn read(cif: &str) -> Result<Cui, Problem> {

@@ -1,50 +1,37 @@
-//! [pure] Search of companies by name, whatever the diacritics.
+//! [pure] Companies that were looked up and are in no register, searched by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::record::Hit;
+use crate::county;
 use crate::cui::Cui;
-use crate::text::{fold, words};
+use crate::register::Filter;
+use crate::text::words;
 
-/// Hits a page.
-pub(crate) const PAGE_SIZE: usize = 20;
-/// More words in a question say nothing more.
-const MAX_WORDS: usize = 10;
+/// Companies that are kept; the oldest make room.
+const MAX_ENTRIES: usize = 50_000;
 
 /// What can be found.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     entries: BTreeMap<Cui, Entry>,
+    /// In the order in which they came; those that were removed are still there.
+    order: VecDeque<Cui>,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: String,
     county: Option<String>,
+    county_number: Option<u8>,
     is_struck_off: bool,
     words: Vec<String>,
 }
 
-/// What is looked for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Query {
-    /// The beginning of each word must begin a word of the name, in any order; or a fiscal code.
-    pub(crate) text: String,
-    /// Only firms of this county.
-    pub(crate) county: Option<String>,
-    /// Also firms that were struck off.
-    pub(crate) include_struck_off: bool,
-    /// From 1.
-    pub(crate) page: usize,
-}
-
-/// One page of what was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    /// At most [`PAGE_SIZE`].
-    pub(crate) hits: Vec<Hit>,
-    /// On all pages.
-    pub(crate) total: usize,
+/// What was found, best first.
+#[derive(Debug)]
+pub(crate) struct Matches<'a> {
+    found: Vec<(usize, &'a str, Cui, &'a Entry)>,
 }
 
 impl Index {
@@ -53,61 +40,82 @@ impl Index {
         let entry = Entry {
             name: name.to_owned(),
             county: county.map(str::to_owned),
+            county_number: county.and_then(county::number),
             is_struck_off,
             words: words(name),
         };
-        self.entries.insert(cui, entry);
+        if self.entries.insert(cui, entry).is_none() {
+            self.order.push_back(cui);
+        }
+        while self.order.len() > MAX_ENTRIES {
+            if let Some(oldest) = self.order.pop_front() {
+                self.entries.remove(&oldest);
+            }
+        }
     }
 
-    /// How many companies can be found.
-    #[must_use]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// The codes that can be found.
+    pub(crate) fn codes(&self) -> Vec<Cui> {
+        self.entries.keys().copied().collect()
     }
 
-    /// The page of companies that match, best first.
+    /// Drops companies.
+    pub(crate) fn remove(&mut self, codes: &[Cui]) {
+        for cui in codes {
+            self.entries.remove(cui);
+        }
+        let entries = &self.entries;
+        self.order.retain(|cui| entries.contains_key(cui));
+    }
+
+    /// The companies that match.
     #[must_use]
-    pub(crate) fn search(&self, query: &Query) -> Page {
-        let mut wanted = words(&query.text);
-        wanted.truncate(MAX_WORDS);
-        let county = query.county.as_deref().map(county_key);
-        let code = Cui::parse(&query.text).ok();
-        let mut found: Vec<(usize, &str, Cui, &Entry)> = self
+    pub(crate) fn search(&self, filter: &Filter) -> Matches<'_> {
+        let mut found: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, entry)| query.include_struck_off || !entry.is_struck_off)
-            .filter(|(_, entry)| {
-                let place = || entry.county.as_deref().map(county_key);
-                county.is_none() || place() == county
-            })
+            .filter(|(_, entry)| filter.include_struck_off || !entry.is_struck_off)
+            .filter(|(_, entry)| filter.county.is_none() || entry.county_number == filter.county)
             .filter_map(|(cui, entry)| {
-                let rank = if code == Some(*cui) {
+                let rank = if filter.code == Some(*cui) {
                     0
                 } else {
-                    rank(&wanted, &entry.words)?
+                    rank(&filter.words, &entry.words)?
                 };
                 Some((rank, entry.name.as_str(), *cui, entry))
             })
             .collect();
         found.sort_by_key(|(rank, name, cui, _)| (*rank, *name, *cui));
-        let from = query.page.saturating_sub(1).saturating_mul(PAGE_SIZE);
-        Page {
-            total: found.len(),
-            hits: found
-                .iter()
-                .skip(from)
-                .take(PAGE_SIZE)
-                .map(|(_, _, cui, entry)| hit(*cui, entry))
-                .collect(),
-        }
+        Matches { found }
     }
 }
 
-fn hit(cui: Cui, entry: &Entry) -> Hit {
+impl Matches<'_> {
+    /// How many of each rank: the whole name or the code, the beginning of the name, words anywhere.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let of = |wanted| {
+            self.found
+                .iter()
+                .filter(|(rank, ..)| *rank == wanted)
+                .count()
+        };
+        [of(0), of(1), of(2)]
+    }
+
+    /// Hits of a rank from the `skip`th on.
+    pub(crate) fn hits(&self, rank: usize, skip: usize, take: usize) -> Vec<Hit> {
+        let of_rank = self.found.iter().filter(|(own, ..)| *own == rank);
+        let page = of_rank.skip(skip).take(take);
+        page.map(|(_, _, cui, entry)| hit(*cui, &entry.name, entry.county.as_deref()))
+            .collect()
+    }
+}
+
+pub(super) fn hit(cui: Cui, name: &str, county: Option<&str>) -> Hit {
     Hit {
         cif: cui.to_string(),
-        denumire: entry.name.clone(),
-        judet: entry.county.clone(),
+        denumire: name.to_owned(),
+        judet: county.map(str::to_owned),
         url: format!("/api/companies/{cui}"),
     }
 }
@@ -133,13 +141,9 @@ fn rank(wanted: &[String], name: &[String]) -> Option<usize> {
     })
 }
 
-/// Bucharest is a county with and without its title.
-fn county_key(name: &str) -> String {
-    crate::county::named(name).map_or_else(|| fold(name), fold)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::search::{Query, filter};
     use super::*;
 
     fn index() -> Index {
@@ -163,10 +167,12 @@ mod tests {
     }
 
     fn check(query: &Query, expected: &[&str]) {
-        let page = index().search(query);
-        let codes: Vec<_> = page.hits.iter().map(|hit| hit.cif.as_str()).collect();
+        let index = index();
+        let matches = index.search(&filter(query));
+        let hits = (0..3).flat_map(|rank| matches.hits(rank, 0, 100));
+        let codes: Vec<_> = hits.map(|hit| hit.cif).collect();
         assert_eq!(codes, expected, "{query:?}");
-        assert_eq!(page.total, expected.len());
+        assert_eq!(matches.counts().iter().sum::<usize>(), expected.len());
     }
 
     fn text(text: &str) -> Query {
@@ -204,24 +210,20 @@ mod tests {
         check(&in_county("sibiu", true), &["10012", "10039"]);
         check(&in_county("Bucuresti", false), &["10020"]);
         check(&in_county("Cluj", false), &[]);
+        check(&in_county("Atlantida", false), &[]);
     }
 
     #[test]
-    fn pages_follow_each_other() {
-        let mut index = Index::default();
-        for body in 1_000..1_050_u64 {
-            let cui = (0..10).find_map(|digit| Cui::from_number(body * 10 + digit).ok());
-            index.put(cui.unwrap(), "FIRMA", None, false);
+    fn the_oldest_make_room_and_what_is_removed_is_gone() {
+        let mut index = index();
+        let codes = index.codes();
+        index.remove(&codes[1..]);
+        assert_eq!(index.codes(), codes[..1]);
+        let more = (100_000..).filter_map(|number| Cui::from_number(number).ok());
+        for cui in more.take(MAX_ENTRIES) {
+            index.put(cui, "FIRMA", None, false);
         }
-        let page = |page| {
-            index.search(&Query {
-                page,
-                ..text("firma")
-            })
-        };
-        assert_eq!((page(1).hits.len(), page(1).total), (20, 50));
-        assert_eq!(page(3).hits.len(), 10);
-        assert_eq!(page(4).hits.len(), 0);
-        assert_eq!(page(usize::MAX).hits.len(), 0);
+        assert_eq!(index.entries.len(), MAX_ENTRIES);
+        assert!(!index.entries.contains_key(&codes[0]));
     }
 }

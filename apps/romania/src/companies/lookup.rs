@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::record::{Company, Marks};
 use super::store::Store;
 use crate::cui::Cui;
+use crate::register::Live;
 use crate::source::{Answer, Provenance, Question, Source, SourceError};
 
 pub(super) const WHO: &str = "the tax office";
@@ -38,6 +39,7 @@ pub(super) struct Parts {
     pub(super) source: Source,
     pub(super) limiter: Arc<Limiter>,
     pub(super) store: Arc<Mutex<Store>>,
+    pub(super) live: Arc<Live>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -151,8 +153,9 @@ async fn fetch(parts: &Parts, codes: &[Cui]) -> Result<Lookup, SourceError> {
     let outcome = parts.source.ask(&question, read).await;
     match outcome {
         Ok(mut lookup) => {
+            let registered = registered(&parts.live, &lookup);
             let mut store = parts.store.lock().unwrap_or_else(PoisonError::into_inner);
-            store.learn(&mut lookup, now);
+            store.learn(&mut lookup, &registered, now);
             Ok(lookup)
         }
         Err(error) => {
@@ -160,6 +163,18 @@ async fn fetch(parts: &Parts, codes: &[Cui]) -> Result<Lookup, SourceError> {
             Err(error)
         }
     }
+}
+
+/// Those that the register has. A code takes some twenty short reads of a file that lies in memory.
+fn registered(live: &Live, lookup: &Lookup) -> Vec<Cui> {
+    let Some(register) = live.current() else {
+        return Vec::new();
+    };
+    let codes = lookup.found.iter().map(|(cui, _)| *cui);
+    // What cannot be read there is found here.
+    codes
+        .filter(|cui| register.has(*cui).unwrap_or(false))
+        .collect()
 }
 
 /// The marks of an entry of an answer.

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::register::{Firm, Register};
+
 /// One company, in the shape of OpenAPI.ro.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Company {
@@ -115,6 +117,100 @@ pub(crate) struct BalanceMeta {
     /// The marks of the answer.
     #[serde(flatten)]
     pub(crate) marks: Marks,
+}
+
+/// What the trade register's open data say of a firm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Entry {
+    /// Digits without `RO`.
+    pub(crate) cif: String,
+    /// Name.
+    pub(crate) denumire: String,
+    /// Number in the trade register.
+    pub(crate) numar_reg_com: String,
+    /// European identifier, which follows from the number.
+    pub(crate) euid: String,
+    /// Day of registration, ISO.
+    pub(crate) data_inmatriculare: Option<String>,
+    /// SRL, SA, …
+    pub(crate) forma_juridica: Option<String>,
+    /// County with diacritics.
+    pub(crate) judet: Option<String>,
+    /// Town or village.
+    pub(crate) localitate: Option<String>,
+    /// Street and what follows.
+    pub(crate) adresa: Option<String>,
+    /// Postal code.
+    pub(crate) cod_postal: Option<String>,
+    /// Web page.
+    pub(crate) web: Option<String>,
+    /// Country of the firm that it belongs to.
+    pub(crate) tara_firma_mama: Option<String>,
+    /// Active, and neither struck off nor in insolvency or liquidation.
+    pub(crate) activa: bool,
+    /// Struck off.
+    pub(crate) radiata: bool,
+    /// Its states.
+    pub(crate) stare: Vec<Coded>,
+    /// Authorised activities.
+    pub(crate) caen: Vec<Coded>,
+    /// About the register.
+    pub(crate) meta: EntryMeta,
+}
+
+/// A code and what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Coded {
+    /// Code; of an activity four digits.
+    pub(crate) cod: String,
+    /// Of an activity: which list of activities the code is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) versiune: Option<u8>,
+    /// What it means, where the open data say it.
+    pub(crate) denumire: Option<String>,
+}
+
+/// About the register that an entry is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct EntryMeta {
+    /// When the register was imported.
+    pub(crate) imported_at: String,
+}
+
+impl Entry {
+    pub(crate) fn of(firm: Firm, register: &Register) -> Self {
+        let states = firm.states.iter().map(|code| Coded {
+            cod: code.to_string(),
+            versiune: None,
+            denumire: register.state(*code).map(str::to_owned),
+        });
+        let activities = firm.activities.iter().map(|(code, version)| Coded {
+            cod: format!("{code:04}"),
+            versiune: Some(*version),
+            denumire: register.activity(*code, *version).map(str::to_owned),
+        });
+        Self {
+            cif: firm.cui.to_string(),
+            euid: format!("ROONRC.{}", firm.number),
+            judet: firm.county_name().map(str::to_owned),
+            activa: firm.is_active(),
+            radiata: firm.is_struck_off(),
+            stare: states.collect(),
+            caen: activities.collect(),
+            meta: EntryMeta {
+                imported_at: register.created().to_owned(),
+            },
+            denumire: firm.name,
+            numar_reg_com: firm.number,
+            data_inmatriculare: firm.registered,
+            forma_juridica: firm.form,
+            localitate: firm.locality,
+            adresa: firm.address,
+            cod_postal: firm.postal,
+            web: firm.web,
+            tara_firma_mama: firm.parent_country,
+        }
+    }
 }
 
 /// A company as the search answers it.

@@ -1,38 +1,40 @@
 //! The companies service: memory first, then the tax office, then older answers marked as such.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use taraf_base::Tasks;
 use taraf_service::metrics::Registry;
 use taraf_service::{Client, Service};
+use tokio::sync::Semaphore;
 
 use super::api;
 use super::balances::{Balances, FIRST_YEAR};
-use super::index::{Index, Page, Query};
 use super::limiter::Limiter;
 use super::lookup::{Lookups, Outcome, Parts, instant};
-use super::record::Balance;
-use super::register::{self, FIRMS_FILE, RegisterError, STATES_FILE};
+use super::record::{Balance, Entry};
+use super::search::{self, Page, Query};
 use super::store::Store;
-use crate::config::{Config, Register};
+use crate::config::Config;
 use crate::cui::Cui;
 use crate::document;
 use crate::error::Error;
 use crate::metrics::SourceMetrics;
 use crate::onrc::RegisterNumber;
+use crate::register::{Live, Register, RegisterError};
 use crate::source::{Source, SourceError};
 
-const SAMPLE_FIRMS: &[u8] = include_bytes!("../../recorded/onrc/od_firme.csv");
-const SAMPLE_STATES: &[u8] = include_bytes!("../../recorded/onrc/od_stare_firma.csv");
+/// Searches at once: each takes some 3 MB while it lasts, and is done in milliseconds.
+const MAX_SEARCHES: usize = 8;
+/// How soon a register that was imported is answered from.
+const REGISTER_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the HTTP face calls; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Companies {
     store: Arc<Mutex<Store>>,
+    live: Arc<Live>,
+    searches: Arc<Semaphore>,
     lookups: Lookups,
     balances: Balances,
     config: Config,
@@ -46,21 +48,35 @@ pub(crate) fn start(config: &Config, client: Client, tasks: &Tasks) -> Result<Se
     let metrics = SourceMetrics::new(&registry, "anaf");
     let source = Source::new(client, base, config.source_timeout, metrics);
     let limiter = Arc::new(Limiter::new(config.anaf_interval));
-    let store = Arc::new(Mutex::new(Store::new(index(&config.register)?)));
+    let live = Arc::new(config.live_register().map_err(Error::Register)?);
+    let store = Arc::new(Mutex::new(Store::new()));
     let parts = Parts {
         source: source.clone(),
         limiter: Arc::clone(&limiter),
         store: Arc::clone(&store),
+        live: Arc::clone(&live),
         clock: config.clock,
     };
     let companies = Companies {
         store,
+        live,
+        searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
         lookups: Lookups::start(parts, tasks),
         balances: Balances::new(source, limiter, config.clone(), tasks),
         config: config.clone(),
     };
     let router = api::router(companies.clone());
     let service = Service::new(document::companies()?, router).with_metrics(registry);
+    if companies.live.follows_a_file() {
+        let (token, companies) = (tasks.token(), companies.clone());
+        tasks.spawn("trade register", async move {
+            tokio::select! {
+                // Nothing is lost: the next start reads what is there.
+                () = token.cancelled() => {}
+                () = companies.follow_register() => {}
+            }
+        });
+    }
     if !warm.is_empty() {
         let token = tasks.token();
         tasks.spawn("companies warm up", async move {
@@ -82,40 +98,6 @@ fn warm_codes(config: &Config) -> Result<Vec<Cui>, Error> {
         })
     };
     config.warm.iter().map(read).collect()
-}
-
-fn index(register: &Register) -> Result<Index, Error> {
-    let mut index = Index::default();
-    match register {
-        Register::None => {}
-        Register::Sample => {
-            let states = register::struck_off(SAMPLE_STATES);
-            let read = states.and_then(|gone| register::firms(SAMPLE_FIRMS, &gone, &mut index));
-            read.map_err(|source| broken(Path::new(FIRMS_FILE), source))?;
-        }
-        Register::Folder(folder) => {
-            let (states, firms) = (folder.join(STATES_FILE), folder.join(FIRMS_FILE));
-            let gone: HashSet<String> = open(&states)
-                .and_then(register::struck_off)
-                .map_err(|source| broken(&states, source))?;
-            let tally = open(&firms)
-                .and_then(|file| register::firms(file, &gone, &mut index))
-                .map_err(|source| broken(&firms, source))?;
-            tracing::info!(?tally, companies = index.len(), "trade register read");
-        }
-    }
-    Ok(index)
-}
-
-fn open(file: &Path) -> Result<BufReader<File>, RegisterError> {
-    Ok(BufReader::new(File::open(file)?))
-}
-
-fn broken(file: &Path, source: RegisterError) -> Error {
-    Error::Register {
-        file: file.to_owned(),
-        source,
-    }
 }
 
 impl Companies {
@@ -157,9 +139,89 @@ impl Companies {
         })
     }
 
-    pub(super) fn search(&self, query: &Query) -> Page {
-        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.index.search(query)
+    /// A page of companies.
+    pub(super) async fn search(&self, query: Query) -> Result<Page, RegisterError> {
+        let store = Arc::clone(&self.store);
+        self.with_register(move |register| {
+            search::page(&query, register, |ask| {
+                let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                ask(&store.index);
+            })
+        })
+        .await
+    }
+
+    /// What the trade register says of a code: nothing outside when there is no register, nothing
+    /// inside when it does not have the code.
+    pub(super) async fn entry(&self, cui: Cui) -> Result<Option<Option<Entry>>, RegisterError> {
+        self.with_register(move |register| {
+            let Some(register) = register else {
+                return Ok(None);
+            };
+            let firm = register.by_code(cui)?;
+            Ok(Some(firm.map(|firm| Entry::of(firm, register))))
+        })
+        .await
+    }
+
+    /// Reads in the register, off the runtime's threads and a few at a time.
+    async fn with_register<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Option<&Register>) -> Result<T, RegisterError> + Send + 'static,
+    ) -> Result<T, RegisterError> {
+        // The semaphore is never closed.
+        let _permit = self.searches.acquire().await.ok();
+        let register = self.live.current();
+        let reading = tokio::task::spawn_blocking(move || read(register.as_deref()));
+        reading
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
+    /// Takes each register that is imported.
+    async fn follow_register(&self) {
+        loop {
+            tokio::time::sleep(REGISTER_INTERVAL).await;
+            let companies = self.clone();
+            let taken = tokio::task::spawn_blocking(move || companies.refresh_register());
+            match taken.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error = causes(&error);
+                    tracing::error!(
+                        error,
+                        "failed to take the new trade register; the one before stays"
+                    );
+                }
+                Err(error) => tracing::error!(%error, "failed to look at the trade register"),
+            }
+        }
+    }
+
+    fn refresh_register(&self) -> Result<(), RegisterError> {
+        let Some(register) = self.live.refresh()? else {
+            return Ok(());
+        };
+        let known = {
+            let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.index.codes()
+        };
+        let mut registered = Vec::new();
+        for cui in known {
+            if register.has(cui)? {
+                registered.push(cui);
+            }
+        }
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.index.remove(&registered);
+        drop(store);
+        let (firms, created) = (register.len(), register.created());
+        tracing::info!(
+            firms,
+            created,
+            "answers from the trade register that was imported"
+        );
+        Ok(())
     }
 
     /// The balance of one year.
@@ -215,4 +277,16 @@ impl Companies {
             let _outcome = self.all_balances(*cui).await;
         }
     }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

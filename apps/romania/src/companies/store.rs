@@ -1,4 +1,5 @@
-//! [pure] What is known of companies: the last answers with their ages, and the index to search.
+//! [pure] What is known of companies: the last answers with their ages, and those that no register
+//! has, to be searched.
 
 use std::time::Duration;
 
@@ -17,15 +18,15 @@ const MAX_COMPANIES: usize = 50_000;
 #[derive(Debug)]
 pub(crate) struct Store {
     companies: Cache<Cui, Option<Company>>,
-    /// What can be searched.
+    /// Those that the register does not have.
     pub(crate) index: Index,
 }
 
 impl Store {
-    pub(crate) fn new(index: Index) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             companies: Cache::new(MAX_COMPANIES),
-            index,
+            index: Index::default(),
         }
     }
 
@@ -54,8 +55,9 @@ impl Store {
         Some(company)
     }
 
-    /// Keeps an answer, and completes it with when each company was first seen different.
-    pub(crate) fn learn(&mut self, lookup: &mut Lookup, now: Timestamp) {
+    /// Keeps an answer, and completes it with when each company was first seen different. Those in
+    /// `registered` are found in the register already.
+    pub(crate) fn learn(&mut self, lookup: &mut Lookup, registered: &[Cui], now: Timestamp) {
         for (cui, company) in &mut lookup.found {
             let before = self.companies.get(*cui, now, Duration::MAX);
             if let Some(Some(before)) = before {
@@ -66,8 +68,10 @@ impl Store {
                 };
             }
             let county = company.judet.as_deref();
-            self.index
-                .put(*cui, &company.denumire, county, company.radiata);
+            if !registered.contains(cui) {
+                self.index
+                    .put(*cui, &company.denumire, county, company.radiata);
+            }
             self.companies.put(*cui, Some(company.clone()), now);
         }
         for cui in &lookup.not_found {
@@ -104,13 +108,14 @@ mod tests {
 
     #[test]
     fn known_and_unknown_codes_have_their_own_ages() {
-        let mut store = Store::new(Index::default());
+        let mut store = Store::new();
         let (known, unknown) = (38_744_563, 990_000_048);
         let [known, unknown] = [known, unknown].map(|code| Cui::from_number(code).unwrap());
         let begin = Timestamp::EPOCH;
         let mut answer = lookup("then");
         answer.not_found.push(unknown);
-        store.learn(&mut answer, begin);
+        store.learn(&mut answer, &[known], begin);
+        assert!(store.index.codes().is_empty());
         let at = |hours: u32, cui| store.fresh(cui, begin.plus(HOUR * hours), HOUR * 24, HOUR);
         assert!(at(24, known).is_some_and(|answer| answer.is_some()));
         assert!(at(25, known).is_none());
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_change_is_dated_when_it_is_first_seen() {
-        let mut store = Store::new(Index::default());
+        let mut store = Store::new();
         for (at, name, expected) in [
             ("1", "A", None),
             ("2", "A", None),
@@ -134,7 +139,8 @@ mod tests {
         ] {
             let mut answer = lookup(at);
             answer.found[0].1.denumire = name.to_owned();
-            store.learn(&mut answer, Timestamp::EPOCH);
+            store.learn(&mut answer, &[], Timestamp::EPOCH);
+            assert_eq!(store.index.codes().len(), 1);
             let changed = answer.found[0].1.meta.last_changed_at.as_deref();
             assert_eq!(changed, expected, "{at}");
         }

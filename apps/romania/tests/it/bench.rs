@@ -50,10 +50,19 @@ impl Bench {
         Self::with(config).await
     }
 
-    pub(crate) async fn with(mut config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let tasks = Tasks::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let source = recorded::start(listener, &tasks).await.unwrap();
+        Self::over(config, source, tasks).await
+    }
+
+    /// The same services again, over the same source.
+    pub(crate) async fn again(&self, config: Config) -> Self {
+        Self::over(config, self.source.clone(), Tasks::new()).await
+    }
+
+    async fn over(mut config: Config, source: Recorded, tasks: Tasks) -> Self {
         config.anaf_base_url = source.base_url();
         config.bnr_base_url = source.base_url();
         let (directory, watched) = watch::channel(Arc::new(Directory::default()));

@@ -4,7 +4,9 @@
 mod bench;
 mod companies;
 mod faults;
+mod open_data;
 mod privacy;
 mod rates;
+mod register;
 mod stdnum;
 mod validate;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -18,8 +19,16 @@ use crate::telemetry;
 
 /// Runs the service until a signal ends it. Its settings are the defaults and `TARAF_` variables.
 /// When it answers, the first line on standard output is one JSON object with its address.
-pub(crate) async fn serve_one(name: &str, listen: Option<SocketAddr>) -> anyhow::Result<()> {
+pub(crate) async fn serve_one(
+    name: &str,
+    listen: Option<SocketAddr>,
+    data: Option<&Path>,
+) -> anyhow::Result<()> {
     let config = Config::from_environment(std::env::vars())?;
+    let data = data
+        .map(Path::to_path_buf)
+        .or_else(|| config.data.dir.clone());
+    let config = config.placed(data.as_deref());
     telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let app = owner(name)?;

@@ -123,7 +123,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Dev(args) => return Box::pin(serve::dev(args)).await,
         Command::Serve(args) => return Box::pin(serve::serve(args)).await,
-        Command::Service(args) => return Box::pin(serve::service(args)).await,
+        Command::Service(args) => return Box::pin(serve::service(args, output)).await,
         _ => {}
     }
     tokio::select! {

@@ -7,6 +7,7 @@ mod explain;
 mod failure;
 mod flow;
 mod flow_name;
+mod import;
 mod input;
 mod key;
 mod operator;

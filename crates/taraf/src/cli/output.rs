@@ -98,6 +98,11 @@ impl Output {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Whether only data are wanted.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.is_quiet
+    }
+
     /// Whether a machine reads the answer.
     pub(crate) fn is_structured(&self) -> bool {
         self.format != Format::Table

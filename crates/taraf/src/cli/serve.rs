@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
+use super::import;
+use super::output::Output;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
@@ -32,15 +34,30 @@ pub(crate) struct ServeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(before_long_help = "Examples:
-  taraf service companies
-  taraf service rates --listen 127.0.0.1:8081")]
+#[command(
+    args_conflicts_with_subcommands = false,
+    before_long_help = "Examples:
+  taraf service rates --listen 127.0.0.1:8081
+  taraf service companies import --from open-data/"
+)]
 pub(crate) struct ServiceArgs {
     /// Which of the shipped services: companies, rates, validate.
     name: String,
     /// Where it listens [default: 127.0.0.1, a free port].
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Where it keeps what must survive [default: data.dir of the configuration, else nothing is
+    /// kept].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    action: Option<ServiceAction>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ServiceAction {
+    /// Imports the trade register's open data for `companies`; a running server takes them over.
+    Import(import::Args),
 }
 
 pub(crate) async fn dev(args: DevArgs) -> Result<Exit, Failure> {
@@ -67,7 +84,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-pub(crate) async fn service(args: ServiceArgs) -> Result<Exit, Failure> {
-    crate::apps::serve_one(&args.name, args.listen).await?;
+pub(crate) async fn service(args: ServiceArgs, output: &Output) -> Result<Exit, Failure> {
+    if let Some(ServiceAction::Import(import)) = args.action {
+        return import::run(&args.name, args.data, import, output).await;
+    }
+    crate::apps::serve_one(&args.name, args.listen, args.data.as_deref()).await?;
     Ok(Exit::Done)
 }

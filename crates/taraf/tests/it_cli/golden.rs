@@ -28,6 +28,7 @@ fn golden_help_of_the_program_and_of_its_commands() {
         &["--help"],
         &["dev", "--help"],
         &["service", "--help"],
+        &["service", "companies", "import", "--help"],
         &["key", "-h"],
         &["key", "create", "--help"],
         &["flow", "-h"],

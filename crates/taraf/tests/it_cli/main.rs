@@ -8,6 +8,7 @@
 mod check;
 mod exits;
 mod golden;
+mod importing;
 mod program;
 mod server;
 mod stub;
