@@ -51,9 +51,14 @@ impl Provenance {
     fn read(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let samples = text(SAMPLE_HEADER).unwrap_or_default();
+        let samples = samples.split_whitespace().map(str::to_owned).collect();
+        Self::new(text(RECORDED_HEADER).is_some(), samples)
+    }
+
+    pub(crate) fn new(is_recorded: bool, samples: BTreeSet<String>) -> Self {
         Self {
-            is_recorded: text(RECORDED_HEADER).is_some(),
-            samples: Arc::new(samples.split_whitespace().map(str::to_owned).collect()),
+            is_recorded,
+            samples: Arc::new(samples),
         }
     }
 

@@ -63,6 +63,15 @@ impl Archive {
         }
     }
 
+    /// The fixings of a year.
+    pub(crate) fn year(&self, year: i16) -> impl Iterator<Item = &Fixing> {
+        let of_year = move |(date, _): &(&Date, &Fixing)| date.year() == year;
+        self.fixings
+            .iter()
+            .filter(of_year)
+            .map(|(_, fixing)| fixing)
+    }
+
     /// The last fixing of all.
     #[must_use]
     pub(crate) fn newest(&self) -> Option<&Fixing> {

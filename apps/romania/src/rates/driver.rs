@@ -27,7 +27,7 @@ pub(crate) fn start(config: &Config, client: Client, tasks: &Tasks) -> Result<Se
         config.source_timeout,
         SourceMetrics::new(&registry, "bnr"),
     );
-    let store = Store::new(source, config.clock);
+    let store = Store::open(source, config);
     let router = api::router(store.clone());
     let service = Service::new(document::rates()?, router).with_metrics(registry);
     let token = tasks.token();

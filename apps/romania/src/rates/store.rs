@@ -1,6 +1,7 @@
 //! Fixings by day: what is at hand, what must be fetched first, and what to do when that fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use tokio::sync::Mutex;
 
 use super::archive::{Archive, FIRST_DAY, Fixing, Rule, last_day};
 use super::feed;
+use super::kept::{self, Year};
 use super::schedule;
+use crate::config::Config;
 use crate::source::{Answer, Question, Source, SourceError};
 
 const WHO: &str = "the National Bank";
@@ -31,6 +34,8 @@ pub(crate) struct Store {
 struct Shared {
     source: Source,
     clock: fn() -> Timestamp,
+    /// Where the archive is kept, and the address of its source.
+    kept: Option<(PathBuf, String)>,
     archive: RwLock<Archive>,
     /// One request at a time: callers that need the same year wait for one answer.
     files: Mutex<Files>,
@@ -69,16 +74,68 @@ pub(crate) enum RatesError {
 }
 
 impl Store {
-    /// An empty store over a source.
+    /// A store over a source, with what was kept of it.
     #[must_use]
-    pub(crate) fn new(source: Source, clock: fn() -> Timestamp) -> Self {
-        Self {
+    pub(crate) fn open(source: Source, config: &Config) -> Self {
+        let address = config.bnr_base_url.clone();
+        let store = Self {
             shared: Arc::new(Shared {
                 source,
-                clock,
+                clock: config.clock,
+                kept: config.folder.clone().map(|folder| (folder, address)),
                 archive: RwLock::default(),
                 files: Mutex::default(),
             }),
+        };
+        store.recall();
+        store
+    }
+
+    /// Takes what was kept into the archive.
+    fn recall(&self) {
+        let Some((folder, address)) = &self.shared.kept else {
+            return;
+        };
+        let years = kept::read(folder, address, self.today());
+        let archive = self.shared.archive.write();
+        let mut archive = archive.unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.shared.files.try_lock().ok();
+        for (number, year) in years {
+            let read_at = year.read_at_millis.map(Timestamp::from_millis);
+            let Some(fixings) = year.fixings() else {
+                continue;
+            };
+            for (cube, provenance) in fixings {
+                archive.add(vec![cube], &provenance);
+            }
+            if let (Some(files), Some(read_at)) = (&mut files, read_at) {
+                files.years.insert(number, read_at);
+            }
+        }
+    }
+
+    /// Keeps what changed. A disk that fails costs no answer: the archive is in memory too.
+    async fn keep(&self, files: &Files, years: BTreeSet<i16>) {
+        let Some((folder, address)) = &self.shared.kept else {
+            return;
+        };
+        let year = |number: i16| {
+            let read_at = files.years.get(&number).copied();
+            let year =
+                self.with_archive(|archive| Year::new(address, read_at, archive.year(number)));
+            (number, year)
+        };
+        let years: Vec<_> = years.into_iter().map(year).collect();
+        let folder = folder.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut each = years.iter();
+            each.try_for_each(|(number, year)| kept::write(&folder, *number, year))
+        });
+        let written = writing
+            .await
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        if let Err(error) = written {
+            tracing::error!(%error, "failed to keep fixings on disk");
         }
     }
 
@@ -165,9 +222,11 @@ impl Store {
         let failure = match recent(files.failures.get(&year), now) {
             Some(failure) => failure,
             None => match self.fetch(&year_path(year)).await {
-                Ok(_days) => {
+                Ok(mut years) => {
                     files.years.insert(year, now);
                     files.failures.remove(&year);
+                    years.insert(year);
+                    self.keep(&files, years).await;
                     return Ok(false);
                 }
                 Err(failure) => {
@@ -190,17 +249,21 @@ impl Store {
 
     async fn fetch_newest_into(&self, files: &mut Files) -> Result<(), SourceError> {
         let before = self.newest_day();
+        let mut years = BTreeSet::new();
         let outcome = async {
-            self.fetch(NEWEST_PATH).await?;
+            years = self.fetch(NEWEST_PATH).await?;
             let skipped = before
                 .zip(self.newest_day())
                 .is_some_and(|(old, new)| new > old && schedule::next_banking_day(old) < new);
             if skipped {
-                self.fetch(TEN_DAYS_PATH).await?;
+                years.extend(self.fetch(TEN_DAYS_PATH).await?);
             }
             Ok(())
         }
         .await;
+        if self.newest_day() != before {
+            self.keep(files, years).await;
+        }
         files.newest_failure = outcome.as_ref().err().map(|failure: &SourceError| {
             tracing::warn!(error = %failure, "failed to fetch the newest fixing");
             (self.clock(), failure.clone())
@@ -208,7 +271,8 @@ impl Store {
         outcome
     }
 
-    async fn fetch(&self, path: &str) -> Result<usize, SourceError> {
+    /// Reads a file into the archive; answers the years that it has fixings of.
+    async fn fetch(&self, path: &str) -> Result<BTreeSet<i16>, SourceError> {
         let question = Question {
             who: WHO,
             method: Method::GET,
@@ -221,14 +285,17 @@ impl Store {
             Ok::<_, feed::FeedError>((cubes, answer.provenance))
         };
         let (cubes, provenance) = self.shared.source.ask(&question, read).await?;
-        let days = cubes.len();
+        let (days, years) = (
+            cubes.len(),
+            cubes.iter().map(|cube| cube.date.year()).collect(),
+        );
         self.shared
             .archive
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .add(cubes, &provenance);
         tracing::debug!(path, days, "fixings fetched");
-        Ok(days)
+        Ok(years)
     }
 
     fn clock(&self) -> Timestamp {

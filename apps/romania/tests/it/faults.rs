@@ -124,3 +124,38 @@ async fn older_answers_are_given_and_marked_while_the_source_fails() {
         (200, None)
     );
 }
+
+#[tokio::test]
+async fn a_restart_forgets_no_fixing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        folder: Some(folder.path().to_owned()),
+        ..impatient()
+    };
+    let bench = Bench::with(config.clone()).await;
+    let uris = [
+        "rates.service/exchange/EUR?date=2017-08-01",
+        "rates.service/exchange?date=2023-11-17",
+        "rates.service/exchange/EUR?date=2026-08-28",
+        "rates.service/exchange/EUR",
+    ];
+    let mut before = Vec::new();
+    for uri in uris {
+        before.push(bench.get(uri).await);
+    }
+    bench.source.set_fault(Fault::ServerError);
+    let again = bench.again(config).await;
+    for (uri, before) in uris.into_iter().zip(before) {
+        let mut answer = again.get(uri).await;
+        assert_eq!(answer.status, 200, "{uri}: {answer:?}");
+        // That the bank cannot be asked for a newer one is said.
+        answer.json["meta"].as_object_mut().unwrap().remove("stale");
+        assert_eq!(answer.json, before.json, "{uri}");
+    }
+    let other = Config {
+        folder: None,
+        ..impatient()
+    };
+    let without = bench.again(other).await.get(uris[0]).await;
+    assert_eq!(without.status, 503);
+}
