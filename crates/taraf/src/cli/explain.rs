@@ -12,6 +12,10 @@ const COLUMNS: [Column; 3] = [
     Column::text("title", "title"),
 ];
 
+/// The applications with codes of their own.
+const APPLICATIONS: &[(&str, &[taraf_service::problem::Kind])] =
+    &[("Romania", taraf_romania::problems::TABLE)];
+
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
   taraf explain T0312
@@ -50,7 +54,9 @@ fn all() -> Vec<Value> {
     let findings = taraf_flow::CODES
         .iter()
         .map(|(code, title, meaning)| json!({ "code": code, "title": title, "meaning": meaning }));
-    let problems = taraf_service::problem::TABLE.iter().map(|kind| {
+    let applications = APPLICATIONS.iter().flat_map(|(_, kinds)| *kinds);
+    let problems = taraf_service::problem::TABLE.iter().chain(applications);
+    let problems = problems.map(|kind| {
         json!({
             "code": kind.code, "status": kind.status, "title": kind.title,
             "meaning": kind.meaning, "help": kind.help,
@@ -73,4 +79,36 @@ fn page(entry: &Value) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_has_two_meanings() {
+        let all = all();
+        let mut codes: Vec<_> = all
+            .iter()
+            .map(|entry| lookup(entry, "code").to_string())
+            .collect();
+        codes.sort_unstable();
+        let count = codes.len();
+        codes.dedup();
+        assert_eq!(codes.len(), count);
+    }
+
+    #[test]
+    fn golden_reference_of_the_codes_is_up_to_date() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/errors.md"
+        );
+        let reference = taraf_service::problem::reference(APPLICATIONS);
+        if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
+            std::fs::write(path, &reference).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert_eq!(written, reference, "TARAF_GOLDEN_UPDATE=1 writes it anew");
+    }
 }
