@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use crate::config::MAX_PARTITIONS;
 use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
-use crate::invoker::Means;
+use crate::invoker::{Authenticator, Means};
 use crate::leader::{Hub, Leader};
 use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
 use crate::{
@@ -99,6 +99,7 @@ impl Engine {
         };
         let count = partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
+            authenticator: Authenticator::new(client.clone(), tasks),
             client,
             hub: Arc::clone(&hub),
             places: Semaphore::new(config.calls.clamp(1, Semaphore::MAX_PERMITS)),

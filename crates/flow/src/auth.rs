@@ -1,4 +1,6 @@
-//! [pure] How a caller proves who it is: the policies, and the credentials of the simple ones.
+//! [pure] How a caller proves who it is: the policies, and what they come to when a call is sent.
+
+mod token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,6 +10,9 @@ use crate::data::Data;
 use crate::error::FlowError;
 use crate::expression::Scope;
 use crate::template::Template;
+use crate::uri::Uri;
+pub(crate) use token::EXCHANGE;
+pub use token::{Client, ClientMethod, Encoding, Endpoints, Grant, SubjectToken, TokenPolicy};
 
 /// A policy: a scheme with its members, or with the name of a secret that has them.
 #[derive(Debug)]
@@ -38,13 +43,35 @@ pub enum Policy {
     },
 }
 
-/// Members of `oauth2` and `oidc`, as one template of an object.
+/// Members of `oauth2` and `oidc`.
 #[derive(Debug)]
 pub struct OAuth2 {
-    /// All members.
+    /// All members, as one template of an object.
     pub members: Template,
-    /// The grant, when it is no expression.
-    pub grant: Option<String>,
+    /// The authority, which may be a URI template.
+    pub authority: Uri,
+    /// Members of `endpoints`, which may be URI templates.
+    pub endpoints: Vec<(&'static str, Uri)>,
+}
+
+/// What a policy comes to when the call is sent.
+#[derive(Debug)]
+pub enum Resolved {
+    /// The header is known.
+    Credentials(Credentials),
+    /// The header answers the server's challenge.
+    Digest(Login),
+    /// A token must be had first.
+    Token(Box<TokenPolicy>),
+}
+
+/// A user name and its password.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: Secret,
 }
 
 /// What goes into the `Authorization` header.
@@ -87,15 +114,24 @@ impl Authentication {
         }
     }
 
-    /// The credentials of `basic` and `bearer`, evaluated when the call is sent.
+    /// Evaluates the policy for one call. What comes out must not be stored.
     ///
     /// # Errors
-    /// `authorization` when a secret is missing, `expression` when a member fails, `configuration` for
-    /// schemes that need a dialogue with a server.
-    pub fn credentials(&self, input: &Data, scope: &Scope) -> Result<Credentials, FlowError> {
+    /// `authorization` when a secret is missing or lacks a member, `expression` when a member fails,
+    /// `configuration` when the members do not make a policy.
+    pub fn resolve(&self, input: &Data, scope: &Scope) -> Result<Resolved, FlowError> {
         let (scheme, members) = match &self.policy {
-            Policy::Basic(template) => ("basic", template.eval(input, scope)?),
-            Policy::Bearer(template) => ("bearer", template.eval(input, scope)?),
+            Policy::OAuth2(oauth2) | Policy::Oidc(oauth2) => {
+                let mut members = oauth2.members.eval(input, scope)?.to_json();
+                members["authority"] = oauth2.authority.eval(input, scope)?.into();
+                for (name, uri) in &oauth2.endpoints {
+                    members["endpoints"][name] = uri.eval(input, scope)?.into();
+                }
+                (self.scheme(), Data::from_json(&members))
+            }
+            Policy::Basic(template) | Policy::Digest(template) | Policy::Bearer(template) => {
+                (self.scheme(), template.eval(input, scope)?)
+            }
             Policy::Secret { scheme, secret } => {
                 let secrets = scope.secrets.as_ref();
                 let found = secrets.and_then(|secrets| secrets.get(secret));
@@ -104,9 +140,6 @@ impl Authentication {
                 })?;
                 (scheme.as_str(), found)
             }
-            Policy::Digest(_) | Policy::OAuth2(_) | Policy::Oidc(_) => {
-                (self.scheme(), Data::null())
-            }
         };
         let member = |name: &str| {
             let text = members.get(name).and_then(|value| value.as_str());
@@ -114,21 +147,35 @@ impl Authentication {
                 FlowError::authorization(format!("`{name}` of the {scheme} policy is not text"))
             })
         };
-        match scheme {
+        Ok(match scheme {
             "basic" => {
                 let pair = format!("{}:{}", member("username")?, member("password")?);
-                Ok(Credentials {
+                Resolved::Credentials(Credentials {
                     scheme: "Basic",
                     parameter: Secret::new(STANDARD.encode(pair)),
                 })
             }
-            "bearer" => Ok(Credentials {
+            "bearer" => Resolved::Credentials(Credentials {
                 scheme: "Bearer",
                 parameter: Secret::new(member("token")?),
             }),
-            other => Err(FlowError::configuration(format!(
-                "authentication by `{other}` is not supported; basic and bearer are"
-            ))),
+            "digest" => Resolved::Digest(Login {
+                username: member("username")?,
+                password: Secret::new(member("password")?),
+            }),
+            _ => Resolved::Token(Box::new(TokenPolicy::read(scheme, &members)?)),
+        })
+    }
+}
+
+impl Resolved {
+    /// Texts that must not be stored, besides the secrets of the definition.
+    #[must_use]
+    pub fn sensitive(&self) -> Vec<Secret> {
+        match self {
+            Self::Credentials(credentials) => vec![credentials.parameter.clone()],
+            Self::Digest(login) => vec![login.password.clone()],
+            Self::Token(policy) => policy.sensitive(),
         }
     }
 }
@@ -142,10 +189,13 @@ mod tests {
     #[test]
     fn basic_and_bearer_become_a_header_value() {
         let literal = |json: serde_json::Value| Template::literal(json.into());
-        let header = |policy| {
+        let header = |policy| -> Result<String, FlowError> {
             let policy = Authentication { policy };
-            let credentials = policy.credentials(&Data::null(), &Scope::default());
-            credentials.map(|c| c.header().expose().clone())
+            let resolved = policy.resolve(&Data::null(), &Scope::default())?;
+            match resolved {
+                Resolved::Credentials(credentials) => Ok(credentials.header().expose().clone()),
+                other => panic!("{other:?}"),
+            }
         };
         let basic = Policy::Basic(literal(json!({"username": "u", "password": "p"})));
         assert_eq!(header(basic).unwrap(), "Basic dTpw");

@@ -1,6 +1,6 @@
 //! [pure] The flow language: definitions are read, checked and their expressions evaluated; nothing runs.
 
-mod auth;
+pub mod auth;
 mod check;
 mod data;
 mod document;
@@ -17,7 +17,7 @@ mod template;
 mod uri;
 pub mod yaml;
 
-pub use auth::{Authentication, Credentials, OAuth2, Policy};
+pub use auth::Authentication;
 pub use check::check;
 pub use data::{Data, DataError};
 pub use document::{

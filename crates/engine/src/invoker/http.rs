@@ -7,20 +7,24 @@ mod request;
 
 use std::time::Duration;
 
-use taraf_base::Secret;
+use http::{Response, StatusCode};
 use taraf_flow::tasks::HttpOutput;
 use taraf_flow::{Data, FlowError};
-use taraf_service::{CallError, CallPolicy, Client, body};
+use taraf_service::{Body, CallError, CallPolicy, Client, body};
 use url::Url;
 
+use super::auth::{Authorization, DigestLogin};
 use crate::RunId;
 use crate::partition::CallClass;
 
-#[cfg(test)]
-use request::basic;
+pub(super) use redirect::shown;
 
 /// Redirects that one call follows at most.
 const REDIRECTS_MAX: usize = 5;
+/// Challenges that one request answers at most: one, and another when the nonce was too old.
+const CHALLENGES_MAX: usize = 2;
+/// How much of a challenge's body is read to keep the connection.
+const CHALLENGE_BYTES_MAX: usize = 64 * 1024;
 
 /// A call whose expressions are all evaluated.
 #[derive(Clone, Debug)]
@@ -39,8 +43,8 @@ pub(crate) struct HttpRequest {
     pub(crate) output: HttpOutput,
     /// Whether redirects are followed.
     pub(crate) redirect: bool,
-    /// The value of `Authorization`, from the endpoint's policy; an author's header beats it.
-    pub(crate) authorization: Option<Secret>,
+    /// What the endpoint's policy shows; an author's header beats it.
+    pub(crate) authorization: Authorization,
     /// The same for every attempt at this step, sent as `Idempotency-Key`.
     pub(crate) effect_key: String,
     /// Which attempt of the step this is, from 1.
@@ -72,7 +76,7 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
         Err(_elapsed) => {
             let detail = format!(
                 "no whole answer from {} within {}",
-                redirect::shown(&call.uri),
+                shown(&call.uri),
                 taraf_base::duration::format(limit)
             );
             Err(unanswered(call.class, detail, 504))
@@ -100,12 +104,7 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
     };
     let mut followed = 0;
     loop {
-        let request = request::build(call, &hop)?;
-        let sent = answer::Sent::of(&request, &hop.url);
-        let response = client
-            .call(request, &policy)
-            .await
-            .map_err(|error| lost(call.class, &error, &hop.url))?;
+        let (sent, response) = ask(client, call, &hop, &policy).await?;
         let (head, body) = response.into_parts();
         if call.redirect
             && followed < REDIRECTS_MAX
@@ -124,6 +123,56 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
         }
         return answer::data(call.output, &sent, &head, &bytes);
     }
+}
+
+/// Sends one request. The challenge of a server that has not asked before, or whose nonce is too old
+/// by now, is answered: the request was refused and so not performed, whatever its class.
+async fn ask(
+    client: &Client,
+    call: &HttpRequest,
+    hop: &redirect::Hop,
+    policy: &CallPolicy,
+) -> Result<(answer::Sent, Response<Body>), FlowError> {
+    let mut answered = 0;
+    let mut known = None;
+    loop {
+        let (request, nonce) = request::build(call, hop)?;
+        let sent = answer::Sent::of(&request, &hop.url);
+        let response = client
+            .call(request, policy)
+            .await
+            .map_err(|error| lost(call.class, &error, &hop.url))?;
+        let Some(login) = request::digest(call, hop) else {
+            return Ok((sent, response));
+        };
+        let was_new = nonce.is_some() && nonce == known;
+        if answered < CHALLENGES_MAX
+            && let Some(nonce) = challenge(login, hop, &response, was_new)
+        {
+            known = Some(nonce);
+            answered += 1;
+            // A connection that cannot be kept is made anew.
+            let _drained = body::collect(response.into_body(), CHALLENGE_BYTES_MAX).await;
+            continue;
+        }
+        return Ok((sent, response));
+    }
+}
+
+/// The nonce to answer. An answer to a new one that is refused is a wrong password, unless the
+/// server says otherwise.
+fn challenge(
+    login: &DigestLogin,
+    hop: &redirect::Hop,
+    response: &Response<Body>,
+    was_new: bool,
+) -> Option<String> {
+    if response.status() != StatusCode::UNAUTHORIZED {
+        login.answered(&hop.url, response.headers());
+        return None;
+    }
+    let asked = login.challenged(&hop.url, response.headers())?;
+    (!was_new || asked.is_stale).then_some(asked.nonce)
 }
 
 /// Type of the error of an at-most-once call of which nobody knows whether it was made.
@@ -147,7 +196,7 @@ fn unanswered(class: CallClass, detail: String, status: u16) -> FlowError {
 }
 
 fn lost(class: CallClass, error: &CallError, url: &Url) -> FlowError {
-    let detail = format!("{}: {}", redirect::shown(url.as_str()), with_causes(error));
+    let detail = format!("{}: {}", shown(url.as_str()), with_causes(error));
     match error {
         CallError::Denied(_) => FlowError::authorization(detail),
         CallError::Invalid(_) => FlowError::configuration(detail),
@@ -175,7 +224,7 @@ fn unreadable(class: CallClass, error: &body::Error, max: usize) -> FlowError {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

@@ -16,7 +16,7 @@ pub(super) struct Mask {
 
 impl Mask {
     /// Hides every text within these data (`$secrets`, `$authorization`).
-    pub(super) fn new(secrets: &[&Data]) -> Self {
+    pub(super) fn new(secrets: &[Data]) -> Self {
         let mut hidden = Vec::new();
         for data in secrets {
             collect(&data.to_json(), &mut hidden);
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn secrets_are_hidden_in_errors_and_in_the_request_that_was_sent() {
         let secrets = Data::from(json!({"login": {"password": "p&ss w\"rd"}, "short": "ab"}));
-        let mask = Mask::new(&[&secrets]);
+        let mask = Mask::new(&[secrets]);
         let error = FlowError::communication("said: p&ss w\"rd, p\\u0026, p%26ss+w%22rd, ab")
             .with("extra", json!(["p&ss w\\\"rd"]));
         let error = mask.error(error).to_data().to_json();

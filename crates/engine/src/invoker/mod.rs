@@ -1,5 +1,6 @@
 //! Performs what partitions ask for, and proposes the outcomes.
 
+mod auth;
 mod http;
 mod mask;
 mod send;
@@ -13,6 +14,8 @@ use taraf_service::Client;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use auth::Authenticator;
+
 use crate::insist::insist;
 use crate::leader::Hub;
 use crate::partition::{Call, Input, Outcome, Partition};
@@ -21,6 +24,7 @@ use crate::{Config, RunId};
 /// What all invokers share.
 pub(crate) struct Means {
     pub(crate) client: Client,
+    pub(crate) authenticator: Authenticator,
     pub(crate) config: Config,
     pub(crate) hub: Arc<Hub>,
     /// Places for calls under way.

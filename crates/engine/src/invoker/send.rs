@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use taraf_base::{Secret, Timestamp};
 use taraf_flow::tasks::{Call as TaskCall, HttpCall, HttpOutput};
-use taraf_flow::{Data, FlowError, Kind, Scope, Template};
+use taraf_flow::{Data, ErrorKind, FlowError, Kind, Scope, Template};
+use tokio::time::Instant;
 
 use super::Means;
+use super::auth::Authorization;
 use super::http::{HttpRequest, perform};
 use super::mask::Mask;
 use crate::partition::Call;
@@ -28,68 +30,104 @@ pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data,
     let secrets = secrets(&call.secrets, &means.config.secrets);
     let mut scope = call.scope.clone();
     scope.secrets = Some(secrets.clone());
-    let mask = Mask::new(&[&secrets]);
-    let request = match request(means, call, http, &mut scope, epoch) {
-        Ok(request) => request,
-        Err(error) => return Err(mask.error(error)),
+    let deadline = match call.until {
+        // The timer of that timeout ends the call; this limit is for a run that is held.
+        Some(until) => until.since(Timestamp::now()) + GRACE,
+        None => means.config.call_deadline,
     };
-    let mask = match &scope.authorization {
-        Some(authorization) => Mask::new(&[&secrets, authorization]),
-        None => mask,
+    let mut sending = Sending {
+        means,
+        call,
+        http,
+        scope,
+        epoch,
+        until: Instant::now() + deadline,
+        hidden: vec![secrets],
     };
-    match perform(&means.client, request).await {
+    let answer = sending.perform().await;
+    let mask = Mask::new(&sending.hidden);
+    match answer {
         Ok(output) if http.output == HttpOutput::Response => Ok(mask.response(output)),
         Ok(output) => Ok(output),
         Err(error) => Err(mask.error(error)),
     }
 }
 
-fn request(
-    means: &Means,
-    call: &Call,
-    http: &HttpCall,
-    scope: &mut Scope,
+/// One call under way.
+struct Sending<'a> {
+    means: &'a Means,
+    call: &'a Call,
+    http: &'a HttpCall,
+    scope: Scope,
     epoch: u64,
-) -> Result<HttpRequest, FlowError> {
-    let mut authorization = None;
-    if let Some(authentication) = &http.endpoint.authentication {
-        let credentials = authentication.credentials(&call.input, scope)?;
-        authorization = Some(credentials.header());
-        scope.authorization = Some(credentials.to_data());
+    until: Instant,
+    /// What must not be stored.
+    hidden: Vec<Data>,
+}
+
+impl Sending<'_> {
+    /// Makes the call; once more when the service refused what was shown and there is another token.
+    async fn perform(&mut self) -> Result<Data, FlowError> {
+        let client = &self.means.client;
+        let Some(policy) = &self.http.endpoint.authentication else {
+            return perform(client, self.request(Authorization::Absent)?).await;
+        };
+        let authenticator = &self.means.authenticator;
+        let mut prover = authenticator.prover(policy, &self.call.input, &self.scope)?;
+        let mut is_first = true;
+        loop {
+            self.hidden.push(prover.sensitive());
+            let (authorization, seen) = prover.prove(self.until).await?;
+            self.hidden.extend([prover.sensitive(), seen.clone()]);
+            self.scope.authorization = Some(seen);
+            let answer = perform(client, self.request(authorization)?).await;
+            if is_first
+                && matches!(&answer, Err(error) if is_unauthorized(error))
+                && prover.refused().await
+            {
+                is_first = false;
+                continue;
+            }
+            return answer;
+        }
     }
-    let scope = &*scope;
-    let part = |name: &str, template: Option<&Template>| match template {
-        Some(template) if is_deferred(template) => deferred(template, call, scope, means),
-        _ => Ok(call.request.get(name)),
-    };
-    let recorded = |name: &str| call.request.get(name).and_then(|value| value.as_str());
-    let uri = match recorded("uri") {
-        Some(uri) => uri,
-        None => http.endpoint.uri.eval(&call.input, scope)?,
-    };
-    let deadline = match call.until {
-        // The timer of that timeout ends the call; this limit is for a run that is held.
-        Some(until) => until.since(Timestamp::now()) + GRACE,
-        None => means.config.call_deadline,
-    };
-    Ok(HttpRequest {
-        method: recorded("method").unwrap_or_default(),
-        uri,
-        query: pairs("query", part("query", http.query.as_ref())?)?,
-        headers: pairs("headers", part("headers", http.headers.as_ref())?)?,
-        body: part("body", http.body.as_ref())?,
-        output: http.output,
-        redirect: http.redirect,
-        authorization,
-        effect_key: call.key.as_ref().to_owned(),
-        attempt: call.attempt,
-        epoch,
-        run: call.run,
-        traceparent: call.traceparent.clone(),
-        deadline,
-        response_bytes_max: means.config.response_bytes,
-        class: call.class,
-    })
+
+    fn request(&self, authorization: Authorization) -> Result<HttpRequest, FlowError> {
+        let (call, http, means) = (self.call, self.http, self.means);
+        let scope = &self.scope;
+        let part = |name: &str, template: Option<&Template>| match template {
+            Some(template) if is_deferred(template) => deferred(template, call, scope, means),
+            _ => Ok(call.request.get(name)),
+        };
+        let recorded = |name: &str| call.request.get(name).and_then(|value| value.as_str());
+        let uri = match recorded("uri") {
+            Some(uri) => uri,
+            None => http.endpoint.uri.eval(&call.input, scope)?,
+        };
+        Ok(HttpRequest {
+            method: recorded("method").unwrap_or_default(),
+            uri,
+            query: pairs("query", part("query", http.query.as_ref())?)?,
+            headers: pairs("headers", part("headers", http.headers.as_ref())?)?,
+            body: part("body", http.body.as_ref())?,
+            output: http.output,
+            redirect: http.redirect,
+            authorization,
+            effect_key: call.key.as_ref().to_owned(),
+            attempt: call.attempt,
+            epoch: self.epoch,
+            run: call.run,
+            traceparent: call.traceparent.clone(),
+            deadline: self.until.saturating_duration_since(Instant::now()),
+            response_bytes_max: means.config.response_bytes,
+            class: call.class,
+        })
+    }
+}
+
+/// The service's answer to what was shown to it.
+fn is_unauthorized(error: &FlowError) -> bool {
+    error.is(ErrorKind::Communication) && error.status == 401
 }
 
 fn deferred(

@@ -72,7 +72,7 @@ pub(crate) async fn engine<L: Log>(log: Arc<L>, config: Config, tasks: &Tasks) -
     Engine::start(log, config, client, tasks).await.unwrap()
 }
 
-fn open(dir: &Path, tasks: &Tasks) -> Arc<FileLog> {
+pub(crate) fn open(dir: &Path, tasks: &Tasks) -> Arc<FileLog> {
     let config = file::Config {
         segment_bytes: 1 << 20,
         ..file::Config::default()
@@ -81,7 +81,7 @@ fn open(dir: &Path, tasks: &Tasks) -> Arc<FileLog> {
 }
 
 /// Whether any file under the folder holds these bytes.
-fn holds(dir: &Path, bytes: &[u8]) -> bool {
+pub(crate) fn holds(dir: &Path, bytes: &[u8]) -> bool {
     std::fs::read_dir(dir).unwrap().any(|entry| {
         let path = entry.unwrap().path();
         if path.is_dir() {

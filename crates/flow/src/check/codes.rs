@@ -234,6 +234,11 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A run started by the clock has the input `{}`.",
     ),
     (
+        "T0508",
+        "grant for people",
+        "`authorization_code` needs a person with a browser; a run that meets it faults with a configuration error.",
+    ),
+    (
         "T0600",
         "not run by this engine",
         "The document is sound, but this engine cannot run this part of it yet.",

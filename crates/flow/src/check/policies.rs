@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use super::reader::{At, Checker};
 use super::values::Vars;
-use crate::auth::{Authentication, OAuth2, Policy};
-
-/// Schemes whose credentials are known without a dialogue with a server.
-const BUILT: [&str; 2] = ["basic", "bearer"];
+use crate::auth::{Authentication, EXCHANGE, OAuth2, Policy};
+use crate::uri::Uri;
 
 impl Checker {
     /// A policy, or `use: name`.
@@ -50,7 +48,6 @@ impl Checker {
             if !self.known("T0303", &secret, "secret", &names) {
                 return None;
             }
-            self.built(&inner, scheme);
             let policy = Policy::Secret {
                 scheme: scheme.to_owned(),
                 secret: name.to_owned(),
@@ -68,7 +65,6 @@ impl Checker {
                 self.string(&at, &format!("`{member}`"));
             }
         }
-        self.built(&inner, scheme);
         let template = self.template(&inner, vars)?;
         let policy = match scheme {
             "basic" => Policy::Basic(template),
@@ -78,16 +74,7 @@ impl Checker {
         Some(Arc::new(Authentication { policy }))
     }
 
-    /// Tells of a scheme whose credentials the engine cannot get.
-    fn built(&mut self, at: &At<'_>, scheme: &str) {
-        if !BUILT.contains(&scheme) {
-            let what = format!("authentication by `{scheme}`");
-            self.cannot_run(at.node.span, &at.pointer, &what);
-        }
-    }
-
     fn oauth2(&mut self, at: &At<'_>, scheme: &str, vars: &Vars) -> Option<Arc<Authentication>> {
-        const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
         let mut members = vec![
             "authority",
             "grant",
@@ -105,33 +92,52 @@ impl Checker {
             members.push("endpoints");
         }
         self.object(at, scheme, &members);
-        if let Some(authority) = self.required(at, scheme, "authority") {
-            self.uri(&authority, vars);
+        let authority = self
+            .required(at, scheme, "authority")
+            .and_then(|authority| self.uri(&authority, vars));
+        if let Some(grant) = self.required(at, scheme, "grant") {
+            self.grant(at, &grant);
         }
-        let grant = self.required(at, scheme, "grant").and_then(|grant| {
-            let words = [
-                "authorization_code",
-                "client_credentials",
-                "client-credentials",
-                "password",
-                "refresh_token",
-                EXCHANGE,
-            ];
-            let word = self.word(&grant, "`grant`", &words)?;
-            Some(word.replace("client-credentials", "client_credentials"))
-        });
         self.oauth2_client(at);
         self.oauth2_request(at);
-        self.built(at, scheme);
+        let endpoints = self.oauth2_endpoints(at, vars);
         let oauth2 = OAuth2 {
             members: self.template(at, vars)?,
-            grant,
+            authority: authority?,
+            endpoints,
         };
         let policy = match scheme {
             "oauth2" => Policy::OAuth2(oauth2),
             _ => Policy::Oidc(oauth2),
         };
         Some(Arc::new(Authentication { policy }))
+    }
+
+    /// The grant, and the members that it needs.
+    fn grant(&mut self, at: &At<'_>, grant: &At<'_>) {
+        let words = [
+            "authorization_code",
+            "client_credentials",
+            "client-credentials",
+            "password",
+            "refresh_token",
+            EXCHANGE,
+        ];
+        let needed: &[&str] = match self.word(grant, "`grant`", &words) {
+            Some("authorization_code") => {
+                let message = "a run has no browser: this grant faults it".to_owned();
+                self.warn("T0508", grant.node.span, &grant.pointer, message);
+                let help = "use client_credentials, or a refresh_token that a person got";
+                self.help(Some(help.to_owned()));
+                &[]
+            }
+            Some("password") => &["username", "password"],
+            Some("refresh_token" | EXCHANGE) => &["subject"],
+            _ => &[],
+        };
+        for name in needed {
+            self.required(at, "this grant", name);
+        }
     }
 
     fn oauth2_client(&mut self, at: &At<'_>) {
@@ -181,12 +187,22 @@ impl Checker {
                 }
             }
         }
-        if let Some(endpoints) = at.member("endpoints") {
-            let known = ["token", "revocation", "introspection"];
-            self.object(&endpoints, "`endpoints`", &known);
-            for key in known {
-                self.text(&endpoints, key);
+    }
+
+    fn oauth2_endpoints(&mut self, at: &At<'_>, vars: &Vars) -> Vec<(&'static str, Uri)> {
+        let Some(endpoints) = at.member("endpoints") else {
+            return Vec::new();
+        };
+        let known = ["token", "revocation", "introspection"];
+        self.object(&endpoints, "`endpoints`", &known);
+        let mut all = Vec::new();
+        for name in known {
+            if let Some(member) = endpoints.member(name)
+                && let Some(uri) = self.uri(&member, vars)
+            {
+                all.push((name, uri));
             }
         }
+        all
     }
 }

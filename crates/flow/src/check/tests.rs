@@ -281,38 +281,48 @@ fn what_the_engine_cannot_run_is_told() {
     assert_eq!(codes("- a: {run: {shell: {command: ls}}}"), 1);
 }
 
+/// The findings of a call with that policy.
+fn of_policy(policy: &str) -> Vec<String> {
+    let call = format!(
+        "- c: {{call: http, with: {{method: get, endpoint: {{uri: 'http://a', authentication: {policy}}}}}}}"
+    );
+    let report = check(&(tasks(&call) + "\nuse: {secrets: [s]}\n"));
+    let definition = report.definition;
+    assert!(definition.is_none_or(|definition| definition.unsupported().is_empty()));
+    let told = report.findings.iter();
+    told.map(|finding| format!("{} {}", finding.code, finding.message))
+        .collect()
+}
+
 #[test]
-fn authentication_that_is_not_built_is_told() {
-    let oauth2 = "{authority: 'http://a', grant: client_credentials}";
-    for (policy, refused) in [
-        ("{basic: {username: u, password: p}}".to_owned(), None),
-        ("{bearer: {use: s}}".to_owned(), None),
-        (
-            "{digest: {username: u, password: p}}".to_owned(),
-            Some("digest"),
-        ),
-        ("{digest: {use: s}}".to_owned(), Some("digest")),
-        (format!("{{oauth2: {oauth2}}}"), Some("oauth2")),
-        ("{oauth2: {use: s}}".to_owned(), Some("oauth2")),
-        (format!("{{oidc: {oauth2}}}"), Some("oidc")),
+fn every_way_of_authentication_can_be_run() {
+    let exchange = "'urn:ietf:params:oauth:grant-type:token-exchange'";
+    for policy in [
+        "{basic: {username: u, password: p}}",
+        "{bearer: {use: s}}",
+        "{digest: {username: u, password: p}}",
+        "{digest: {use: s}}",
+        "{oauth2: {authority: 'http://{a}', grant: client_credentials}}",
+        "{oauth2: {use: s}}",
+        "{oauth2: {authority: 'http://a', grant: password, username: u, password: '${ $secrets.s }', endpoints: {token: '/{b}'}}}",
+        "{oidc: {authority: 'http://a', grant: refresh_token, subject: {token: t, type: x}}}",
+        &format!("{{oidc: {{authority: 'http://a', grant: {exchange}, subject: {{token: t, type: x}}}}}}"),
+        "{oidc: {use: s}}",
     ] {
-        let call = format!(
-            "- c: {{call: http, with: {{method: get, endpoint: {{uri: 'http://a', authentication: {policy}}}}}}}"
-        );
-        let report = check(&(tasks(&call) + "\nuse: {secrets: [s]}\n"));
-        let definition = report
-            .definition
-            .unwrap_or_else(|| panic!("{:?}", report.findings));
-        let told: Vec<String> = definition
-            .unsupported()
-            .into_iter()
-            .map(|finding| finding.message)
-            .collect();
-        let wanted: Vec<String> = refused
-            .map(|scheme| format!("authentication by `{scheme}` cannot be run by this engine yet"))
-            .into_iter()
-            .collect();
-        assert_eq!(told, wanted, "{policy}");
+        assert_eq!(of_policy(policy), Vec::<String>::new(), "{policy}");
+    }
+}
+
+#[test]
+fn what_a_grant_lacks_is_told() {
+    for (policy, told) in [
+        ("{oauth2: {authority: 'http://a', grant: password, username: u}}", "T0102 this grant needs the member `password`"),
+        ("{oauth2: {authority: 'http://a', grant: refresh_token}}", "T0102 this grant needs the member `subject`"),
+        ("{oauth2: {authority: 'http://a', grant: authorization_code}}", "T0508 a run has no browser: this grant faults it"),
+        ("{oauth2: {authority: '{', grant: client_credentials}}", "T0413 a brace of the URI template is not closed, or holds nothing"),
+        ("{oidc: {authority: 'http://a', grant: client_credentials, endpoints: {}}}", "T0101 oidc has no member `endpoints`"),
+    ] {
+        assert_eq!(of_policy(policy), [told], "{policy}");
     }
 }
 

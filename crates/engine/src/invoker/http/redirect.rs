@@ -51,7 +51,7 @@ pub(super) fn next(
 }
 
 /// An address without what may be secret in it: user, password and query.
-pub(super) fn shown(uri: &str) -> String {
+pub(crate) fn shown(uri: &str) -> String {
     Url::parse(uri).map_or_else(
         |_not_an_address| uri.split('?').next().unwrap_or_default().to_owned(),
         |mut url| {

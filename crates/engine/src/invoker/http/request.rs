@@ -1,16 +1,15 @@
-//! [pure] The request: address, headers, and the body in the encoding that its type asks for.
+//! The request: address, headers, and the body in the encoding that its type asks for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request};
-#[cfg(test)]
-use taraf_base::Secret;
 use taraf_flow::{Data, FlowError};
 use taraf_service::{Body, body};
 use url::Url;
 
+use super::super::auth::{Authorization, DigestLogin};
 use super::HttpRequest;
 use super::redirect::Hop;
 
@@ -19,15 +18,6 @@ const ATTEMPT: HeaderName = HeaderName::from_static("taraf-attempt");
 const EPOCH: HeaderName = HeaderName::from_static("taraf-epoch");
 const RUN: HeaderName = HeaderName::from_static("taraf-run");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// The value of `Authorization` for a user and password (RFC 7617).
-#[cfg(test)]
-pub(crate) fn basic(user: &str, password: &str) -> Secret {
-    Secret::new(format!(
-        "Basic {}",
-        STANDARD.encode(format!("{user}:{password}"))
-    ))
-}
 
 pub(super) fn method(text: &str) -> Result<Method, FlowError> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes())
@@ -49,28 +39,55 @@ pub(super) fn url(call: &HttpRequest) -> Result<Url, FlowError> {
     Ok(url)
 }
 
-pub(super) fn build(call: &HttpRequest, hop: &Hop) -> Result<Request<Body>, FlowError> {
+/// The request, and the nonce that it answers when it answers one.
+pub(super) fn build(
+    call: &HttpRequest,
+    hop: &Hop,
+) -> Result<(Request<Body>, Option<String>), FlowError> {
     let mut headers = own_headers(call)?;
-    if hop.keeps_authorization {
-        if let Some(value) = &call.authorization {
-            let mut value = header_value("Authorization", value.expose())?;
-            value.set_sensitive(true);
-            headers.entry(AUTHORIZATION).or_insert(value);
-        }
-    } else {
+    if !hop.keeps_authorization {
         headers.remove(AUTHORIZATION);
     }
     let bytes = match &call.body {
         Some(data) if hop.keeps_body => Some(encode(data, &mut headers)?),
         _ => None,
     };
+    let mut nonce = None;
+    let shown = match &call.authorization {
+        Authorization::Header(value) if hop.keeps_authorization => Some(value.clone()),
+        Authorization::Digest(_) => digest(call, hop).and_then(|login| {
+            let body = bytes.as_deref().unwrap_or_default();
+            let (value, answered) = login.answer(hop.method.as_str(), &hop.url, body)?;
+            nonce = Some(answered);
+            Some(value)
+        }),
+        Authorization::Absent | Authorization::Header(_) => None,
+    };
+    if let Some(value) = shown {
+        let mut value = header_value("Authorization", value.expose())?;
+        value.set_sensitive(true);
+        headers.entry(AUTHORIZATION).or_insert(value);
+    }
     let mut request = Request::new(bytes.map_or_else(body::empty, body::full));
     *request.method_mut() = hop.method.clone();
     *request.uri_mut() = hop.url.as_str().parse().map_err(|error| {
         FlowError::configuration(format!("`{}` cannot be sent: {error}", hop.url))
     })?;
     *request.headers_mut() = headers;
-    Ok(request)
+    Ok((request, nonce))
+}
+
+/// The login by which challenges of this hop are answered, if any: an author's own header beats it.
+pub(super) fn digest<'a>(call: &'a HttpRequest, hop: &Hop) -> Option<&'a DigestLogin> {
+    let is_own = |(name, _): &(String, String)| name.eq_ignore_ascii_case("authorization");
+    match &call.authorization {
+        Authorization::Digest(login)
+            if hop.keeps_authorization && !call.headers.iter().any(is_own) =>
+        {
+            Some(login)
+        }
+        _ => None,
+    }
 }
 
 /// The author's headers and ours, which do not replace his.

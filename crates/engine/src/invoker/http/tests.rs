@@ -9,8 +9,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use taraf_base::Tasks;
+use taraf_base::{Secret, Tasks};
 use taraf_flow::ErrorKind;
 use taraf_service::{Directory, client};
 use tokio::net::TcpListener;
@@ -128,7 +130,7 @@ fn call(addr: SocketAddr, method: &str, path: &str) -> HttpRequest {
         body: None,
         output: HttpOutput::Content,
         redirect: false,
-        authorization: None,
+        authorization: Authorization::Absent,
         effect_key: "run_1/do/0/a/0".to_owned(),
         attempt: 3,
         epoch: 1,
@@ -138,6 +140,12 @@ fn call(addr: SocketAddr, method: &str, path: &str) -> HttpRequest {
         response_bytes_max: 1 << 20,
         class: CallClass::AtLeastOnce,
     }
+}
+
+/// RFC 7617.
+fn basic(user: &str, password: &str) -> Authorization {
+    let pair = STANDARD.encode(format!("{user}:{password}"));
+    Authorization::Header(Secret::new(format!("Basic {pair}")))
 }
 
 async fn seen(world: &World, call: HttpRequest) -> Value {
@@ -175,7 +183,7 @@ async fn query_and_headers_of_the_author_are_sent_and_beat_ours() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
-    call.authorization = Some(basic("user", "password"));
+    call.authorization = basic("user", "password");
     let seen = seen(&world, call).await;
     assert_eq!(seen["uri"], "/echo?a=1&b=x+y%26z&b=2");
     assert_eq!(seen["custom"], "yes");
@@ -244,7 +252,7 @@ async fn a_whole_response_shows_request_and_answer_with_credentials_masked() {
     let world = world().await;
     let mut call = call(world.addr, "GET", "/text");
     call.output = HttpOutput::Response;
-    call.authorization = Some(basic("user", "password"));
+    call.authorization = basic("user", "password");
     let seen = seen(&world, call).await;
     assert_eq!(seen["statusCode"], 200);
     assert_eq!(seen["content"], "plain");
@@ -313,7 +321,7 @@ async fn credentials_stay_with_their_origin() {
     let world = world().await;
     let mut call = call(world.addr, "GET", "/elsewhere");
     call.redirect = true;
-    call.authorization = Some(basic("user", "password"));
+    call.authorization = basic("user", "password");
     assert_eq!(
         seen(&world, call.clone()).await["authorization"],
         Value::Null
