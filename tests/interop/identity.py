@@ -15,6 +15,7 @@ import time
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import (
     ClientMixin,
+    InvalidClientError,
     InvalidGrantError,
     InvalidRequestError,
     TokenMixin,
@@ -28,6 +29,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Flask, Response, jsonify, request
 from flask_httpauth import HTTPDigestAuth
 from joserfc import jwk, jwt
+from joserfc.errors import JoseError
 from werkzeug.serving import make_server
 
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # Loopback only.
@@ -170,9 +172,11 @@ class Assertion(JWTBearerClientAssertion):
         return client.key
 
     def process_assertion_claims(self, assertion, resolve_key):
-        token = jwt.decode(
-            assertion, resolve_key, algorithms=["HS256", "RS256", "ES256", "ES384", "EdDSA", "Ed25519"]
-        )
+        algorithms = ["HS256", "RS256", "ES256", "ES384", "EdDSA"]
+        try:
+            token = jwt.decode(assertion, resolve_key, algorithms=algorithms)
+        except (JoseError, ValueError) as error:
+            raise InvalidClientError(description=str(error)) from error
         self.verify_claims(token.claims)
         return token.claims
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
-use taraf_flow::{Data, Severity, check};
+use taraf_flow::{Data, Definition, Finding, Report, Severity, check, check_with};
 use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
 use taraf_log::{BatchId, Log, NullLog, PartitionId};
 use taraf_service::Client;
@@ -19,8 +19,8 @@ use crate::invoker::{Authenticator, Means};
 use crate::leader::{Hub, Leader};
 use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
 use crate::{
-    Catalog, Config, Error, Filter, FlowId, JournalEntry, Page, Published, Run, RunId, RunPage,
-    Start, Started, Status, placement, reading,
+    Beside, Catalog, Config, Error, Filter, FlowId, JournalEntry, Page, Published, Run, RunId,
+    RunPage, Start, Started, Status, placement, reading, resources,
 };
 
 /// The first partition of durable runs.
@@ -54,6 +54,27 @@ async fn partitions<L: Log>(log: &L, configured: u32) -> Result<u32, Error> {
     Ok(count)
 }
 
+/// A definition that can be run, with its warnings.
+fn sound(report: Report) -> Result<(Arc<Definition>, Vec<Finding>), Error> {
+    let Some(definition) = report.definition else {
+        return Err(Error::Invalid(report.findings));
+    };
+    let unsupported = definition.unsupported();
+    if !unsupported.is_empty() {
+        return Err(Error::Unsupported(unsupported));
+    }
+    Ok((definition, report.findings))
+}
+
+fn flow_id(definition: &Definition) -> FlowId {
+    let document = &definition.document;
+    FlowId {
+        namespace: document.namespace.clone(),
+        name: document.name.clone(),
+        version: document.version.clone(),
+    }
+}
+
 /// Executes flows durably. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -64,6 +85,7 @@ struct Inner {
     hub: Arc<Hub>,
     catalog: watch::Receiver<Arc<Catalog>>,
     sources: Handle<Sources>,
+    means: Arc<Means>,
     leaders: Vec<Leader>,
     ephemeral: Leader,
     turn: AtomicU64,
@@ -119,12 +141,21 @@ impl Engine {
             keep_for: settings.keep_for.min(EPHEMERAL_KEPT_MAX),
             ..settings
         };
-        let ephemeral = Leader::start(null, EPHEMERAL, settings, library(), means, tasks).await?;
+        let ephemeral = Leader::start(
+            null,
+            EPHEMERAL,
+            settings,
+            library(),
+            Arc::clone(&means),
+            tasks,
+        )
+        .await?;
         let turn = AtomicU64::new(0);
         let inner = Inner {
             hub,
             catalog,
             sources,
+            means: Arc::clone(&means),
             leaders,
             ephemeral,
             turn,
@@ -149,30 +180,38 @@ impl Engine {
     /// # Errors
     /// [`Error::Invalid`] and [`Error::Unsupported`] with all findings, [`Error::Conflict`] for other content.
     pub async fn publish(&self, source: &str) -> Result<Published, Error> {
-        let report = check(source);
-        let Some(definition) = report.definition else {
-            return Err(Error::Invalid(report.findings));
+        self.publish_with(source, &Beside::new()).await
+    }
+
+    /// The same, with documents that lie beside the definition. Those that lie elsewhere are fetched
+    /// now and belong to the version: no run looks at them again.
+    ///
+    /// # Errors
+    /// As above; [`Error::Changed`] when the text is the same and what it needs is not.
+    pub async fn publish_with(&self, source: &str, beside: &Beside) -> Result<Published, Error> {
+        let bare = sound(check(source))?;
+        let contents = match resources::fetch(&self.inner.means, &bare.0, beside).await {
+            Ok(contents) => contents,
+            Err(findings) => return self.published_before(&bare.0, findings),
         };
-        let unsupported = definition.unsupported();
-        if !unsupported.is_empty() {
-            return Err(Error::Unsupported(unsupported));
-        }
-        let document = &definition.document;
-        let flow = FlowId {
-            namespace: document.namespace.clone(),
-            name: document.name.clone(),
-            version: document.version.clone(),
+        let (definition, findings) = if contents.is_empty() {
+            bare
+        } else {
+            sound(check_with(source, &contents))?
         };
+        let flow = flow_id(&definition);
         let hash = definition.hash.clone();
         let input = Publish {
             flow: flow.clone(),
             hash: hash.clone(),
             source: source.to_owned(),
+            contents,
         };
         let created = match self.inner.sources.propose(Class::Control, input).await? {
             Verdict::Created => true,
             Verdict::Existed => false,
             Verdict::Conflict => return Err(Error::Conflict(flow)),
+            Verdict::Changed(places) => return Err(Error::Changed { flow, places }),
             Verdict::Full => return Err(Error::Overloaded("too many definitions are published")),
         };
         let mut catalog = self.inner.catalog.clone();
@@ -180,15 +219,35 @@ impl Engine {
         let _closed = catalog
             .wait_for(|catalog| catalog.get(&flow).is_some())
             .await;
-        let warnings = report
-            .findings
-            .into_iter()
-            .filter(|f| f.severity != Severity::Error);
         Ok(Published {
             flow,
             hash,
             created,
-            warnings: warnings.collect(),
+            warnings: findings,
+        })
+    }
+
+    /// What was published with this text stands, though what it needs cannot be looked at now.
+    fn published_before(
+        &self,
+        definition: &Definition,
+        findings: Vec<Finding>,
+    ) -> Result<Published, Error> {
+        let flow = flow_id(definition);
+        let catalog = self.flows();
+        let known = catalog.get(&flow);
+        let Some(known) = known.filter(|known| known.definition.source == definition.source) else {
+            return Err(Error::Invalid(findings));
+        };
+        let warning = |finding| Finding {
+            severity: Severity::Warning,
+            ..finding
+        };
+        Ok(Published {
+            flow,
+            hash: known.definition.hash.clone(),
+            created: false,
+            warnings: findings.into_iter().map(warning).collect(),
         })
     }
 

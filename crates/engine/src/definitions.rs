@@ -6,7 +6,7 @@ use std::sync::Arc;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
-use taraf_flow::{Definition, Finding, check};
+use taraf_flow::{Contents, Definition, Finding, check_with};
 use taraf_log::PartitionId;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
 use tokio::sync::watch;
@@ -17,7 +17,10 @@ use crate::{FlowId, FlowRef};
 /// The partition of definitions.
 pub(crate) const PARTITION: PartitionId = PartitionId(2);
 const PUBLISHED: u8 = 1;
-const VERSION: u16 = 1;
+/// Version of the record that is written.
+const VERSION: u16 = 2;
+/// Version of the snapshot that is written.
+const SNAPSHOT_VERSION: u8 = 2;
 /// Definitions that are kept at most.
 const DEFINITIONS_MAX: usize = 10_000;
 
@@ -26,7 +29,7 @@ const DEFINITIONS_MAX: usize = 10_000;
 pub struct Published {
     /// Which version of which flow.
     pub flow: FlowId,
-    /// SHA-256 of its text, in hexadecimal.
+    /// SHA-256 in hexadecimal: of its text, and of the documents elsewhere when it needs some.
     pub hash: String,
     /// False when the same content was published before.
     pub created: bool,
@@ -43,6 +46,8 @@ pub struct FlowInfo {
     pub definition: Arc<Definition>,
     /// When it was published.
     pub published: Timestamp,
+    /// Documents elsewhere that it needs, as they were then.
+    pub contents: Contents,
 }
 
 /// All published flows at one moment.
@@ -133,6 +138,34 @@ pub(crate) struct Text {
     pub(crate) hash: String,
     pub(crate) source: String,
     at: Timestamp,
+    pub(crate) contents: Contents,
+}
+
+/// The same before definitions needed documents elsewhere.
+#[derive(Serialize, Deserialize)]
+struct TextV1 {
+    flow: FlowId,
+    hash: String,
+    source: String,
+    at: Timestamp,
+}
+
+impl From<TextV1> for Text {
+    fn from(text: TextV1) -> Self {
+        let TextV1 {
+            flow,
+            hash,
+            source,
+            at,
+        } = text;
+        Self {
+            flow,
+            hash,
+            source,
+            at,
+            contents: Contents::new(),
+        }
+    }
 }
 
 /// Publish this text.
@@ -140,14 +173,17 @@ pub(crate) struct Publish {
     pub(crate) flow: FlowId,
     pub(crate) hash: String,
     pub(crate) source: String,
+    pub(crate) contents: Contents,
 }
 
 /// What the publisher is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Created,
     Existed,
     Conflict,
+    /// The text is the same; these documents that it needs are not.
+    Changed(Vec<String>),
     Full,
 }
 
@@ -160,18 +196,27 @@ impl Machine for Sources {
     fn decide(&self, input: Publish, now: Timestamp) -> Decision<Self> {
         let reply = match self.texts.get(&input.flow) {
             Some(text) if text.hash == input.hash => Verdict::Existed,
+            Some(text) if text.source == input.source => {
+                Verdict::Changed(text.contents.changed(&input.contents))
+            }
             Some(_) => Verdict::Conflict,
             None if self.texts.len() >= DEFINITIONS_MAX => Verdict::Full,
             None => Verdict::Created,
         };
         let mut events = Vec::new();
         if reply == Verdict::Created {
-            let Publish { flow, hash, source } = input;
+            let Publish {
+                flow,
+                hash,
+                source,
+                contents,
+            } = input;
             events.push(Text {
                 flow,
                 hash,
                 source,
                 at: now,
+                contents,
             });
         }
         Decision {
@@ -200,6 +245,7 @@ impl Machine for Sources {
 
     fn decode(header: &Header, body: &[u8]) -> Result<Text, DecodeError> {
         match (header.kind, header.version) {
+            (PUBLISHED, 1) => crate::partition::get::<TextV1>(body).map(Text::from),
             (PUBLISHED, VERSION) => crate::partition::get(body),
             (PUBLISHED, version) => Err(DecodeError::UnknownVersion {
                 kind: PUBLISHED,
@@ -210,19 +256,25 @@ impl Machine for Sources {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        let mut bytes = vec![1];
+        let mut bytes = vec![SNAPSHOT_VERSION];
         let texts: Vec<&Text> = self.texts.values().collect();
         crate::partition::put(&mut bytes, &texts);
         bytes
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        let Some((1, body)) = snapshot.split_first() else {
-            return Err(DecodeError::Malformed(
-                "the snapshot has an unknown version".to_owned(),
-            ));
+        let texts: Vec<Text> = match snapshot.split_first() {
+            Some((1, body)) => {
+                let texts: Vec<TextV1> = crate::partition::get(body)?;
+                texts.into_iter().map(Text::from).collect()
+            }
+            Some((&SNAPSHOT_VERSION, body)) => crate::partition::get(body)?,
+            _ => {
+                return Err(DecodeError::Malformed(
+                    "the snapshot has an unknown version".to_owned(),
+                ));
+            }
         };
-        let texts: Vec<Text> = crate::partition::get(body)?;
         self.texts = texts
             .into_iter()
             .map(|text| (text.flow.clone(), text))
@@ -242,7 +294,7 @@ impl Cataloguer {
     fn add<'a>(&self, texts: impl Iterator<Item = &'a Text>) {
         let mut catalog = Catalog::clone(&self.0.borrow());
         for text in texts {
-            let report = check(&text.source);
+            let report = check_with(&text.source, &text.contents);
             let Some(definition) = report.definition else {
                 tracing::error!(flow = %text.flow, "a published definition is not accepted any more");
                 continue;
@@ -251,6 +303,7 @@ impl Cataloguer {
                 id: text.flow.clone(),
                 definition,
                 published: text.at,
+                contents: text.contents.clone(),
             });
         }
         self.0.send_replace(Arc::new(catalog));
@@ -268,3 +321,6 @@ impl Observer<Sources> for Cataloguer {
 
     fn release(&mut self, _actions: Vec<()>) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,17 @@ pub enum Error {
     /// This version exists with other content; versions are immutable.
     #[error("publish {0}: this version exists with other content")]
     Conflict(FlowId),
+    /// This version exists with the same text, but documents elsewhere have other content by now.
+    #[error(
+        "publish {flow}: this version exists, and what it needs has changed since: {}; give it a new version",
+        .places.join(", ")
+    )]
+    Changed {
+        /// Which version.
+        flow: FlowId,
+        /// Places in the definition whose documents changed.
+        places: Vec<String>,
+    },
     /// The idempotency key was used with another flow or another input.
     #[error(
         "start the run: the idempotency key was used for {existing} with another flow or input"

@@ -13,6 +13,7 @@ mod metrics;
 pub mod partition;
 mod placement;
 mod reading;
+mod resources;
 mod timers;
 mod view;
 
@@ -21,4 +22,5 @@ pub use config::{Config, Limits};
 pub use definitions::{Catalog, FlowInfo, Published};
 pub use error::Error;
 pub use id::{FlowId, FlowRef, RunId};
+pub use resources::Beside;
 pub use view::{Filter, JournalEntry, Page, Run, RunPage, Start, Started, Status};

@@ -8,6 +8,7 @@ use crate::data::Data;
 use crate::duration::TimeSpan;
 use crate::expression::Expression;
 use crate::finding::Finding;
+use crate::resource::Resource;
 use crate::retry;
 use crate::schema::Schema;
 use crate::tasks::{self, Kind};
@@ -32,8 +33,10 @@ pub struct Definition {
     pub schedule: Option<Schedule>,
     /// The text that was read.
     pub source: Arc<str>,
-    /// SHA-256 of the text, in hexadecimal.
+    /// SHA-256 in hexadecimal: of the text, and of the documents elsewhere when it needs some.
     pub hash: String,
+    /// Documents that it needs and that lie elsewhere.
+    pub resources: Vec<Resource>,
     /// The definition as JSON: `$workflow.definition`.
     pub json: Data,
     pub(crate) index: HashMap<Arc<str>, Arc<Task>>,

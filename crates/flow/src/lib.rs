@@ -10,6 +10,7 @@ pub mod event;
 mod expression;
 mod finding;
 pub mod lifecycle;
+mod resource;
 pub mod retry;
 mod schema;
 pub mod tasks;
@@ -18,7 +19,7 @@ mod uri;
 pub mod yaml;
 
 pub use auth::Authentication;
-pub use check::check;
+pub use check::{check, check_with};
 pub use data::{Data, DataError};
 pub use document::{
     Definition, Directive, Document, Extension, Input, Output, Schedule, Task, TaskList, Use,
@@ -27,6 +28,7 @@ pub use duration::{Span, TimeSpan};
 pub use error::{ErrorFilter, ErrorKind, FlowError};
 pub use expression::{Expression, ExpressionError, Scope};
 pub use finding::{CODES, Finding, Report, Severity};
+pub use resource::{Contents, Resource, is_local};
 pub use schema::{Schema, SchemaError};
 pub use tasks::Kind;
 pub use template::{Mode, Template};

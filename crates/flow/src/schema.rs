@@ -1,4 +1,4 @@
-//! [pure] JSON Schema: draft 2020-12 unless the schema says otherwise; nothing is fetched.
+//! [pure] JSON Schema: draft 2020-12 unless the schema says otherwise; nothing is fetched here.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ const MAX_VIOLATIONS: usize = 10;
 
 /// A compiled schema.
 pub struct Schema {
-    validator: jsonschema::Validator,
+    /// Absent as long as the document that holds it was not fetched.
+    validator: Option<jsonschema::Validator>,
 }
 
 /// Answers every reference to another document with a refusal.
@@ -42,8 +43,15 @@ impl Schema {
             .with_draft(jsonschema::Draft::Draft202012)
             .with_retriever(Nowhere)
             .build(schema)
-            .map(|validator| Self { validator })
+            .map(|validator| Self {
+                validator: Some(validator),
+            })
             .map_err(|error| error.to_string())
+    }
+
+    /// A schema whose document was not fetched: nothing satisfies it.
+    pub(crate) const fn absent() -> Self {
+        Self { validator: None }
     }
 
     /// Whether the document satisfies it.
@@ -51,9 +59,14 @@ impl Schema {
     /// # Errors
     /// What does not hold.
     pub fn validate(&self, data: &Data) -> Result<(), SchemaError> {
+        let Some(validator) = &self.validator else {
+            let violation = "the schema lies elsewhere and was not fetched".to_owned();
+            return Err(SchemaError {
+                violations: vec![violation],
+            });
+        };
         let json = data.to_json();
-        let violations: Vec<String> = self
-            .validator
+        let violations: Vec<String> = validator
             .iter_errors(&json)
             .take(MAX_VIOLATIONS)
             .map(|error| {

@@ -108,6 +108,14 @@ impl UriTemplate {
         Ok(uri)
     }
 
+    /// The text, when nothing is replaced in it.
+    #[must_use]
+    pub fn as_literal(&self) -> Option<String> {
+        let parts = self.parts.iter();
+        self.is_literal()
+            .then(|| parts.map(|(literal, _)| literal.as_str()).collect())
+    }
+
     /// Whether nothing is replaced in it.
     #[must_use]
     pub fn is_literal(&self) -> bool {

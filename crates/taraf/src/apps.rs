@@ -1,6 +1,7 @@
 //! The shipped applications and those of a project: what they offer, where it is routed, what runs.
 
 mod alone;
+pub(crate) mod beside;
 mod manifest;
 mod project;
 mod publish;

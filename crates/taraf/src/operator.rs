@@ -10,6 +10,8 @@ mod overview;
 mod request;
 mod runs;
 
+pub(crate) use flows::PUBLICATION;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

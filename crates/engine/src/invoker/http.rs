@@ -7,9 +7,10 @@ mod request;
 
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use bytes::Bytes;
+use http::{Response, StatusCode, response};
 use taraf_flow::tasks::HttpOutput;
-use taraf_flow::{Data, FlowError};
+use taraf_flow::{Data, ErrorKind, FlowError};
 use taraf_service::{Body, CallError, CallPolicy, Client, body};
 use url::Url;
 
@@ -45,14 +46,8 @@ pub(crate) struct HttpRequest {
     pub(crate) redirect: bool,
     /// What the endpoint's policy shows; an author's header beats it.
     pub(crate) authorization: Authorization,
-    /// The same for every attempt at this step, sent as `Idempotency-Key`.
-    pub(crate) effect_key: String,
-    /// Which attempt of the step this is, from 1.
-    pub(crate) attempt: u32,
-    /// The term of the leader that sends it, so that a receiver may refuse an older one.
-    pub(crate) epoch: u64,
-    /// The run that calls.
-    pub(crate) run: RunId,
+    /// Whose effect it is; absent for what no run asks for.
+    pub(crate) effect: Option<Effect>,
     /// W3C trace context of the run's caller.
     pub(crate) traceparent: Option<String>,
     /// For the whole call, redirects and body included.
@@ -63,6 +58,19 @@ pub(crate) struct HttpRequest {
     pub(crate) class: CallClass,
 }
 
+/// The step that a call is an effect of.
+#[derive(Clone, Debug)]
+pub(crate) struct Effect {
+    /// The same for every attempt at this step, sent as `Idempotency-Key`.
+    pub(crate) key: String,
+    /// Which attempt of the step this is, from 1.
+    pub(crate) attempt: u32,
+    /// The term of the leader that sends it, so that a receiver may refuse an older one.
+    pub(crate) epoch: u64,
+    /// The run that calls.
+    pub(crate) run: RunId,
+}
+
 /// Performs the call.
 ///
 /// # Errors
@@ -71,8 +79,11 @@ pub(crate) struct HttpRequest {
 /// for an answer over the limit. The caller adds the task's pointer.
 pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, FlowError> {
     let limit = call.deadline;
-    match tokio::time::timeout(limit, perform_within(client, &call)).await {
-        Ok(done) => done,
+    match tokio::time::timeout(limit, exchange(client, &call)).await {
+        Ok(done) => {
+            let (sent, head, bytes) = done?;
+            answer::data(call.output, &sent, &head, &bytes)
+        }
         Err(_elapsed) => {
             let detail = format!(
                 "no whole answer from {} within {}",
@@ -84,7 +95,11 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
     }
 }
 
-async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, FlowError> {
+/// Asks, follows redirects, and reads the answer when its status is none of an error.
+pub(super) async fn exchange(
+    client: &Client,
+    call: &HttpRequest,
+) -> Result<(answer::Sent, response::Parts, Bytes), FlowError> {
     let mut hop = redirect::Hop {
         url: request::url(call)?,
         method: request::method(&call.method)?,
@@ -121,7 +136,7 @@ async fn perform_within(client: &Client, call: &HttpRequest) -> Result<Data, Flo
         if !(200..=highest).contains(&head.status.as_u16()) {
             return Err(answer::refused(&head, &bytes));
         }
-        return answer::data(call.output, &sent, &head, &bytes);
+        return Ok((sent, head, bytes));
     }
 }
 
@@ -173,6 +188,11 @@ fn challenge(
     }
     let asked = login.challenged(&hop.url, response.headers())?;
     (!was_new || asked.is_stale).then_some(asked.nonce)
+}
+
+/// The service's answer to what was shown to it.
+pub(super) fn is_unauthorized(error: &FlowError) -> bool {
+    error.is(ErrorKind::Communication) && error.status == 401
 }
 
 /// Type of the error of an at-most-once call of which nobody knows whether it was made.

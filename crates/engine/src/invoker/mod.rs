@@ -1,6 +1,7 @@
 //! Performs what partitions ask for, and proposes the outcomes.
 
 mod auth;
+mod document;
 mod http;
 mod mask;
 mod send;
@@ -15,6 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Authenticator;
+pub(crate) use document::Document;
+pub(crate) use send::secrets;
 
 use crate::insist::insist;
 use crate::leader::Hub;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use taraf_base::{Secret, Timestamp};
 use taraf_flow::tasks::{Call as TaskCall, HttpCall, HttpOutput};
-use taraf_flow::{Data, ErrorKind, FlowError, Kind, Scope, Template};
+use taraf_flow::{Data, FlowError, Kind, Scope, Template};
 use tokio::time::Instant;
 
 use super::Means;
 use super::auth::Authorization;
-use super::http::{HttpRequest, perform};
+use super::http::{Effect, HttpRequest, is_unauthorized, perform};
 use super::mask::Mask;
 use crate::partition::Call;
 use crate::partition::tasks::call::is_deferred;
@@ -78,7 +78,7 @@ impl Sending<'_> {
         loop {
             self.hidden.push(prover.sensitive());
             let (authorization, seen) = prover.prove(self.until).await?;
-            self.hidden.extend([prover.sensitive(), seen.clone()]);
+            self.hidden.push(prover.sensitive());
             self.scope.authorization = Some(seen);
             let answer = perform(client, self.request(authorization)?).await;
             if is_first
@@ -113,21 +113,18 @@ impl Sending<'_> {
             output: http.output,
             redirect: http.redirect,
             authorization,
-            effect_key: call.key.as_ref().to_owned(),
-            attempt: call.attempt,
-            epoch: self.epoch,
-            run: call.run,
+            effect: Some(Effect {
+                key: call.key.as_ref().to_owned(),
+                attempt: call.attempt,
+                epoch: self.epoch,
+                run: call.run,
+            }),
             traceparent: call.traceparent.clone(),
             deadline: self.until.saturating_duration_since(Instant::now()),
             response_bytes_max: means.config.response_bytes,
             class: call.class,
         })
     }
-}
-
-/// The service's answer to what was shown to it.
-fn is_unauthorized(error: &FlowError) -> bool {
-    error.is(ErrorKind::Communication) && error.status == 401
 }
 
 fn deferred(
@@ -149,7 +146,7 @@ fn deferred(
 }
 
 /// `$secrets`: those that the definition names and that have a value.
-fn secrets(names: &[String], values: &BTreeMap<String, Secret>) -> Data {
+pub(crate) fn secrets(names: &[String], values: &BTreeMap<String, Secret>) -> Data {
     let known = names.iter().filter_map(|name| {
         let text = values.get(name)?.expose();
         // A secret with members is given as JSON text.

@@ -13,6 +13,7 @@ mod golden;
 mod identity;
 mod kit;
 mod language;
+mod resources;
 mod retries;
 mod tokens;
 mod wire;

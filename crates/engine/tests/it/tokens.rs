@@ -44,9 +44,12 @@ async fn token(
 ) -> Response {
     let type_ = headers["content-type"].to_str().unwrap().to_owned();
     let body = String::from_utf8(body.to_vec()).unwrap();
-    provider.asked.send_modify(|asked| asked.push((type_, body.clone())));
+    provider
+        .asked
+        .send_modify(|asked| asked.push((type_, body.clone())));
     let n = provider.given.fetch_add(1, Ordering::SeqCst) + 1;
-    let granted = json!({"access_token": format!("{TOKEN}-{n}"), "token_type": "bearer", "expires_in": 3600});
+    let granted =
+        json!({"access_token": format!("{TOKEN}-{n}"), "token_type": "bearer", "expires_in": 3600});
     match &*kind {
         "good" => axum::Json(granted).into_response(),
         "echo" => {
@@ -64,7 +67,9 @@ async fn token(
 
 /// Answers when as many ask as wait together; `/first` refuses the first token.
 async fn service(State(provider): State<Arc<Provider>>, uri: Uri, headers: HeaderMap) -> Response {
-    let shown = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let shown = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     let shown = shown.unwrap_or_default().to_owned();
     let is_first = shown == format!("Bearer {TOKEN}-1");
     match uri.path() {
@@ -191,50 +196,113 @@ async fn a_hundred_parallel_calls_have_one_token_and_after_a_refusal_one_more() 
         for run in runs.join_all().await {
             assert_eq!(run.status, Status::Completed, "{:?}", run.error);
         }
-        assert_eq!(world.provider.given.load(Ordering::SeqCst), tokens, "{path}");
+        assert_eq!(
+            world.provider.given.load(Ordering::SeqCst),
+            tokens,
+            "{path}"
+        );
     }
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_keeps_a_token_away_is_an_authentication_error_that_a_flow_catches() {
-    let short = Config {
-        call_deadline: Duration::from_millis(300),
-        ..config()
-    };
-    let world = World::start(1, short).await;
+    let world = World::start(1, config()).await;
     let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let nobody = format!("http://{}", nobody.local_addr().unwrap());
+    let free = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
     let none = json!({});
     for (n, (kind, more, error, status, told)) in [
-        ("echo", none.clone(), "authentication", 401, "invalid_client: "),
+        (
+            "echo",
+            none.clone(),
+            "authentication",
+            401,
+            "invalid_client: ",
+        ),
         ("busy", none.clone(), "authentication", 503, "answers 503"),
         ("moved", none.clone(), "authentication", 502, "answers 302"),
         ("html", none.clone(), "authentication", 502, "not JSON"),
         ("large", none.clone(), "authentication", 502, "262144"),
         ("mac", none.clone(), "authentication", 502, "not Bearer"),
-        ("slow", none.clone(), "authentication", 504, "within the time of the call"),
-        ("good", json!({"authority": nobody}), "authentication", 503, "connect"),
-        ("good", json!({"authority": "ftp://a/b"}), "configuration", 400, "neither http nor https"),
-        ("good", json!({"client": {"id": "c", "secret": "x", "authentication": "private_key_jwt"}}), "configuration", 400, "private key in PEM"),
-        ("good", json!({"grant": "authorization_code"}), "configuration", 400, "browser"),
+        (
+            "good",
+            json!({"authority": free}),
+            "authentication",
+            503,
+            "connect",
+        ),
+        (
+            "good",
+            json!({"authority": "ftp://a/b"}),
+            "configuration",
+            400,
+            "neither http nor https",
+        ),
+        (
+            "good",
+            json!({"client": {"id": "c", "secret": "x", "authentication": "private_key_jwt"}}),
+            "configuration",
+            400,
+            "private key in PEM",
+        ),
+        (
+            "good",
+            json!({"grant": "authorization_code"}),
+            "configuration",
+            400,
+            "browser",
+        ),
     ]
     .into_iter()
     .enumerate()
     {
         let name = format!("flow-{n}");
         let call = world.call(kind, "x", &more);
-        let filter = format!("{{with: {{type: 'https://serverlessworkflow.io/spec/1.0.0/errors/{error}', status: {status}}}}}");
-        let tasks = format!("- t: {{try: [{{c: {call}}}], catch: {{errors: {filter}, as: e, do: [{{h: {{set: {{e: '${{ $e }}'}}}}}}]}}}}");
+        let filter = format!(
+            "{{with: {{type: 'https://serverlessworkflow.io/spec/1.0.0/errors/{error}', status: {status}}}}}"
+        );
+        let tasks = format!(
+            "- t: {{try: [{{c: {call}}}], catch: {{errors: {filter}, as: e, do: [{{h: {{set: {{e: '${{ $e }}'}}}}}}]}}}}"
+        );
         world.publish(&name, &tasks).await;
         let run = world.run(&name).await;
-        assert_eq!(run.status, Status::Completed, "{kind} {more}: {:?}", run.error);
+        assert_eq!(
+            run.status,
+            Status::Completed,
+            "{kind} {more}: {:?}",
+            run.error
+        );
         let output = run.output.unwrap().to_json();
         let detail = output["e"]["detail"].as_str().unwrap();
         assert!(detail.contains(told), "{kind} {more}: {detail}");
         assert!(!detail.contains(SECRET), "{detail}");
     }
-    assert!(run(&world.engine, "flow-0").await.output.unwrap().to_string().contains("***"));
+    assert!(
+        run(&world.engine, "flow-0")
+            .await
+            .output
+            .unwrap()
+            .to_string()
+            .contains("***")
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_authority_takes_no_longer_than_the_call_may() {
+    let short = Config {
+        call_deadline: Duration::from_millis(200),
+        ..config()
+    };
+    let world = World::start(1, short).await;
+    let call = world.call("slow", "x", &json!({}));
+    world.publish("slow", &format!("- c: {call}")).await;
+    let error = world.run("slow").await.error.unwrap();
+    assert!(
+        error.is(ErrorKind::Authentication) && error.status == 504,
+        "{error:?}"
+    );
     world.stop().await;
 }
 
@@ -244,9 +312,12 @@ async fn a_service_that_refuses_every_token_is_asked_twice_and_its_answer_is_the
     let call = world.call("good", "never", &json!({}));
     world.publish("never", &format!("- c: {call}")).await;
     let error = world.run("never").await.error.unwrap();
-    assert!(error.is(ErrorKind::Communication) && error.status == 401, "{error:?}");
+    assert!(
+        error.is(ErrorKind::Communication) && error.status == 401,
+        "{error:?}"
+    );
     // What the service repeats of the token is masked.
-    assert_eq!(error.detail.as_deref(), Some("***"));
+    assert_eq!(error.detail.as_deref(), Some("Bearer ***"));
     assert_eq!(world.provider.given.load(Ordering::SeqCst), 2);
     world.stop().await;
 }
@@ -260,7 +331,9 @@ async fn requests_for_tokens_are_written_as_the_policy_says() {
     let mut as_json = more.clone();
     as_json["request"] = json!({"encoding": "application/json"});
     for (name, more) in [("form", &more), ("json", &as_json)] {
-        world.publish(name, &format!("- c: {}", world.call("good", "x", more))).await;
+        world
+            .publish(name, &format!("- c: {}", world.call("good", "x", more)))
+            .await;
         assert_eq!(world.run(name).await.status, Status::Completed);
     }
     let asked = world.provider.asked.borrow().clone();
@@ -288,19 +361,27 @@ async fn neither_tokens_nor_what_gets_them_reach_the_log_the_journal_or_events()
     let shown = world.call("good", "x", &json!({}));
     let refused = world.call("echo", "x", &json!({}));
     let never = world.call("good", "never", &json!({}));
-    let tasks = format!("- kept-as-it-is: {shown}\n- t: {{try: [{{c: {refused}}}], catch: {{}}}}\n- n: {never}");
+    let tasks = format!(
+        "- kept-as-it-is: {shown}\n- t: {{try: [{{c: {refused}}}], catch: {{}}}}\n- n: {never}"
+    );
     world.publish("flow", &tasks).await;
     let id = world.engine.start_run(start(json!({}))).await.unwrap().id;
     let run = world.engine.wait(id, LIMIT).await.unwrap();
     assert_eq!(run.error.as_ref().unwrap().status, 401, "{run:?}");
     let journal = format!("{run:?} {:?}", world.engine.journal(id).await.unwrap());
-    assert!(journal.contains("***") && journal.contains("Bearer"), "{journal}");
+    assert!(
+        journal.contains("***") && journal.contains("Bearer"),
+        "{journal}"
+    );
     let mut events = String::new();
     while !events.contains("workflow.faulted") {
         events.extend([format!("{:?}", told.recv().await.unwrap())]);
     }
     for hidden in [SECRET, TOKEN] {
-        assert!(!journal.contains(hidden) && !events.contains(hidden), "{hidden}");
+        assert!(
+            !journal.contains(hidden) && !events.contains(hidden),
+            "{hidden}"
+        );
     }
     world.stop().await;
     drop(log);

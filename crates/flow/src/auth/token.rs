@@ -238,7 +238,11 @@ struct Inner<'a> {
 
 impl Inner<'_> {
     fn text(&self, name: &str) -> Result<Option<String>, FlowError> {
-        text(self.scheme, &format!("{}.{name}", self.path), self.data.get(name))
+        text(
+            self.scheme,
+            &format!("{}.{name}", self.path),
+            self.data.get(name),
+        )
     }
 
     fn client(&self) -> Result<Client, FlowError> {
@@ -290,10 +294,12 @@ impl<'a> Members<'a> {
     }
 
     fn needed(&self, name: &str) -> Result<String, FlowError> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| {
-            let message = format!("the {} policy needs `{name}`", self.scheme);
-            FlowError::configuration(message)
-        })
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| {
+                let message = format!("the {} policy needs `{name}`", self.scheme);
+                FlowError::configuration(message)
+            })
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>, FlowError> {
@@ -305,7 +311,10 @@ impl<'a> Members<'a> {
             texts.collect::<Option<Vec<_>>>()
         });
         texts.ok_or_else(|| {
-            let message = format!("`{name}` of the {} policy is not a list of texts", self.scheme);
+            let message = format!(
+                "`{name}` of the {} policy is not a list of texts",
+                self.scheme
+            );
             FlowError::configuration(message)
         })
     }
@@ -392,7 +401,11 @@ mod tests {
         assert_eq!(policy.endpoints.token, "/oauth2/token");
         assert_eq!(policy.endpoints.revocation, None);
         assert_eq!(policy.endpoints.introspection, "/oauth2/introspect");
-        let hidden: Vec<_> = policy.sensitive().iter().map(|s| s.expose().clone()).collect();
+        let hidden: Vec<_> = policy
+            .sensitive()
+            .iter()
+            .map(|s| s.expose().clone())
+            .collect();
         assert_eq!(hidden, ["s", "Yzpz"]);
         assert!(!format!("{policy:?}").contains("\"s\""));
     }
@@ -410,16 +423,34 @@ mod tests {
         let base = json!({"authority": "http://a", "grant": "password"});
         for (change, told) in [
             (json!({"authority": null}), "needs `authority`"),
-            (json!({"grant": "implicit"}), "`grant` of the oauth2 policy cannot be `implicit`"),
+            (
+                json!({"grant": "implicit"}),
+                "`grant` of the oauth2 policy cannot be `implicit`",
+            ),
             (json!({}), "needs `username`"),
             (json!({"username": "u"}), "needs `password`"),
-            (json!({"password": 1234}), "`password` of the oauth2 policy is not text"),
+            (
+                json!({"password": 1234}),
+                "`password` of the oauth2 policy is not text",
+            ),
             (json!({"grant": "refresh_token"}), "needs `subject`"),
             (json!({"grant": EXCHANGE}), "needs `subject`"),
-            (json!({"subject": {"token": "hidden"}}), "needs `subject.token` and `subject.type`"),
-            (json!({"scopes": "hidden"}), "`scopes` of the oauth2 policy is not a list"),
-            (json!({"client": "hidden"}), "`client` of the oauth2 policy is not an object"),
-            (json!({"client": {"secret": {"hidden": 1}}}), "`client.secret` of the oauth2"),
+            (
+                json!({"subject": {"token": "hidden"}}),
+                "needs `subject.token` and `subject.type`",
+            ),
+            (
+                json!({"scopes": "hidden"}),
+                "`scopes` of the oauth2 policy is not a list",
+            ),
+            (
+                json!({"client": "hidden"}),
+                "`client` of the oauth2 policy is not an object",
+            ),
+            (
+                json!({"client": {"secret": {"hidden": 1}}}),
+                "`client.secret` of the oauth2",
+            ),
             (
                 json!({"grant": "client_credentials", "client": {"id": "c", "authentication": "client_secret_jwt"}}),
                 "needs `client.secret`",
@@ -428,7 +459,10 @@ mod tests {
                 json!({"grant": "client_credentials", "client": {"secret": "hidden"}}),
                 "needs `client.id`",
             ),
-            (json!({"request": {"encoding": "text/csv"}}), "`request.encoding`"),
+            (
+                json!({"request": {"encoding": "text/csv"}}),
+                "`request.encoding`",
+            ),
         ] {
             let mut members = base.clone();
             for (name, value) in change.as_object().unwrap() {

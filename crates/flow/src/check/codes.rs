@@ -166,12 +166,17 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "T0415",
         "bad JSON Schema",
-        "The schema is none, or refers to another document; schemas are not fetched.",
+        "The schema is none, or refers to another document; what schemas refer to is not fetched.",
     ),
     (
         "T0416",
         "jitter bounds",
         "`jitter.from` is not more than `jitter.to`.",
+    ),
+    (
+        "T0417",
+        "document elsewhere",
+        "A document that the definition names and that lies elsewhere could not be fetched or used. It is JSON or YAML of at most 1 MiB; a schema may refer to places within itself only.",
     ),
     (
         "T0420",

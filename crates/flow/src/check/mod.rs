@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::data::Data;
 use crate::document::{Definition, Document, Schedule};
 use crate::finding::{Finding, Report, Severity, nearest};
+use crate::resource::Contents;
 use crate::template::Mode;
 use crate::yaml;
 pub use codes::CODES;
@@ -42,8 +43,16 @@ const DOCUMENT: [&str; 8] = [
 ];
 
 /// Reads and checks a definition. All that is wrong is reported, not the first only.
+///
+/// Documents that lie elsewhere are not looked at: a definition that needs some cannot be run.
 #[must_use]
 pub fn check(source: &str) -> Report {
+    check_with(source, &Contents::new())
+}
+
+/// The same, with documents that lie elsewhere.
+#[must_use]
+pub fn check_with(source: &str, contents: &Contents) -> Report {
     let node = match yaml::parse(source) {
         Ok(node) => node,
         Err(findings) => {
@@ -62,6 +71,8 @@ pub fn check(source: &str) -> Report {
         index: HashMap::new(),
         identity: (String::new(), String::new()),
         has_timeout: node.get("timeout").is_some(),
+        contents: contents.clone(),
+        resources: Vec::new(),
     };
     let root = At {
         node: &node,
@@ -117,7 +128,11 @@ impl Checker {
         });
         let tasks = self.required(root, "a definition", "do");
         let tasks = tasks.and_then(|at| self.list_of_tasks(&at, &Vars::default()));
-        let hash = Sha256::digest(source.as_bytes());
+        let mut hash = Sha256::new();
+        hash.update(source.as_bytes());
+        // A document elsewhere that was not given has no content yet.
+        self.contents.hash_into(&mut hash);
+        let hash = hash.finalize();
         Some(Definition {
             document: document?,
             use_: std::mem::take(&mut self.names.use_),
@@ -132,6 +147,7 @@ impl Checker {
                 let _written = write!(text, "{byte:02x}");
                 text
             }),
+            resources: std::mem::take(&mut self.resources),
             json: root.node.to_data(),
             index: std::mem::take(&mut self.index),
             unsupported: std::mem::take(&mut self.unsupported),

@@ -16,6 +16,9 @@ pub(super) struct Checker {
     /// Namespace, name and version: what a subflow cycle leads back to.
     pub(super) identity: (String, String),
     pub(super) has_timeout: bool,
+    /// Documents that lie elsewhere, as far as they are at hand.
+    pub(super) contents: crate::resource::Contents,
+    pub(super) resources: Vec<crate::resource::Resource>,
 }
 
 /// Names that the document defines under `use`.

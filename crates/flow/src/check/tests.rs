@@ -281,6 +281,38 @@ fn what_the_engine_cannot_run_is_told() {
     assert_eq!(codes("- a: {run: {shell: {command: ls}}}"), 1);
 }
 
+#[test]
+fn every_property_of_the_tasks_of_this_engine_can_be_run() {
+    let source = format!(
+        "{HEAD}
+x-own: 1
+evaluate: {{language: jq, mode: strict}}
+timeout: limit
+input: {{schema: {{format: json, resource: {{name: s, endpoint: {{uri: 'http://a/s', authentication: {{use: who}}}}}}}}, from: .}}
+output: {{schema: {{document: {{type: object}}}}, as: .}}
+use:
+  secrets: [s]
+  authentications: {{who: {{digest: {{use: s}}}}}}
+  errors: {{bad: {{type: 'http://a/bad', status: 400, title: t, detail: d, instance: /x}}}}
+  retries: {{r: {{delay: PT1S, backoff: {{exponential: {{}}}}, jitter: {{from: PT0S, to: PT1S}}, limit: {{attempt: {{count: 1, duration: PT1S}}, duration: PT9S}}, when: 'true', exceptWhen: 'false'}}}}
+  timeouts: {{limit: {{after: PT1H}}}}
+do:
+- first: {{if: 'true', input: {{schema: {{resource: {{endpoint: s.json}}}}, from: .}}, set: {{x: 1}}, output: {{as: ., schema: {{document: true}}}}, export: {{as: ., schema: {{document: true}}}}, timeout: {{after: {{hours: 1}}}}, then: continue, metadata: {{a: 1}}}}
+- inner: {{do: [{{w: {{wait: {{days: 1, hours: 1, minutes: 1, seconds: 1, milliseconds: 1}}}}}}]}}
+- ask: {{call: http, with: {{method: post, endpoint: {{uri: 'http://{{a}}', authentication: {{oidc: {{use: s}}}}}}, headers: {{a: b}}, query: {{a: b}}, body: {{}}, output: response, redirect: true}}}}
+- way: {{switch: [{{a: {{when: .x, then: turn}}}}, {{b: {{then: exit}}}}]}}
+- turn: {{for: {{each: i, in: '[1]', at: n}}, while: 'true', do: [{{s: {{set: {{y: '${{ $i + $n }}'}}}}}}]}}
+- both: {{fork: {{compete: true, branches: [{{a: {{set: {{x: 1}}}}}}, {{b: {{set: {{x: 2}}}}}}]}}}}
+- safe: {{try: [{{r: {{raise: {{error: bad}}}}}}], catch: {{errors: {{with: {{type: a, status: 1, title: t, detail: d, instance: /i}}}}, as: e, when: 'true', exceptWhen: 'false', retry: r, do: [{{s: {{set: {{z: 1}}}}}}], then: end}}}}
+"
+    );
+    let report = check(&source);
+    let definition = report
+        .definition
+        .unwrap_or_else(|| panic!("{:#?}", report.findings));
+    assert_eq!(definition.unsupported(), Vec::new());
+}
+
 /// The findings of a call with that policy.
 fn of_policy(policy: &str) -> Vec<String> {
     let call = format!(
@@ -306,7 +338,9 @@ fn every_way_of_authentication_can_be_run() {
         "{oauth2: {use: s}}",
         "{oauth2: {authority: 'http://a', grant: password, username: u, password: '${ $secrets.s }', endpoints: {token: '/{b}'}}}",
         "{oidc: {authority: 'http://a', grant: refresh_token, subject: {token: t, type: x}}}",
-        &format!("{{oidc: {{authority: 'http://a', grant: {exchange}, subject: {{token: t, type: x}}}}}}"),
+        &format!(
+            "{{oidc: {{authority: 'http://a', grant: {exchange}, subject: {{token: t, type: x}}}}}}"
+        ),
         "{oidc: {use: s}}",
     ] {
         assert_eq!(of_policy(policy), Vec::<String>::new(), "{policy}");
@@ -316,14 +350,126 @@ fn every_way_of_authentication_can_be_run() {
 #[test]
 fn what_a_grant_lacks_is_told() {
     for (policy, told) in [
-        ("{oauth2: {authority: 'http://a', grant: password, username: u}}", "T0102 this grant needs the member `password`"),
-        ("{oauth2: {authority: 'http://a', grant: refresh_token}}", "T0102 this grant needs the member `subject`"),
-        ("{oauth2: {authority: 'http://a', grant: authorization_code}}", "T0508 a run has no browser: this grant faults it"),
-        ("{oauth2: {authority: '{', grant: client_credentials}}", "T0413 a brace of the URI template is not closed, or holds nothing"),
-        ("{oidc: {authority: 'http://a', grant: client_credentials, endpoints: {}}}", "T0101 oidc has no member `endpoints`"),
+        (
+            "{oauth2: {authority: 'http://a', grant: password, username: u}}",
+            "T0102 this grant needs the member `password`",
+        ),
+        (
+            "{oauth2: {authority: 'http://a', grant: refresh_token}}",
+            "T0102 this grant needs the member `subject`",
+        ),
+        (
+            "{oauth2: {authority: 'http://a', grant: authorization_code}}",
+            "T0508 a run has no browser: this grant faults it",
+        ),
+        (
+            "{oauth2: {authority: '{', grant: client_credentials}}",
+            "T0413 a brace of the URI template is not closed, or holds nothing",
+        ),
+        (
+            "{oidc: {authority: 'http://a', grant: client_credentials, endpoints: {}}}",
+            "T0101 oidc has no member `endpoints`",
+        ),
     ] {
         assert_eq!(of_policy(policy), [told], "{policy}");
     }
+}
+
+#[test]
+fn a_schema_elsewhere_is_part_of_what_a_definition_is() {
+    let source = format!(
+        "{HEAD}input: {{schema: {{resource: {{endpoint: 'http://a/b.json'}}}}}}\ndo:\n- s: {{set: {{x: 1}}, output: {{schema: {{resource: {{name: n, endpoint: {{uri: s/out.yaml}}}}}}}}}}\n"
+    );
+    let bare = check(&source).definition.unwrap();
+    let places: Vec<_> = bare
+        .resources
+        .iter()
+        .map(|one| one.pointer.as_str())
+        .collect();
+    assert_eq!(
+        places,
+        ["/input/schema/resource", "/do/0/s/output/schema/resource"]
+    );
+    assert_eq!(bare.resources[0].local(), None);
+    assert_eq!(bare.resources[1].local().as_deref(), Some("s/out.yaml"));
+    assert!(bare.unsupported().is_empty());
+    assert!(
+        bare.input
+            .schema
+            .as_ref()
+            .unwrap()
+            .validate(&Data::object())
+            .is_err()
+    );
+
+    let mut contents = Contents::new();
+    contents.insert(places[0], "{\"type\": \"object\"}".to_owned());
+    contents.insert(
+        places[1],
+        "# YAML\ntype: object\nrequired: [x]\n".to_owned(),
+    );
+    let whole = check_with(&source, &contents).definition.unwrap();
+    assert!(
+        whole
+            .input
+            .schema
+            .as_ref()
+            .unwrap()
+            .validate(&Data::object())
+            .is_ok()
+    );
+    assert_ne!(bare.hash, whole.hash);
+    assert_eq!(
+        check_with(&source, &contents).definition.unwrap().hash,
+        whole.hash
+    );
+    contents.insert(places[0], "{\"type\":  \"object\"}".to_owned());
+    assert_ne!(
+        check_with(&source, &contents).definition.unwrap().hash,
+        whole.hash
+    );
+    for (text, told) in [
+        ("<html>", "not a JSON Schema"),
+        ("{", "its line 1"),
+        ("type: 7", "not a JSON Schema"),
+        ("{\"$ref\": \"other.json\"}", "other.json"),
+        ("{\"$ref\": \"https://b.example/c.json\"}", "lies elsewhere"),
+        ("$ref: '#/$defs/none'", "not a JSON Schema"),
+    ] {
+        contents.insert(places[0], text.to_owned());
+        let report = check_with(&source, &contents);
+        let finding = report.errors().next().unwrap();
+        assert_eq!((finding.code, finding.line), ("T0417", 2), "{text}");
+        assert!(finding.message.contains(told), "{}", finding.message);
+    }
+    contents.insert(
+        places[0],
+        "$defs: {a: {type: object}}\n$ref: '#/$defs/a'".to_owned(),
+    );
+    assert!(check_with(&source, &contents).definition.is_some());
+}
+
+#[test]
+fn the_address_of_a_schema_takes_no_input() {
+    let source = |address: &str| {
+        format!(
+            "{HEAD}input: {{schema: {{resource: {{endpoint: {{uri: '{address}'}}}}}}}}\ndo: []\n"
+        )
+    };
+    let codes = |address: &str| {
+        let report = check(&source(address));
+        report
+            .errors()
+            .map(|finding| finding.code)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(codes("http://a/{id}"), ["T0413"]);
+    assert_eq!(
+        codes("${ .id }"),
+        Vec::<&str>::new(),
+        "there is an input, and it is null"
+    );
+    assert_eq!(codes("${ $input.id }"), ["T0402"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::reader::{At, Checker};
 use crate::document::{Input, Output};
 use crate::duration::{Span, SpanError, TimeSpan, UNITS};
 use crate::expression::{CompileErrorKind, Expression, with_dollar};
+use crate::resource::{self, RESOURCES_MAX, Resource};
 use crate::schema::Schema;
 use crate::template::{Mode, Part, Template};
 use crate::uri::{Endpoint, Uri, UriTemplate};
@@ -249,8 +250,51 @@ impl Checker {
             }
             _ => {
                 let resource = at.member("resource")?;
-                self.resource(&resource, &Vars::default());
-                self.cannot_run(resource.node.span, &resource.pointer, "a schema elsewhere");
+                self.schema_elsewhere(&resource)
+            }
+        }
+    }
+
+    /// A schema in a document of its own. It is had when the definition is published: no run is
+    /// there yet whose input could be put into its address.
+    fn schema_elsewhere(&mut self, at: &At<'_>) -> Option<Schema> {
+        let vars = Vars::new(&["secrets"]).sealed();
+        let endpoint = self.resource(at, &vars)?;
+        if let Uri::Template(template) = &endpoint.uri
+            && !template.is_literal()
+        {
+            let message = "the address of a schema is known when the flow is published";
+            self.error_at(
+                "T0413",
+                at,
+                format!("{message}: there is no input to put into it"),
+            );
+            return None;
+        }
+        if self.resources.len() == RESOURCES_MAX {
+            let message = format!("a definition needs at most {RESOURCES_MAX} documents elsewhere");
+            self.error_at("T0004", at, message);
+            return None;
+        }
+        self.resources.push(Resource {
+            pointer: at.pointer.clone(),
+            endpoint,
+            span: at.node.span,
+        });
+        let Some(text) = self.contents.get(&at.pointer) else {
+            return Some(Schema::absent());
+        };
+        let read = resource::read(text);
+        match read.and_then(|json| {
+            Schema::new(&json).map_err(|error| format!("not a JSON Schema: {error}"))
+        }) {
+            Ok(schema) => Some(schema),
+            Err(error) => {
+                self.error_at(
+                    "T0417",
+                    at,
+                    format!("the document there cannot be used: {error}"),
+                );
                 None
             }
         }

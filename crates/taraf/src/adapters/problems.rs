@@ -16,7 +16,9 @@ pub(crate) fn engine(error: &Error) -> Problem {
         Error::Invalid(findings) | Error::Unsupported(findings) => problem::UNPROCESSABLE
             .with_detail(detail)
             .with("findings", self::findings(findings)),
-        Error::Conflict(_) | Error::NotPossible { .. } => problem::CONFLICT.with_detail(detail),
+        Error::Conflict(_) | Error::Changed { .. } | Error::NotPossible { .. } => {
+            problem::CONFLICT.with_detail(detail)
+        }
         Error::KeyConflict { existing } => problem::IDEMPOTENCY_CONFLICT
             .with_detail(detail)
             .with("run", existing.to_string()),

@@ -8,6 +8,7 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use serde_json::Value;
+use taraf_engine::Beside;
 use taraf_flow::yaml::{self, Node};
 use taraf_gateway::{AccountView, Auth, Route, Target};
 
@@ -30,6 +31,8 @@ pub(crate) struct FlowSource {
     /// A path for messages.
     pub(crate) place: String,
     pub(crate) source: String,
+    /// Documents beside it.
+    pub(crate) beside: Beside,
 }
 
 /// A service that an application has.

@@ -16,8 +16,8 @@ pub(crate) const FLOWS: &str = "flows";
 /// The folder of manifests.
 pub(crate) const SERVICES: &str = "services";
 
-/// The folder beside a flow that holds its cases, which are no flows.
-const CASES: &str = "cases";
+/// Folders beside a flow whose files are no flows: its cases, and schemas that it names.
+const BESIDE: [&str; 2] = ["cases", "schemas"];
 
 /// The most files of a project, its folders included, and how deep they may lie.
 const FILES_MAX: usize = 10_000;
@@ -72,7 +72,8 @@ fn read_all(dir: &Path, folder: &str) -> anyhow::Result<BTreeMap<String, String>
                 dir.display()
             );
             if path.is_dir() {
-                if depth < DEPTH_MAX && path.file_name().is_none_or(|name| name != CASES) {
+                let is_beside = BESIDE.iter().any(|name| path.ends_with(name));
+                if depth < DEPTH_MAX && !is_beside {
                     folders.push((path, depth + 1));
                 }
             } else if is_yaml(&path) {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_are_found_below_and_cases_are_none() {
+    fn flows_are_found_below_and_cases_and_schemas_are_none() {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str| {
             let path = folder.path().join(path);
@@ -138,6 +139,7 @@ mod tests {
         };
         write("flows/one/flow.yaml");
         write("flows/one/cases/first.yaml");
+        write("flows/one/schemas/input.json");
         write("flows/.hidden.yaml");
         write("flows/readme.md");
         write("services/mine.yaml");

@@ -41,14 +41,14 @@ pub(crate) async fn publish(
 ) -> anyhow::Result<Option<FlowId>> {
     let numbered = match on_conflict {
         OnConflict::Refuse => None,
-        OnConflict::Number => match next(&engine.flows(), &flow.source) {
+        OnConflict::Number => match next(&engine.flows(), flow) {
             Next::Known => return Ok(None),
             Next::AsItIs => None,
             Next::Numbered(source) => Some(source),
         },
     };
     let source = numbered.as_deref().unwrap_or(&flow.source);
-    let published = engine.publish(source).await;
+    let published = engine.publish_with(source, &flow.beside).await;
     let published = published.with_context(|| format!("failed to publish {}", flow.place))?;
     Ok(published.created.then_some(published.flow))
 }
@@ -64,8 +64,9 @@ enum Next {
     Numbered(String),
 }
 
-/// [pure] Compares a source with the newest published one of its version.
-fn next(catalog: &Catalog, source: &str) -> Next {
+/// [pure] Compares a flow with the newest published one of its version.
+fn next(catalog: &Catalog, flow: &FlowSource) -> Next {
+    let source = flow.source.as_str();
     // A broken source is refused by the engine, with its findings.
     let Some(definition) = taraf_flow::check(source).definition else {
         return Next::AsItIs;
@@ -74,12 +75,20 @@ fn next(catalog: &Catalog, source: &str) -> Next {
     let newest = catalog
         .iter()
         .filter(|info| info.id.namespace == said.namespace && info.id.name == said.name)
-        .filter_map(|info| Some((number(&info.id.version, &said.version)?, &info.definition)))
+        .filter_map(|info| Some((number(&info.id.version, &said.version)?, info)))
         .max_by_key(|(number, _)| *number);
     let Some((number, published)) = newest else {
         return Next::AsItIs;
     };
-    if restored(published, &said.version).as_deref() == Some(source) {
+    // What lies beside the file counts as the file does.
+    let beside = super::beside::contents(&definition, &flow.beside);
+    let mut resources = definition.resources.iter();
+    let has_same = resources.all(|resource| {
+        let text = beside.get(&resource.pointer);
+        text.is_none() || text == published.contents.get(&resource.pointer)
+    });
+    let published = &published.definition;
+    if has_same && restored(published, &said.version).as_deref() == Some(source) {
         return Next::Known;
     }
     let version = format!("{}{NUMBERED}{}", said.version, number + 1);

@@ -2,6 +2,8 @@
 
 use include_dir::{Dir, include_dir};
 
+use taraf_engine::Beside;
+
 use super::manifest::{App, FlowSource};
 
 /// The file beside its cases that holds a flow.
@@ -49,6 +51,7 @@ fn one(name: &str) -> anyhow::Result<App> {
             app.flows.push(FlowSource {
                 place: format!("apps/{name}/flows/{}", file.display()),
                 source: source.to_owned(),
+                beside: Beside::new(),
             });
         }
     }

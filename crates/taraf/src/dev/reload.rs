@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use taraf_base::Timestamp;
+use taraf_engine::Beside;
 use tokio::sync::mpsc;
 
 use crate::apps::{self, App, CONFIG_FILE, FlowSource, OnConflict, Project};
@@ -21,6 +22,8 @@ pub(crate) struct Reloader {
     manifests: BTreeMap<String, App>,
     /// As the files were when they were last looked at.
     seen: Project,
+    /// Documents beside flows, by the flows' places.
+    beside: BTreeMap<String, Beside>,
 }
 
 impl Reloader {
@@ -30,6 +33,7 @@ impl Reloader {
             shipped,
             manifests: BTreeMap::new(),
             seen: Project::default(),
+            beside: BTreeMap::new(),
         }
     }
 
@@ -72,8 +76,10 @@ impl Reloader {
         }
         self.take_manifests(&project);
         for (place, source) in &project.flows {
-            if self.seen.flows.get(place) != Some(source) {
-                publish(node, place, source).await;
+            let beside = beside(dir, place, source);
+            let known = self.beside.insert(place.clone(), beside.clone());
+            if self.seen.flows.get(place) != Some(source) || known.as_ref() != Some(&beside) {
+                publish(node, place, source, beside).await;
             }
         }
         let is_changed =
@@ -125,8 +131,21 @@ impl Reloader {
     }
 }
 
+/// The documents beside a flow of the project, as far as they can be read; what cannot is told.
+fn beside(dir: &Path, place: &str, source: &str) -> Beside {
+    let Some(definition) = taraf_flow::check(source).definition else {
+        return Beside::new();
+    };
+    apps::beside::read(&dir.join(place), &definition).unwrap_or_else(|findings| {
+        for finding in &findings {
+            say("flow", &finding.line(place), Some(place));
+        }
+        Beside::new()
+    })
+}
+
 /// Publishes a changed flow, or tells what is wrong with it.
-async fn publish(node: &Node, place: &str, source: &str) {
+async fn publish(node: &Node, place: &str, source: &str, beside: Beside) {
     let report = taraf_flow::check(source);
     for finding in &report.findings {
         say("flow", &finding.line(place), Some(place));
@@ -137,6 +156,7 @@ async fn publish(node: &Node, place: &str, source: &str) {
     let flow = FlowSource {
         place: place.to_owned(),
         source: source.to_owned(),
+        beside,
     };
     match apps::publish(&node.engine, &flow, OnConflict::Number).await {
         Ok(Some(id)) => {

@@ -3,9 +3,11 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use taraf_engine::{FlowId, FlowRef};
+use taraf_engine::{Beside, FlowId, FlowRef};
 use taraf_service::{Problem, problem};
 
 use super::request::Body;
@@ -60,15 +62,45 @@ pub(crate) async fn show(
     Ok(Json(shown))
 }
 
+/// The media type of a document with documents beside it.
+pub(crate) const PUBLICATION: &str = "application/vnd.taraf.publication+json";
+
+/// A document with documents beside it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Publication {
+    /// The document's text.
+    source: String,
+    /// Texts of documents beside it, by the addresses that it names them with.
+    beside: Beside,
+}
+
+/// What is published: the body is the document, or a publication.
+fn publication(headers: &HeaderMap, body: &Body) -> Result<Publication, Problem> {
+    let type_ = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let type_ = type_.and_then(|value| value.split(';').next());
+    if type_.is_some_and(|type_| type_.trim().eq_ignore_ascii_case(PUBLICATION)) {
+        return body.json();
+    }
+    let source = std::str::from_utf8(&body.0)
+        .map_err(|error| problem::BAD_REQUEST.with_detail(format!("the document: {error}")))?;
+    Ok(Publication {
+        source: source.to_owned(),
+        beside: Beside::new(),
+    })
+}
+
 /// `PUT /v1/flows/{namespace}/{name}/{version}`: the document must be what the path says.
 pub(crate) async fn publish(
     State(parts): State<Shared>,
     Path((namespace, name, version)): Path<(String, String, String)>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let source = std::str::from_utf8(&body.0)
-        .map_err(|error| problem::BAD_REQUEST.with_detail(format!("the document: {error}")))?;
-    let report = taraf_flow::check(source);
+    let Publication { source, beside } = publication(&headers, &body)?;
+    let report = taraf_flow::check(&source);
     let Some(definition) = &report.definition else {
         let invalid = taraf_engine::Error::Invalid(report.findings);
         return Err(problems::engine(&invalid));
@@ -80,7 +112,7 @@ pub(crate) async fn publish(
             said.namespace, said.name, said.version
         )));
     }
-    let published = parts.engine.publish(source).await;
+    let published = parts.engine.publish_with(&source, &beside).await;
     let published = published.map_err(|error| problems::engine(&error))?;
     let status = if published.created {
         StatusCode::CREATED

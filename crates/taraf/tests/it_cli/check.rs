@@ -103,6 +103,41 @@ fn findings_are_told_as_json_too() {
     assert_eq!(place.run(&sound).expect(0).json(), serde_json::json!([]));
 }
 
+/// A definition whose input must satisfy the schema at that address.
+pub(crate) fn with_schema(address: &str) -> String {
+    format!(
+        "document: {{ dsl: '1.0.3', namespace: test, name: order, version: '1.0.0' }}\n\
+         input: {{ schema: {{ resource: {{ endpoint: '{address}' }} }} }}\n\
+         do:\n  - take: {{ set: {{ taken: '${{ .id }}' }} }}\n"
+    )
+}
+
+#[test]
+fn schemas_beside_a_document_are_looked_at_and_no_others() {
+    let place = Place::new();
+    place.write("schemas/order.json", "{\"required\": [\"id\"]}");
+    place.write("schemas/broken.yaml", "type: 7\n");
+    place.write("flow.yaml", &with_schema("schemas/order.json"));
+    let sound = place.run(&["flow", "check", "flow.yaml"]).expect(0);
+    assert_eq!((sound.out.as_str(), sound.err.as_str()), ("", ""));
+    place.write("flow.yaml", &with_schema("http://127.0.0.1:1/never-asked"));
+    place.run(&["flow", "check", "flow.yaml"]).expect(0);
+    for (address, told) in [
+        ("schemas/broken.yaml", "not a JSON Schema"),
+        ("schemas/none.json", "cannot be read"),
+        (
+            "../../../../../../../../etc/passwd",
+            "lies outside the folder of the flow",
+        ),
+    ] {
+        place.write("flow.yaml", &with_schema(address));
+        let ended = place.run(&["flow", "check", "flow.yaml"]).expect(1);
+        assert!(ended.out.starts_with("flow.yaml:2:"), "{}", ended.out);
+        assert!(ended.out.contains("error[T0417]"), "{}", ended.out);
+        assert!(ended.out.contains(told), "{}", ended.out);
+    }
+}
+
 #[test]
 fn the_examples_of_the_language_are_sound_and_the_invalid_ones_are_not() {
     let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flow/tests/ctk");

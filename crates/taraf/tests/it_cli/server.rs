@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::check::with_schema;
 use crate::program::Place;
 use crate::stub::{Reply, Stub};
 
@@ -255,4 +256,23 @@ fn a_service_is_called_by_its_host() {
     assert_eq!(request.line(), "GET /iban/RO49?strict=yes");
     assert_eq!(request.header("host"), Some("validate.service"));
     assert_eq!(request.header("authorization"), None);
+}
+
+#[test]
+fn a_schema_beside_a_document_is_sent_along() {
+    let published = json!({"created": true, "warnings": []});
+    let stub = Stub::always(201, published);
+    let place = at(&stub);
+    let source = with_schema("schemas/order.json");
+    place.write("flow.yaml", &source);
+    place.write("schemas/order.json", "{\"required\": [\"id\"]}");
+    let ended = place.run(&["flow", "publish", "flow.yaml"]).expect(0);
+    assert_eq!(ended.out, "test/order@1.0.0\n");
+    let request = stub.next();
+    assert_eq!(request.line(), "PUT /v1/flows/test/order/1.0.0");
+    let type_ = request.header("content-type");
+    assert_eq!(type_, Some("application/vnd.taraf.publication+json"));
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    let beside = json!({"schemas/order.json": "{\"required\": [\"id\"]}"});
+    assert_eq!(body, json!({"source": source, "beside": beside}));
 }

@@ -129,3 +129,15 @@ fn the_cases_of_the_shipped_flows_pass() {
         .run(&["flow", "test", apps.to_str().unwrap()])
         .expect(0);
 }
+
+#[test]
+fn the_cases_of_the_examples_hold() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let arguments = ["flow", "test", examples.to_str().unwrap()];
+    let ended = Place::new().run(&arguments).expect(0);
+    let guide = std::fs::read_to_string(examples.join("../docs/guides/protected-services.md"));
+    let guide = guide.unwrap();
+    for line in ended.out.lines() {
+        assert!(guide.contains(line), "the guide does not print: {line}");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::check::with_schema;
 use crate::program::{Ended, Place};
 use crate::stub::{Reply, Stub};
 
@@ -285,4 +286,28 @@ fn dedent(block: &str) -> String {
         .min();
     let cut = |line: &str| line.get(indent.unwrap_or(0)..).unwrap_or("").to_owned() + "\n";
     lines().map(cut).collect()
+}
+
+#[test]
+fn schemas_beside_the_document_and_on_servers_hold() {
+    let stub = Stub::always(200, json!({"required": ["id"]}));
+    let map = format!("https://schemas.example={}", stub.url);
+    let place = Place::new();
+    place.write("order.json", "{\"required\": [\"id\"]}");
+    for address in ["order.json", "https://schemas.example/order.json"] {
+        place.write("flow.yaml", &with_schema(address));
+        let attempt =
+            |input: &str| place.run(&["flow", "try", "flow.yaml", "--map", &map, "--input", input]);
+        let ended = attempt("{\"id\":7}").expect(0);
+        assert_eq!(ended.json(), json!({"taken": 7}), "{address}");
+        let ended = attempt("{}").expect(1);
+        assert!(ended.err.contains("/validation"), "{}", ended.err);
+    }
+    assert_eq!(stub.next().line(), "GET /order.json");
+    let gone = Stub::always(404, json!({}));
+    let map = format!("https://schemas.example={}", gone.url);
+    let ended = place
+        .run(&["flow", "try", "flow.yaml", "--map", &map])
+        .expect(2);
+    assert!(ended.err.contains("404"), "{}", ended.err);
 }

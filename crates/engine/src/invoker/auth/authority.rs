@@ -55,7 +55,10 @@ impl Authority {
     /// From the authority's description, whose issuer must be the authority or one that the policy
     /// names.
     pub(super) async fn discover(client: &Client, policy: &TokenPolicy) -> Result<Self, FlowError> {
-        let issuer = policy.authority.trim_end_matches(WELL_KNOWN).trim_end_matches('/');
+        let issuer = policy
+            .authority
+            .trim_end_matches(WELL_KNOWN)
+            .trim_end_matches('/');
         let url = address(&format!("{issuer}{WELL_KNOWN}"))?;
         let mut request = Request::new(body::empty());
         *request.uri_mut() = url.as_str().parse().map_err(|error| {
@@ -84,7 +87,8 @@ impl Authority {
         };
         let token = endpoint("token_endpoint")?;
         Ok(Self {
-            token: token.ok_or_else(|| unusable(&url, "its description has no `token_endpoint`"))?,
+            token: token
+                .ok_or_else(|| unusable(&url, "its description has no `token_endpoint`"))?,
             introspection: endpoint("introspection_endpoint")?,
             revocation: endpoint("revocation_endpoint")?,
             issuer: Some(said.to_owned()),

@@ -32,7 +32,10 @@ pub(super) enum Key {
 impl Key {
     /// A secret that the authority knows too.
     pub(super) fn shared(secret: &Secret) -> Self {
-        Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()))
+        Self::Shared(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            secret.expose().as_bytes(),
+        ))
     }
 
     /// A private key in PEM: RSA (PKCS#1 or PKCS#8), P-256, P-384 or Ed25519 (PKCS#8).
@@ -153,7 +156,10 @@ mod tests {
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         hmac::verify(&key, text.as_bytes(), &signature).unwrap();
         let claims = claims(&made).unwrap();
-        assert_eq!((&claims["iss"], &claims["sub"]), (&json!("me"), &json!("me")));
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("me"), &json!("me"))
+        );
         assert_eq!(claims["aud"], "http://a/token");
         assert_eq!(claims["exp"], 1_700_000_060);
         assert!(!claims["jti"].as_str().unwrap().is_empty());
@@ -161,7 +167,10 @@ mod tests {
 
     #[test]
     fn what_is_no_private_key_is_refused_without_showing_it() {
-        for text in ["hidden", "-----BEGIN PRIVATE KEY-----\naGlkZGVu\n-----END PRIVATE KEY-----\n"] {
+        for text in [
+            "hidden",
+            "-----BEGIN PRIVATE KEY-----\naGlkZGVu\n-----END PRIVATE KEY-----\n",
+        ] {
             let error = Key::private(&Secret::new(text.to_owned())).err().unwrap();
             assert!(!error.to_string().contains("hidden"));
             assert_eq!(error.status, 400);

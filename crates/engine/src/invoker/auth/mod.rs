@@ -17,9 +17,13 @@ use taraf_flow::{Data, FlowError, Scope};
 use taraf_service::Client;
 use tokio::time::{Instant, timeout_at};
 
+use super::mask::Mask;
 pub(super) use session::DigestLogin;
 use session::Sessions;
 use tokens::{Token, Tokens};
+
+/// Longest text about an authority.
+const DETAIL_CHARS_MAX: usize = 600;
 
 /// Gets what policies need, and keeps it for the calls after.
 pub(crate) struct Authenticator {
@@ -78,12 +82,18 @@ impl Prover<'_> {
     }
 
     /// What the call shows, and what its expressions see of it (`$authorization`).
-    pub(super) async fn prove(&mut self, until: Instant) -> Result<(Authorization, Data), FlowError> {
+    pub(super) async fn prove(
+        &mut self,
+        until: Instant,
+    ) -> Result<(Authorization, Data), FlowError> {
         Ok(match &self.resolved {
             Resolved::Credentials(credentials) => shown(credentials),
             // The answer covers the address and the body, which may be made of these.
             Resolved::Digest(login) => {
-                let seen = [("scheme", Data::string("Digest")), ("parameter", Data::null())];
+                let seen = [
+                    ("scheme", Data::string("Digest")),
+                    ("parameter", Data::null()),
+                ];
                 let login = DigestLogin {
                     login: login.clone(),
                     sessions: Arc::clone(&self.authenticator.sessions),
@@ -92,7 +102,8 @@ impl Prover<'_> {
             }
             Resolved::Token(policy) => {
                 let got = timeout_at(until, self.authenticator.tokens.get(policy)).await;
-                let token = got.map_err(|_elapsed| late(policy))??;
+                let got = got.unwrap_or_else(|_elapsed| Err(late(policy)));
+                let token = got.map_err(|error| self.told(error))?;
                 let credentials = Credentials {
                     scheme: "Bearer",
                     parameter: token.access().clone(),
@@ -101,6 +112,19 @@ impl Prover<'_> {
                 shown(&credentials)
             }
         })
+    }
+
+    /// What goes wrong with an authority, without secrets and then not too long: what is cut first
+    /// could leave half a secret.
+    fn told(&self, error: FlowError) -> FlowError {
+        let mut error = Mask::new(&[self.sensitive()]).error(error);
+        if let Some(detail) = &mut error.detail
+            && let Some((at, _)) = detail.char_indices().nth(DETAIL_CHARS_MAX)
+        {
+            detail.truncate(at);
+            detail.push('…');
+        }
+        error
     }
 
     /// The service refused what was shown. Whether there may be something else to show.

@@ -12,8 +12,6 @@ use taraf_service::{Body, body};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
-/// How much of what an authority says goes into an error.
-const SAID_CHARS_MAX: usize = 300;
 /// How an assertion of RFC 7523 is named.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -138,7 +136,12 @@ pub(super) struct Granted {
 impl Granted {
     /// Reads a successful answer (RFC 6749 §5.1).
     pub(super) fn read(url: &Url, answer: &Value) -> Result<Self, FlowError> {
-        let text = |name: &str| answer.get(name)?.as_str().map(|s| Secret::new(s.to_owned()));
+        let text = |name: &str| {
+            answer
+                .get(name)?
+                .as_str()
+                .map(|s| Secret::new(s.to_owned()))
+        };
         let unusable = |what: &str| unusable(url, what);
         if let Some(type_) = answer.get("token_type").and_then(Value::as_str)
             && !type_.eq_ignore_ascii_case("bearer")
@@ -180,7 +183,7 @@ pub(super) fn refused(url: &Url, status: u16, answer: Option<&Value>) -> FlowErr
     let mut detail = format!("{} answers {status}", shown(url));
     if !words.is_empty() {
         detail.push_str(": ");
-        detail.extend(words.join(": ").chars().take(SAID_CHARS_MAX));
+        detail.push_str(&words.join(": "));
     }
     // What the authority cannot do now may work later; all else are our credentials.
     let status = match status {
@@ -210,7 +213,10 @@ mod tests {
             ("audience", "c".to_owned()),
             ("audience", "d".to_owned()),
         ];
-        assert_eq!(form(&members), "audience=a+b&x=%C3%A9%26&audience=c&audience=d");
+        assert_eq!(
+            form(&members),
+            "audience=a+b&x=%C3%A9%26&audience=c&audience=d"
+        );
         assert_eq!(
             json(&members),
             json!({"audience": ["a b", "c", "d"], "x": "é&"})
@@ -223,13 +229,19 @@ mod tests {
         for (answer, told) in [
             (json!({"token_type": "bearer"}), "without an `access_token`"),
             (json!({"access_token": ""}), "without an `access_token`"),
-            (json!({"access_token": "hidden", "token_type": "mac"}), "not Bearer"),
+            (
+                json!({"access_token": "hidden", "token_type": "mac"}),
+                "not Bearer",
+            ),
             (json!({"access_token": "hidden\n"}), "no header can carry"),
         ] {
             let error = Granted::read(&url, &answer).unwrap_err();
             assert_eq!(error.status, 502);
             let detail = error.detail.unwrap();
-            assert!(detail.contains(told) && !detail.contains("hidden"), "{detail}");
+            assert!(
+                detail.contains(told) && !detail.contains("hidden"),
+                "{detail}"
+            );
         }
         let granted = json!({"access_token": "t", "token_type": "Bearer", "expires_in": "60"});
         assert_eq!(Granted::read(&url, &granted).unwrap().expires_in, Some(60));
@@ -239,7 +251,14 @@ mod tests {
     fn refusals_keep_a_status_that_may_pass() {
         let url = Url::parse("https://id.example/token").unwrap();
         let said = json!({"error": "invalid_client", "error_description": "unknown"});
-        for (given, expected) in [(400, 401), (401, 401), (404, 401), (429, 429), (503, 503), (302, 502)] {
+        for (given, expected) in [
+            (400, 401),
+            (401, 401),
+            (404, 401),
+            (429, 429),
+            (503, 503),
+            (302, 502),
+        ] {
             let error = refused(&url, given, Some(&said));
             assert_eq!(error.status, expected, "{given}");
             assert!(error.is(taraf_flow::ErrorKind::Authentication));

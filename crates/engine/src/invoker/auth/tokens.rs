@@ -102,6 +102,7 @@ impl Tokens {
                 ("token", token.access.expose().clone()),
                 ("token_type_hint", "access_token".to_owned()),
             ];
+            // Success is often an empty answer, which is no JSON.
             if let Err(error) = tokens.post(&policy, &authority, &url, members).await
                 && error.status != 502
             {
@@ -222,7 +223,10 @@ impl Tokens {
                 ];
                 let said = self.post(policy, authority, introspection, members).await?;
                 if said["active"] != true {
-                    return Err(unusable(introspection, "it does not know the token granted"));
+                    return Err(unusable(
+                        introspection,
+                        "it does not know the token granted",
+                    ));
                 }
                 said
             }
@@ -231,7 +235,10 @@ impl Tokens {
         if is_named(&claims) {
             return Ok(());
         }
-        Err(unusable(url, "its token is of an issuer that `issuers` does not name"))
+        Err(unusable(
+            url,
+            "its token is of an issuer that `issuers` does not name",
+        ))
     }
 }
 
@@ -265,7 +272,9 @@ fn assertion(policy: &TokenPolicy, authority: &Authority) -> Result<Option<Secre
         return Ok(Some(assertion.clone()));
     }
     let (Some(id), Some(secret)) = (&client.id, &client.secret) else {
-        return Err(FlowError::configuration("an assertion needs `client.id` and `client.secret`"));
+        return Err(FlowError::configuration(
+            "an assertion needs `client.id` and `client.secret`",
+        ));
     };
     let key = match client.method {
         ClientMethod::SecretJwt => Key::shared(secret),

@@ -18,7 +18,7 @@ const DETAIL_BYTES_MAX: usize = 8 * 1024;
 const MASK: &str = "***";
 
 /// The request as a `response` output shows it.
-pub(super) struct Sent {
+pub(crate) struct Sent {
     method: String,
     uri: String,
     headers: Value,

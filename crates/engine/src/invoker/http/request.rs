@@ -99,12 +99,13 @@ fn own_headers(call: &HttpRequest) -> Result<HeaderMap, FlowError> {
         })?;
         headers.append(parsed, header_value(name, value)?);
     }
-    let mut ours = vec![
-        (IDEMPOTENCY_KEY, call.effect_key.clone()),
-        (ATTEMPT, call.attempt.to_string()),
-        (EPOCH, call.epoch.to_string()),
-        (RUN, call.run.to_string()),
-    ];
+    let mut ours = Vec::new();
+    if let Some(effect) = &call.effect {
+        ours.push((IDEMPOTENCY_KEY, effect.key.clone()));
+        ours.push((ATTEMPT, effect.attempt.to_string()));
+        ours.push((EPOCH, effect.epoch.to_string()));
+        ours.push((RUN, effect.run.to_string()));
+    }
     ours.extend(
         call.traceparent
             .clone()

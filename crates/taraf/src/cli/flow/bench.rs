@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::Value;
 use taraf_base::{Secret, Tasks};
-use taraf_engine::{Engine, FlowRef, Run, Start, Status};
+use taraf_engine::{Beside, Engine, FlowRef, Run, Start, Status};
 use taraf_flow::{Data, Definition};
 use taraf_log::NullLog;
 use taraf_service::client::{Config as ClientConfig, Egress, Rewrite};
@@ -35,6 +35,8 @@ pub(super) struct Surroundings {
     pub(super) secrets: BTreeMap<String, Secret>,
     /// Beginnings of outgoing URIs and what replaces them.
     pub(super) rewrites: Vec<(String, String)>,
+    /// Documents beside the flow's file.
+    pub(super) beside: Beside,
     /// Whether only rewritten URIs may be called.
     pub(super) is_closed: bool,
 }
@@ -74,7 +76,7 @@ impl Bench {
             .await
             .context("failed to start the engine")?;
         engine
-            .publish(&definition.source)
+            .publish_with(&definition.source, &around.beside)
             .await
             .context("the engine refused the flow")?;
         let id = &definition.document;

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use taraf_flow::{Definition, Finding, Severity};
+use taraf_engine::Beside;
+use taraf_flow::{Definition, Finding, Report, Severity};
 
+use crate::apps::beside;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::table::Column;
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let mut found = Vec::new();
     let mut is_sound = true;
     for file in &args.files {
-        let report = taraf_flow::check(&read(file)?);
+        let (report, _) = report(file, &read(file)?);
         is_sound &= report.definition.is_some();
         let told = report
             .findings
@@ -71,19 +73,43 @@ pub(super) fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))
 }
 
-/// The definition of a sound document; the findings of another on stderr, and `exit`.
+/// What is found in a document and in the documents beside its file, which are given back. What lies
+/// on a server is not looked at here.
+pub(super) fn report(file: &Path, source: &str) -> (Report, Beside) {
+    let report = taraf_flow::check(source);
+    let Some(definition) = &report.definition else {
+        return (report, Beside::new());
+    };
+    match beside::read(file, definition) {
+        Ok(beside) if beside.is_empty() => (report, beside),
+        Ok(beside) => {
+            let contents = beside::contents(definition, &beside);
+            (taraf_flow::check_with(source, &contents), beside)
+        }
+        Err(findings) => {
+            let report = Report {
+                definition: None,
+                findings: report.findings.into_iter().chain(findings).collect(),
+            };
+            (report, Beside::new())
+        }
+    }
+}
+
+/// The definition of a sound document, and the documents beside it; the findings of another on
+/// stderr, and `exit`.
 pub(super) fn sound(
     file: &Path,
     source: &str,
     exit: Exit,
     output: &Output,
-) -> Result<Arc<Definition>, Failure> {
-    let report = taraf_flow::check(source);
+) -> Result<(Arc<Definition>, Beside), Failure> {
+    let (report, beside) = report(file, source);
     if let Some(definition) = report.definition {
         for finding in &report.findings {
             output.say(&line(file, finding));
         }
-        return Ok(definition);
+        return Ok((definition, beside));
     }
     let errors = report
         .findings

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
 use super::check;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::flow_name::{self, FlowName, Resolved, items};
 use crate::cli::operator::{Call, Operator, ServerArgs, escaped};
 use crate::cli::output::Output;
 use crate::cli::table::{Column, lookup};
+use crate::operator::PUBLICATION;
 
 const COLUMNS: [Column; 4] = [
     Column::text("namespace", "namespace"),
@@ -50,7 +53,7 @@ pub(crate) struct ShowArgs {
 pub(crate) async fn publish(args: PublishArgs, output: &Output) -> Result<Exit, Failure> {
     let operator = Operator::find(&args.server)?;
     let source = check::read(&args.file)?;
-    let definition = check::sound(&args.file, &source, Exit::Failed, output)?;
+    let (definition, beside) = check::sound(&args.file, &source, Exit::Failed, output)?;
     let id = &definition.document;
     let path = format!(
         "/v1/flows/{}/{}/{}",
@@ -58,9 +61,18 @@ pub(crate) async fn publish(args: PublishArgs, output: &Output) -> Result<Exit, 
         escaped(&id.name),
         escaped(&id.version)
     );
-    let call = Call::new(http::Method::PUT, path).bytes("application/yaml", source);
+    let call = Call::new(http::Method::PUT, path);
+    let call = if beside.is_empty() {
+        call.bytes("application/yaml", source)
+    } else {
+        let publication = json!({"source": source, "beside": beside});
+        call.bytes(PUBLICATION, publication.to_string())
+    };
     let answer = operator.call(call).await?;
     let name = format!("{}/{}@{}", id.namespace, id.name, id.version);
+    for warning in elsewhere(&answer.json()?) {
+        output.say(&warning);
+    }
     if output.is_structured() {
         output.one(&answer.json()?, &COLUMNS)?;
     } else {
@@ -72,6 +84,15 @@ pub(crate) async fn publish(args: PublishArgs, output: &Output) -> Result<Exit, 
         output.say("this version was there already, with the same content");
     }
     Ok(Exit::Done)
+}
+
+/// What the server could not look at again; all else the check here has told.
+fn elsewhere(answer: &Value) -> Vec<String> {
+    let warnings = answer.get("warnings").and_then(Value::as_array);
+    let warnings = warnings.into_iter().flatten();
+    let elsewhere = warnings.filter(|warning| warning["code"] == "T0417");
+    let messages = elsewhere.filter_map(|warning| warning["message"].as_str());
+    messages.map(str::to_owned).collect()
 }
 
 pub(crate) async fn list(args: ListArgs, output: &Output) -> Result<Exit, Failure> {

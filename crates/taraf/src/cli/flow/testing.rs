@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use taraf_base::Tasks;
-use taraf_engine::Run;
+use taraf_engine::{Beside, Run};
 use taraf_flow::{Data, Definition};
 
 use super::bench::{Bench, Ended, Surroundings};
@@ -176,8 +176,8 @@ async fn run_case(flow: &Path, file: &Path, case: Result<Case, String>) -> Outco
 
 /// Runs the flow with the case around it, and compares.
 async fn judge(flow: &Path, case: &Case) -> anyhow::Result<Vec<String>> {
-    let definition = match load(flow) {
-        Ok(definition) => definition,
+    let (definition, beside) = match load(flow) {
+        Ok(loaded) => loaded,
         Err(findings) => return Ok(findings),
     };
     let tasks = Tasks::new();
@@ -185,6 +185,7 @@ async fn judge(flow: &Path, case: &Case) -> anyhow::Result<Vec<String>> {
     let around = Surroundings {
         secrets: trying::secrets(&case.secrets),
         rewrites: mocks.rewrites().collect(),
+        beside,
         is_closed: true,
     };
     let bench = Bench::start(&definition, around, &tasks).await?;
@@ -240,9 +241,9 @@ fn as_json(error: &taraf_flow::FlowError) -> Value {
     serde_json::to_value(error).unwrap_or(Value::Null)
 }
 
-fn load(flow: &Path) -> Result<Arc<Definition>, Vec<String>> {
+fn load(flow: &Path) -> Result<(Arc<Definition>, Beside), Vec<String>> {
     let source = check::read(flow).map_err(|failure| vec![failure.to_string()])?;
-    let report = taraf_flow::check(&source);
+    let (report, beside) = check::report(flow, &source);
     let lines = || {
         report
             .findings
@@ -250,7 +251,10 @@ fn load(flow: &Path) -> Result<Arc<Definition>, Vec<String>> {
             .map(|finding| check::line(flow, finding))
             .collect()
     };
-    report.definition.ok_or_else(lines)
+    match report.definition.clone() {
+        Some(definition) => Ok((definition, beside)),
+        None => Err(lines()),
+    }
 }
 
 fn read_case(file: &Path) -> Result<Case, String> {

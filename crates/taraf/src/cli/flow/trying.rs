@@ -79,7 +79,7 @@ fn url_pair(text: &str) -> Result<Pair, String> {
 
 pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
     let source = check::read(&args.file)?;
-    let definition = check::sound(&args.file, &source, Exit::Usage, output)?;
+    let (definition, beside) = check::sound(&args.file, &source, Exit::Usage, output)?;
     if !args.events.is_empty() {
         return Err(
             Failure::usage("--event has no effect yet: the task `listen` is not built")
@@ -101,6 +101,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
             .into_iter()
             .map(|Pair(from, to)| (from, to.expose().clone()))
             .collect(),
+        beside,
         is_closed: false,
     };
     let tasks = Tasks::new();
