@@ -1,6 +1,7 @@
 //! Settings of the listener and the limits of every call.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +12,8 @@ use serde::Deserialize;
 pub struct Config {
     /// Where it listens: `127.0.0.1:7400`.
     pub listen: SocketAddr,
+    /// Threads that each accept and serve connections of their own: one for each core.
+    pub cores: Option<NonZero<usize>>,
     /// Whether `x-forwarded-*` of the caller are believed and continued, as behind a balancer of
     /// one's own: false.
     pub trust_forwarded: bool,
@@ -22,6 +25,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
+            cores: None,
             trust_forwarded: false,
             limits: Limits::default(),
         }

@@ -1,7 +1,9 @@
-//! The listener: accepts connections, serves HTTP/1 on them within limits, stops without losing a call.
+//! The listener: a door on each core, HTTP/1 on its connections within limits, stops without losing
+//! a call.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use taraf_base::Tasks;
+use taraf_service::listen::{self, Places};
 use taraf_service::serve::WriteLimit;
-use taraf_service::{Body, Client};
+use taraf_service::{Body, Client, cores};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
@@ -28,8 +31,8 @@ use crate::routes::Routes;
 
 /// hyper's smallest buffer.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
-/// The pause after a failed accept, most often for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a core may take for its end beside the calls under way.
+const CORE_GRACE: Duration = Duration::from_secs(1);
 
 /// The front door.
 pub struct Gateway;
@@ -75,13 +78,13 @@ impl Gateway {
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn start(config: Config, parts: Parts, tasks: &Tasks) -> Result<Handle, Error> {
-        let listener = TcpListener::bind(config.listen).await;
         let listening = |source| Error::Listen {
             address: config.listen,
             source,
         };
-        let listener = listener.map_err(listening)?;
-        let address = listener.local_addr().map_err(listening)?;
+        let cores = config.cores.map_or_else(cores::available, NonZero::get);
+        let doors = listen::share(config.listen, cores).map_err(listening)?;
+        let address = doors[0].local_addr().map_err(listening)?;
         let metrics = Metrics::new();
         let shared = Arc::new(Shared {
             config,
@@ -93,7 +96,7 @@ impl Gateway {
             metrics: metrics.clone(),
             token: tasks.token(),
         });
-        tasks.spawn("gateway", run(shared, listener, tasks.child()));
+        tasks.spawn("gateway", run(shared, doors, tasks.child()));
         Ok(Handle { address, metrics })
     }
 }
@@ -118,11 +121,33 @@ impl Handle {
     }
 }
 
-async fn run(gateway: Arc<Shared>, listener: TcpListener, connections: Tasks) {
-    accept(&gateway, &listener, &connections).await;
-    // From here on a connection attempt is refused at once and goes to another node.
-    drop(listener);
+async fn run(gateway: Arc<Shared>, doors: Vec<StdListener>, threads: Tasks) {
+    let places = Places::new(gateway.config.limits.connections);
     let limit = gateway.config.limits.drain;
+    let shared = Arc::clone(&gateway);
+    let group = threads.child();
+    cores::start("gateway core", doors, &threads, move |door| {
+        core(Arc::clone(&shared), door, places.clone(), group.child())
+    });
+    threads.stopping().await;
+    let late = threads.drain(limit + CORE_GRACE).await;
+    if !late.is_empty() {
+        tracing::warn!(cores = late.len(), "did not stop in time");
+    }
+    gateway.accounts.settle().await;
+}
+
+/// One core's part: accepts until the stop, then waits for the calls under way.
+async fn core(gateway: Arc<Shared>, door: StdListener, places: Places, connections: Tasks) {
+    let limit = gateway.config.limits.drain;
+    match TcpListener::from_std(door) {
+        Ok(listener) => {
+            let serve = |stream, peer| serve(Arc::clone(&gateway), stream, peer);
+            // When this returns, connection attempts are refused at once and go to another node.
+            listen::admit(listener, places, "gateway connection", &connections, serve).await;
+        }
+        Err(error) => tracing::error!(%error, "a core cannot listen"),
+    }
     let cut = connections.drain(limit).await;
     if !cut.is_empty() {
         tracing::warn!(
@@ -131,51 +156,9 @@ async fn run(gateway: Arc<Shared>, listener: TcpListener, connections: Tasks) {
             "calls were cut at the stop"
         );
     }
-    gateway.accounts.settle().await;
 }
 
-async fn accept(gateway: &Arc<Shared>, listener: &TcpListener, connections: &Tasks) {
-    let places = Arc::new(Semaphore::new(gateway.config.limits.connections.max(1)));
-    loop {
-        // Both branches may be dropped: a connection that was not accepted waits in the kernel.
-        let accepted = tokio::select! {
-            biased;
-            () = gateway.token.cancelled() => return,
-            accepted = next(listener, &places) => accepted,
-        };
-        match accepted {
-            Ok((stream, peer, place)) => {
-                let connection = serve(Arc::clone(gateway), stream, peer, place);
-                connections.spawn("gateway connection", connection);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await;
-    let place = place.map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    // A caller that is gone already is no reason to pause accepting.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "failed to set TCP_NODELAY");
-    }
-    Ok((stream, peer, place))
-}
-
-async fn serve(
-    gateway: Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    _place: OwnedSemaphorePermit,
-) {
+async fn serve(gateway: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     let limits = gateway.config.limits.clone();
     let stream = WriteLimit::new(stream, limits.write_pause);
     let open = Open::new(&gateway.metrics);

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use taraf_base::Tasks;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::listen::{self, Places};
 use crate::metrics::Registry;
 use crate::{Descriptor, Service, ServiceName};
 
@@ -27,9 +26,6 @@ pub use write_limit::WriteLimit;
 
 use dispatch::Dispatch;
 use watched::{Phase, Watched};
-
-/// How long accepting pauses after an error such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server.
 #[derive(Clone, Debug)]
@@ -113,14 +109,17 @@ fn start(
     tasks: &Tasks,
 ) -> Result<SocketAddr, Error> {
     let addr = listener.local_addr().map_err(Error::Listener)?;
-    let permits = config.connections_max.min(Semaphore::MAX_PERMITS);
-    let permits = Arc::new(Semaphore::new(permits));
+    let places = Places::new(config.connections_max);
     let server = Arc::new(Server {
         dispatch,
         config,
         tasks: tasks.clone(),
     });
-    tasks.spawn("service listener", accept(listener, server, permits));
+    let group = tasks.clone();
+    tasks.spawn("service listener", async move {
+        let serve = |stream, _peer| converse(stream, Arc::clone(&server));
+        listen::admit(listener, places, "service connection", &group, serve).await;
+    });
     Ok(addr)
 }
 
@@ -130,43 +129,8 @@ struct Server {
     tasks: Tasks,
 }
 
-async fn accept(listener: TcpListener, server: Arc<Server>, permits: Arc<Semaphore>) {
-    let token = server.tasks.token();
-    loop {
-        // Both waits may be given up: a permit is returned, a connection stays in the queue.
-        let accepted = tokio::select! {
-            () = token.cancelled() => return,
-            accepted = accept_one(&listener, &permits) => accepted,
-        };
-        let Some((stream, permit)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let connection = converse(stream, Arc::clone(&server), permit);
-        server.tasks.spawn("service connection", connection);
-    }
-}
-
-async fn accept_one(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _peer)) => Some((stream, permit)),
-        Err(error) => {
-            tracing::warn!(%error, "failed to accept a connection");
-            None
-        }
-    }
-}
-
 /// Answers the requests of one connection until it ends, fails, or the server stops.
-async fn converse(stream: TcpStream, server: Arc<Server>, _permit: OwnedSemaphorePermit) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "failed to set TCP_NODELAY");
-    }
+async fn converse(stream: TcpStream, server: Arc<Server>) {
     let phase = Arc::new(Phase::new());
     let stream = Watched::new(stream, Arc::clone(&phase), &server.config);
     let answer = {

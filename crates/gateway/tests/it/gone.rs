@@ -11,22 +11,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::stack::{LIMIT, NoFlows, Stack, route, upstream};
+use crate::stack::{LIMIT, NoFlows, Stack, eventually, route, upstream};
 
 /// The value of a metric without labels.
 fn metric(stack: &Stack, name: &str) -> i64 {
     let text = stack.handle.render();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap().trim().parse().unwrap()
-}
-
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "{what}");
 }
 
 async fn ask(stack: &Stack) -> TcpStream {

@@ -244,3 +244,13 @@ impl Flows for NoFlows {
         Box::pin(async { Err(problem::RUN_NOT_FOUND.new()) })
     }
 }
+
+/// Waits for a value that another thread is about to set.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "{what}");
+}

@@ -1,6 +1,6 @@
 //! One endpoint of a pool: its kept connections, its calls under way, what they have shown.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +8,18 @@ use super::connection::Connection;
 use super::{EndpointState, EndpointView, Place};
 use crate::breaker::{self, Breaker, State, Ticket};
 use crate::client::Config;
+use crate::cores;
 use crate::outlier::{Sample, Verdict};
 
-/// Kept connections lie in this many lists, so that threads seldom meet.
-const SHARDS: usize = 8;
+/// Kept connections lie in this many lists for the threads of a shared runtime, so that they seldom
+/// meet.
+const SHARDS_SHARED: usize = 8;
+
+/// And in this many for threads with a runtime of their own, which use their own lists only: a
+/// connection is watched by the runtime that made it, and another would wait for its thread.
+const SHARDS_OWN: usize = 16;
+
+const SHARDS: usize = SHARDS_SHARED + SHARDS_OWN;
 
 /// Stands for "no clean ticket"; tickets are 32-bit numbers.
 const NOT_CLEAN: u64 = u64::MAX;
@@ -60,7 +68,7 @@ impl Member {
         Self {
             place,
             in_flight: AtomicU32::new(0),
-            idle: Default::default(),
+            idle: std::array::from_fn(|_| Mutex::default()),
             idle_count: AtomicU32::new(0),
             retired: AtomicBool::new(false),
             breaker: Mutex::new(Breaker::new(config)),
@@ -153,10 +161,12 @@ impl Member {
 
     /// The list of this thread. Its connections are watched by the poller that the thread runs with.
     pub(super) fn shard() -> usize {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
-            static SHARD: usize =
-                usize::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap_or(0) % SHARDS;
+            static SHARD: usize = match cores::number() {
+                Some(core) => SHARDS_SHARED + core % SHARDS_OWN,
+                None => NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS_SHARED,
+            };
         }
         SHARD.with(|shard| *shard)
     }
@@ -164,9 +174,15 @@ impl Member {
     /// A kept connection that still lives, the last used of this thread first.
     pub(super) fn take_idle(&self) -> Option<Box<Connection>> {
         let own = Self::shard();
-        for offset in 0..SHARDS {
+        let others = if own < SHARDS_SHARED {
+            SHARDS_SHARED
+        } else {
+            0
+        };
+        let others = (1..others).map(|offset| (own + offset) % SHARDS_SHARED);
+        for shard in std::iter::once(own).chain(others) {
             while self.idle_count.load(Ordering::Relaxed) > 0 {
-                let Some(mut connection) = self.lock_idle((own + offset) % SHARDS).pop() else {
+                let Some(mut connection) = self.lock_idle(shard).pop() else {
                     break;
                 };
                 self.idle_count.fetch_sub(1, Ordering::Relaxed);
