@@ -6,8 +6,12 @@ use anyhow::{Result, bail};
 
 use crate::shell::{self, ask, python_environment, root};
 
-/// Debian packages, and a program by which each shows that it is there.
-const DEBIAN: [(&str, &str); 2] = [("python3", "python3"), ("curl", "curl")];
+/// Debian packages, and a program with an argument by which each shows that it is there.
+const DEBIAN: [(&str, &str, &str); 3] = [
+    ("python3", "python3", "--version"),
+    ("curl", "curl", "--version"),
+    ("openssl", "openssl", "version"),
+];
 const PYTHON_REQUIREMENTS: &str = "tests/interop/requirements.txt";
 
 /// Installs what is missing; a second run finds all of it and is done at once.
@@ -23,8 +27,8 @@ pub(crate) fn run() -> Result<()> {
 fn debian() -> Result<()> {
     let mut missing: Vec<&str> = DEBIAN
         .into_iter()
-        .filter(|(_, program)| ask(program, &["--version"]).is_none())
-        .map(|(package, _)| package)
+        .filter(|(_, program, version)| ask(program, &[version]).is_none())
+        .map(|(package, ..)| package)
         .collect();
     if ask("python3", &["-c", "import ensurepip, venv"]).is_none() {
         missing.push("python3-venv");

@@ -256,8 +256,16 @@ impl Accounts {
         }
         let taken = caller.meter.take(self.now_ns());
         taken.map_err(Denied::OverPlan)?;
+        let (month, cost) = (Month::of(now), u64::from(cost));
+        // Nearly always the block holds enough, and nothing has to wait.
+        if let Spend::Taken { renew } = caller.meter.spend(month, cost) {
+            if renew {
+                self.renew(caller, month, 0);
+            }
+            return Ok(());
+        }
         let limit = self.shared.config.quota_wait;
-        let spent = tokio::time::timeout(limit, self.spend(caller, Month::of(now), cost.into()));
+        let spent = tokio::time::timeout(limit, self.spend(caller, month, cost));
         spent.await.unwrap_or(Err(Denied::Unavailable))
     }
 

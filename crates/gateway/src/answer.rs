@@ -46,7 +46,7 @@ impl ErrorForm {
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .any(|value| value.to_ascii_lowercase().contains(problem::MEDIA_TYPE));
+            .any(|value| holds(value, problem::MEDIA_TYPE));
         if path.starts_with("/api/") && !asks_for_problems {
             Self::Error
         } else {
@@ -90,6 +90,12 @@ fn is_problem(response: &Response<Body>) -> bool {
     is_error && media_type.is_some_and(|value| value.starts_with(problem::MEDIA_TYPE))
 }
 
+/// Whether a text holds another in any case, looked for without a copy.
+fn holds(text: &str, wanted: &str) -> bool {
+    let mut windows = text.as_bytes().windows(wanted.len());
+    windows.any(|window| window.eq_ignore_ascii_case(wanted.as_bytes()))
+}
+
 /// The refusal of a call that its plan does not allow, with the time to try again.
 pub(crate) fn over_plan(over: &OverPlan, standing: &Standing) -> Problem {
     let (problem, wait) = match over {
@@ -124,13 +130,14 @@ pub(crate) fn add_standing(headers: &mut HeaderMap, standing: &Standing) {
     let rate = standing.plan.rate();
     let burst_window = whole_seconds(rate.window()).max(1);
     let reset_in = whole_seconds(standing.reset_in);
-    let mut policy = format!("\"burst\";q={};w={burst_window}", rate.burst());
-    let mut limit = format!("\"burst\";r={};t={burst_window}", standing.burst_left);
+    let (mut policy, mut limit) = (Line::default(), Line::default());
     let (x_limit, x_left, x_reset) = match (standing.plan.quota_per_month, standing.remaining) {
         (Some(quota), Some(remaining)) => {
             let window = DAYS_PER_MONTH_POLICY * SECONDS_PER_DAY;
-            policy = format!("\"month\";q={quota};w={window}, {policy}");
-            limit = format!("\"month\";r={remaining};t={reset_in}, {limit}");
+            policy.add("\"month\";q=", quota).add(";w=", window);
+            limit.add("\"month\";r=", remaining).add(";t=", reset_in);
+            policy.text.push_str(", ");
+            limit.text.push_str(", ");
             (quota, remaining, standing.reset.as_millis() / 1_000)
         }
         (Some(_) | None, _) => {
@@ -140,15 +147,45 @@ pub(crate) fn add_standing(headers: &mut HeaderMap, standing: &Standing) {
             (rate.burst().into(), standing.burst_left.into(), at)
         }
     };
-    headers.insert(RATE_LIMIT_POLICY, text(policy));
-    headers.insert(RATE_LIMIT, text(limit));
+    policy
+        .add("\"burst\";q=", rate.burst().into())
+        .add(";w=", burst_window);
+    limit
+        .add("\"burst\";r=", standing.burst_left.into())
+        .add(";t=", burst_window);
+    headers.insert(RATE_LIMIT_POLICY, policy.value());
+    headers.insert(RATE_LIMIT, limit.value());
     headers.insert(X_LIMIT, HeaderValue::from(x_limit));
     headers.insert(X_REMAINING, HeaderValue::from(x_left));
     headers.insert(X_RESET, HeaderValue::from(x_reset));
 }
 
-fn text(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("digits, letters and quotes fit a header")
+/// The text of a header, put together without the machinery of formatting: each answer has two.
+#[derive(Default)]
+struct Line {
+    text: String,
+}
+
+impl Line {
+    fn add(&mut self, words: &str, number: u64) -> &mut Self {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut rest = number;
+        while rest > 0 || first == digits.len() {
+            first -= 1;
+            digits[first] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        self.text.reserve(2 * (words.len() + digits.len()));
+        self.text.push_str(words);
+        self.text
+            .extend(digits[first..].iter().copied().map(char::from));
+        self
+    }
+
+    fn value(self) -> HeaderValue {
+        HeaderValue::try_from(self.text).expect("digits, letters and quotes fit a header")
+    }
 }
 
 fn whole_seconds(duration: Duration) -> u64 {
@@ -162,6 +199,15 @@ fn whole_seconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_whole() {
+        for number in [0, 7, 10, 1_234_567, u64::MAX] {
+            let mut line = Line::default();
+            line.add("q=", number).add(";w=", 1);
+            assert_eq!(line.value(), format!("q={number};w=1"));
+        }
+    }
 
     #[test]
     fn errors_under_api_have_the_older_form_unless_problems_are_asked_for() {

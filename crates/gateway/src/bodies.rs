@@ -151,7 +151,7 @@ impl HttpBody for Inbound {
 pub(crate) struct Outbound {
     inner: Body,
     bytes: u64,
-    until: Instant,
+    until: Option<Instant>,
     /// Made at the first pause: most bodies are at hand.
     timer: Option<Pin<Box<Sleep>>>,
     ended: Option<Ended>,
@@ -164,7 +164,7 @@ type Ended = Box<dyn FnOnce(u64, bool) + Send>;
 impl Outbound {
     pub(crate) fn wrap(
         inner: Body,
-        until: Instant,
+        until: Option<Instant>,
         ended: impl FnOnce(u64, bool) + Send + 'static,
     ) -> Self {
         Self {
@@ -189,7 +189,9 @@ impl HttpBody for Outbound {
         let this = &mut *self;
         let too_long = || "the answer took longer than a call may".into();
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            let until = this.until;
+            let Some(until) = this.until else {
+                return Poll::Pending;
+            };
             let timer = this
                 .timer
                 .get_or_insert_with(|| Box::pin(sleep_until(until)));
@@ -198,7 +200,7 @@ impl HttpBody for Outbound {
         };
         // A service that always has more would never be waited for.
         let is_last = this.inner.is_end_stream() || frame.is_none();
-        if !is_last && Instant::now() >= this.until {
+        if !is_last && this.until.is_some_and(|until| Instant::now() >= until) {
             return Poll::Ready(Some(Err(too_long())));
         }
         match &frame {
@@ -303,7 +305,7 @@ mod tests {
         use http_body_util::BodyExt as _;
 
         let until = Instant::now() + Duration::from_secs(1);
-        let mut body = Outbound::wrap(Body::new(Endless), until, |_, _| {});
+        let mut body = Outbound::wrap(Body::new(Endless), Some(until), |_, _| {});
         assert!(body.frame().await.unwrap().is_ok());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(body.frame().await.unwrap().is_err());
@@ -314,10 +316,10 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let until = Instant::now() + Duration::from_secs(1);
         let end = move |bytes, is_whole| tell.send((bytes, is_whole)).unwrap();
-        let whole = Outbound::wrap(body::full("salut"), until, end.clone());
+        let whole = Outbound::wrap(body::full("salut"), Some(until), end.clone());
         body::collect(whole, 10).await.unwrap();
         assert_eq!(told.recv().unwrap(), (5, true));
-        drop(Outbound::wrap(body::full("salut"), until, end));
+        drop(Outbound::wrap(body::full("salut"), Some(until), end));
         assert_eq!(told.recv().unwrap(), (0, false));
     }
 }

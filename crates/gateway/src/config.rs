@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,6 +18,10 @@ pub struct Config {
     /// Whether `x-forwarded-*` of the caller are believed and continued, as behind a balancer of
     /// one's own: false.
     pub trust_forwarded: bool,
+    /// TLS on the listener; without it the listener speaks without.
+    pub tls: Option<Tls>,
+    /// HTTP/2 on the listener.
+    pub http2: Http2,
     /// What is refused, closed or given up.
     pub limits: Limits,
 }
@@ -27,7 +32,90 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7400)),
             cores: None,
             trust_forwarded: false,
+            tls: None,
+            http2: Http2::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// TLS of the listener.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates by the names in them. A caller that asks for no known name gets the first.
+    pub certificates: Vec<Certificate>,
+    /// The oldest version that is spoken: `"1.2"`.
+    #[serde(default)]
+    pub minimum: TlsVersion,
+    /// A PEM file of authorities; callers are then asked for a certificate of one of them.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a caller without a certificate is let in: `required`.
+    #[serde(default)]
+    pub client_certificates: ClientCertificates,
+    /// How often the files are looked at, so that new ones are taken over: 10 s. SIGHUP looks at once.
+    #[serde(default = "reload_default", with = "taraf_base::duration::serde")]
+    pub reload: Duration,
+}
+
+const fn reload_default() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// A PEM file: the certificate, then those that it was signed with.
+    pub certificate: PathBuf,
+    /// A PEM file: the private key.
+    pub key: PathBuf,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// Whether a caller must show a certificate when callers are asked for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// A caller without one is refused before its first request.
+    #[default]
+    Required,
+    /// A caller without one is let in; one with a certificate that cannot be verified is not.
+    Optional,
+}
+
+/// HTTP/2 on the listener.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http2 {
+    /// Whether it is offered to callers that come by TLS: true.
+    pub tls: bool,
+    /// Whether a caller without TLS may begin with it, knowing that it is spoken here (h2c): false.
+    pub plain: bool,
+    /// Calls at once on one connection: 100.
+    pub streams: u32,
+    /// How many more calls a connection may reset than it lets end: 50. The connection is closed.
+    pub resets: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            tls: true,
+            plain: false,
+            streams: 100,
+            resets: 50,
         }
     }
 }
@@ -62,6 +150,9 @@ pub struct Limits {
     /// The time to an answer's last byte: 10 min. The connection is closed.
     #[serde(with = "taraf_base::duration::serde")]
     pub total: Duration,
+    /// The longest silence of what has no end: a tunnel, an event stream, a stream of gRPC: 10 min.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub stream_idle: Duration,
     /// How long a stop waits for calls in flight: 30 s.
     #[serde(with = "taraf_base::duration::serde")]
     pub drain: Duration,
@@ -80,6 +171,7 @@ impl Default for Limits {
             write_pause: Duration::from_secs(30),
             deadline: Duration::from_secs(30),
             total: Duration::from_secs(600),
+            stream_idle: Duration::from_secs(600),
             drain: Duration::from_secs(30),
         }
     }

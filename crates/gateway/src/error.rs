@@ -14,4 +14,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The listener's certificates cannot be used.
+    #[error("the certificates of the gateway cannot be used")]
+    Tls(#[from] crate::tls::Error),
 }

@@ -1,6 +1,6 @@
 //! [pure] The heads of requests and answers on their way through: what is taken off, what is put on.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue};
@@ -21,7 +21,10 @@ const OUR_PREFIX: &str = "x-taraf-";
 /// What a service is told of the caller beside the request.
 #[derive(Debug)]
 pub(crate) struct Hop<'a> {
-    pub(crate) peer: SocketAddr,
+    /// The address of the other end, as text.
+    pub(crate) peer: &'a HeaderValue,
+    /// Whether the caller came by TLS.
+    pub(crate) is_secure: bool,
     pub(crate) trust_forwarded: bool,
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) request_id: &'a HeaderValue,
@@ -42,14 +45,15 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
     }
     strip_ours(headers);
     let host = headers.remove(HOST);
-    let before = if hop.trust_forwarded {
-        forwarded_before(headers).map(str::to_owned).collect()
+    let forwarded_for = if hop.trust_forwarded {
+        forwarded_for(forwarded_before(headers), hop.peer)
     } else {
-        Vec::new()
+        hop.peer.clone()
     };
-    headers.insert(X_FORWARDED_FOR, forwarded_for(before, hop.peer.ip()));
+    headers.insert(X_FORWARDED_FOR, forwarded_for);
+    let scheme = if hop.is_secure { "https" } else { "http" };
     if !hop.trust_forwarded || !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
     if !hop.trust_forwarded || !headers.contains_key(X_FORWARDED_HOST) {
         headers.remove(X_FORWARDED_HOST);
@@ -103,14 +107,14 @@ fn forwarded_before(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter(|address| !address.is_empty())
 }
 
-fn forwarded_for(before: Vec<String>, peer: IpAddr) -> HeaderValue {
-    let mut all = before;
-    all.push(peer.to_canonical().to_string());
+fn forwarded_for<'h>(before: impl Iterator<Item = &'h str>, peer: &'h HeaderValue) -> HeaderValue {
+    let peer = peer.to_str().unwrap_or_default();
+    let all: Vec<&str> = before.chain([peer]).collect();
     text(&all.join(", "))
 }
 
 /// A plan may be named with letters that a header cannot hold: those become `?`.
-fn text(text: &str) -> HeaderValue {
+pub(crate) fn text(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_not_visible| {
         let visible = text
             .chars()
@@ -129,7 +133,8 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let hop = Hop {
-            peer: "192.0.2.7:1".parse().unwrap(),
+            peer: &HeaderValue::from_static("192.0.2.7"),
+            is_secure: false,
             trust_forwarded,
             caller: None,
             request_id: &HeaderValue::from_static("id"),
@@ -169,7 +174,7 @@ mod tests {
         let pairs = [
             ("connection", "close, x-secret"),
             ("x-secret", "1"),
-            ("te", "trailers"),
+            ("te", "gzip"),
         ];
         let headers = passed(&pairs, false);
         for name in ["connection", "x-secret", "te"] {

@@ -5,6 +5,7 @@ mod answer;
 pub mod auth;
 mod bodies;
 mod config;
+mod connection;
 mod error;
 mod flows;
 mod forward;
@@ -18,13 +19,17 @@ pub mod quota;
 pub mod registry;
 mod routes;
 mod server;
+mod tls;
+mod tunnel;
 mod usage;
 
 pub use accounts::{
     AccountUsage, Accounts, Config as AccountsConfig, CreatedKey, Denied, Error as AccountsError,
     KeyUsage, KeyView, MonthUsage, PARTITION,
 };
-pub use config::{Config, Limits};
+pub use config::{
+    Certificate, ClientCertificates, Config, Http2, Limits, Tls as TlsConfig, TlsVersion,
+};
 pub use error::Error;
 pub use flows::{FlowAnswer, FlowCall, FlowFuture, Flows};
 pub use path::{PathError, Pattern, PatternError, Segment, Segments};
@@ -32,4 +37,5 @@ pub use routes::{
     AccountView, Auth, Builtin, Entry, Match, NoMatch, Route, RouteError, Routes, Target,
 };
 pub use server::{Gateway, Handle, Parts};
+pub use tls::{Error as TlsError, PeerCertificate};
 pub use usage::{OverPlan, Standing};

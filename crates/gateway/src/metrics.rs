@@ -13,6 +13,8 @@ pub(crate) struct Metrics {
     bytes_out: Counter,
     pub(crate) connections: Gauge,
     pub(crate) in_flight: Gauge,
+    pub(crate) tunnels: Gauge,
+    pub(crate) tunnel_bytes: Counter,
 }
 
 /// What a call without a route is counted as.
@@ -37,6 +39,14 @@ impl Metrics {
                 "Bytes of answers' bodies.",
             ),
             connections: registry.gauge("taraf_gateway_connections", "Open connections."),
+            tunnels: registry.gauge(
+                "taraf_gateway_tunnels",
+                "Open tunnels: connections that left HTTP for WebSocket.",
+            ),
+            tunnel_bytes: registry.counter(
+                "taraf_gateway_tunnel_bytes_total",
+                "Bytes passed through tunnels that have ended, both ways.",
+            ),
             in_flight: registry.gauge("taraf_gateway_calls_in_flight", "Calls that are not ended."),
             registry,
         }
@@ -51,8 +61,9 @@ impl Metrics {
             4 => "4xx",
             _ => "5xx",
         };
-        self.calls.with(&[route, class]).increment();
-        self.seconds.with(&[route]).observe(time);
+        self.calls.update(&[route, class], Counter::increment);
+        self.seconds
+            .update(&[route], |seconds| seconds.observe(time));
         self.bytes_out.add(bytes);
     }
 }

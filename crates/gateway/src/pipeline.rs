@@ -1,20 +1,19 @@
 //! The life of a call: limits, match, authenticate, plan, target, answer, meter.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, Version};
-use taraf_base::{random_bytes, random_u64};
 use taraf_service::trace::{self, TraceContext};
-use taraf_service::{Body, Problem, problem};
+use taraf_service::{Body, Problem, client, problem};
 use tokio::time::Instant;
 
 use crate::accounts::Denied;
 use crate::answer::{self, ErrorForm};
 use crate::auth::api_key::{self, Caller};
 use crate::bodies::Outbound;
+use crate::connection::{Peer, Place};
 use crate::path::{PathError, Segments};
 use crate::routes::{Auth, Match, NoMatch, Routes};
 use crate::server::Shared;
@@ -35,7 +34,8 @@ const CALLER_GONE: u16 = 499;
 pub(crate) struct Call {
     gateway: Arc<Shared>,
     started: Instant,
-    peer: SocketAddr,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) place: Place,
     method: Method,
     path: String,
     request_id: HeaderValue,
@@ -57,11 +57,13 @@ struct Ending {
 /// Answers one request. Never fails: what goes wrong becomes the answer.
 pub(crate) async fn answer(
     gateway: Arc<Shared>,
-    peer: SocketAddr,
-    request: Request<Body>,
+    peer: Arc<Peer>,
+    place: Place,
+    mut request: Request<Body>,
 ) -> Response<Outbound> {
     let routes = Arc::clone(&gateway.routes.borrow());
-    let mut call = Call::begin(&gateway, peer, &request);
+    peer.introduce(&mut request);
+    let mut call = Call::begin(&gateway, peer, place, &request);
     let response = match stages(&gateway, &routes, &mut call, request).await {
         Ok(response) => response,
         Err(problem) => call.form.response(&problem),
@@ -94,6 +96,10 @@ fn limits(gateway: &Shared, request: &Request<Body>) -> Result<(), Problem> {
     }
     if request.method() == Method::CONNECT {
         return Err(problem::BAD_REQUEST.with_detail("this is no proxy for other hosts"));
+    }
+    // HTTP/2 is limited by bytes where the connection is; HTTP/1 by both.
+    if request.headers().len() > gateway.config.limits.headers {
+        return Err(problem::HEADERS_TOO_LARGE.new());
     }
     framing(request.version(), request.headers())
 }
@@ -205,7 +211,9 @@ fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
     if let Some(standing) = &call.standing {
         answer::add_standing(headers, standing);
     }
-    let until = call.started + call.gateway.config.limits.total;
+    // A stream without an end is watched for silence instead.
+    let is_endless = client::is_stream(headers);
+    let until = (!is_endless).then(|| call.started + call.gateway.config.limits.total);
     call.ending.status = parts.status.as_u16();
     let body = Outbound::wrap(body, until, move |bytes, is_whole| {
         call.end(bytes, is_whole);
@@ -214,19 +222,25 @@ fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
 }
 
 impl Call {
-    fn begin(gateway: &Arc<Shared>, peer: SocketAddr, request: &Request<Body>) -> Self {
+    fn begin(
+        gateway: &Arc<Shared>,
+        peer: Arc<Peer>,
+        place: Place,
+        request: &Request<Body>,
+    ) -> Self {
         gateway.metrics.in_flight.add(1);
         let (headers, path) = (request.headers(), request.uri().path());
         let trace = TraceContext::from_headers(headers)
-            .unwrap_or_else(|| TraceContext::new(random_u128(), random_u64()));
+            .unwrap_or_else(|| TraceContext::new(trace::random_id(), trace::random_span()));
         Self {
             gateway: Arc::clone(gateway),
             started: Instant::now(),
             peer,
+            place,
             method: request.method().clone(),
             path: path.to_owned(),
-            request_id: trace::request_id(headers, random_u128),
-            trace: trace.child(random_u64()),
+            request_id: trace::request_id(headers, trace::random_id),
+            trace: trace.child(trace::random_span()),
             form: ErrorForm::of(path, headers),
             route: None,
             caller: None,
@@ -251,11 +265,10 @@ impl Drop for Call {
         let metrics = &self.gateway.metrics;
         metrics.in_flight.add(-1);
         let Ending { status, bytes, .. } = self.ending;
+        if status != CALLER_GONE {
+            self.place.is_answered();
+        }
         metrics.ended(self.route.as_deref(), status, time, bytes);
         access_log::write(self, time);
     }
-}
-
-fn random_u128() -> u128 {
-    u128::from_le_bytes(random_bytes())
 }

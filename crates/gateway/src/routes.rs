@@ -1,6 +1,6 @@
 //! [pure] The route table: which path and method go to which target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -314,9 +314,13 @@ impl Match<'_> {
     /// The path of the target, percent-encoded; nothing when it is the request's own.
     #[must_use]
     pub fn target_path(&self) -> Option<String> {
-        let values: BTreeMap<_, _> = self.parameters().collect();
         let target = self.entry.target_path.as_ref()?;
-        Some(target.fill(|name| values.get(name).copied().unwrap_or_default()))
+        // There are few, and finding one among them costs less than a map.
+        Some(target.fill(|wanted| {
+            let mut parameters = self.parameters();
+            let found = parameters.find(|(name, _)| *name == wanted);
+            found.map_or("", |(_, value)| value)
+        }))
     }
 }
 

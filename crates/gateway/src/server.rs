@@ -1,38 +1,30 @@
-//! The listener: a door on each core, HTTP/1 on its connections within limits, stops without losing
-//! a call.
+//! The listener: a door on each core, connections within limits, a stop without a lost call.
 
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use taraf_base::Tasks;
 use taraf_service::listen::{self, Places};
-use taraf_service::serve::WriteLimit;
-use taraf_service::{Body, Client, cores};
-use tokio::net::{TcpListener, TcpStream};
+use taraf_service::{Client, cores};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::connection;
 use crate::error::Error;
 use crate::flows::Flows;
 use crate::metrics::Metrics;
-use crate::pipeline;
 use crate::routes::Routes;
+use crate::tls::Tls;
+use crate::tunnel::GOODBYE;
 
-/// hyper's smallest buffer.
-const BUFFER_BYTES_MIN: usize = 8 << 10;
 /// How long a core may take for its end beside the calls under way.
-const CORE_GRACE: Duration = Duration::from_secs(1);
+const CORE_GRACE: Duration = Duration::from_secs(3);
 
 /// The front door.
 pub struct Gateway;
@@ -56,6 +48,7 @@ pub struct Parts {
 pub struct Handle {
     address: SocketAddr,
     metrics: Metrics,
+    tls: Option<Arc<Tls>>,
 }
 
 pub(crate) struct Shared {
@@ -66,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) openapi: watch::Receiver<Arc<Bytes>>,
     pub(crate) metrics: Metrics,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) token: CancellationToken,
 }
 
@@ -76,7 +70,11 @@ impl Gateway {
     /// drained first, with more time than `limits.drain`.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on or certificates cannot be used.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers await it, so that starting may come to wait"
+    )]
     pub async fn start(config: Config, parts: Parts, tasks: &Tasks) -> Result<Handle, Error> {
         let listening = |source| Error::Listen {
             address: config.listen,
@@ -86,8 +84,15 @@ impl Gateway {
         let doors = listen::share(config.listen, cores).map_err(listening)?;
         let address = doors[0].local_addr().map_err(listening)?;
         let metrics = Metrics::new();
+        let tls = config.tls.clone();
+        let tls = tls.map(|files| Tls::load(files, config.http2.tls).map(Arc::new));
+        let tls = tls.transpose()?;
+        if let Some(tls) = &tls {
+            tasks.spawn("certificates", Arc::clone(tls).follow(tasks.clone()));
+        }
         let shared = Arc::new(Shared {
             config,
+            tls: tls.clone(),
             accounts: parts.accounts,
             routes: parts.routes,
             flows: parts.flows,
@@ -97,7 +102,11 @@ impl Gateway {
             token: tasks.token(),
         });
         tasks.spawn("gateway", run(shared, doors, tasks.child()));
-        Ok(Handle { address, metrics })
+        Ok(Handle {
+            address,
+            metrics,
+            tls,
+        })
     }
 }
 
@@ -106,6 +115,21 @@ impl Handle {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether callers must come by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Takes over certificates whose files have changed. Those that cannot be used are told in the
+    /// trace and change nothing; connections notice nothing either way. Reads files: not for a thread
+    /// that serves calls.
+    pub fn reload_certificates(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload();
+        }
     }
 
     /// Its metrics as Prometheus text.
@@ -142,65 +166,20 @@ async fn core(gateway: Arc<Shared>, door: StdListener, places: Places, connectio
     let limit = gateway.config.limits.drain;
     match TcpListener::from_std(door) {
         Ok(listener) => {
-            let serve = |stream, peer| serve(Arc::clone(&gateway), stream, peer);
+            let serve = |stream, peer| {
+                connection::serve(Arc::clone(&gateway), stream, peer, connections.clone())
+            };
             // When this returns, connection attempts are refused at once and go to another node.
             listen::admit(listener, places, "gateway connection", &connections, serve).await;
         }
         Err(error) => tracing::error!(%error, "a core cannot listen"),
     }
-    let cut = connections.drain(limit).await;
+    let cut = connections.drain(limit + GOODBYE).await;
     if !cut.is_empty() {
         tracing::warn!(
             connections = cut.len(),
             ?limit,
             "calls were cut at the stop"
         );
-    }
-}
-
-async fn serve(gateway: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let limits = gateway.config.limits.clone();
-    let stream = WriteLimit::new(stream, limits.write_pause);
-    let open = Open::new(&gateway.metrics);
-    let token = gateway.token.clone();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let answer = pipeline::answer(Arc::clone(&gateway), peer, request.map(Body::from));
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
-        .max_headers(limits.headers)
-        .max_buf_size(limits.header_bytes.max(BUFFER_BYTES_MIN))
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), answer);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = token.cancelled() => {
-            // An idle connection closes now, a busy one after its answer.
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-    drop(open);
-}
-
-/// Counts a connection as long as it lives, however it ends.
-struct Open(Metrics);
-
-impl Open {
-    fn new(metrics: &Metrics) -> Self {
-        metrics.connections.add(1);
-        Self(metrics.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connections.add(-1);
     }
 }

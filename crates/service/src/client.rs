@@ -19,12 +19,15 @@ mod attempt;
 mod config;
 mod egress;
 mod headers;
+mod switch;
 mod table;
 
 pub use config::{Config, Egress, Rewrite};
-pub use headers::remove_hop_by_hop;
+pub use headers::{is_stream, remove_hop_by_hop};
+pub use switch::{Raw, Switched};
 
 use egress::Destination;
+pub(crate) use egress::origin_form;
 use table::Table;
 
 /// How often kept connections are looked at.
@@ -42,6 +45,12 @@ pub struct CallPolicy {
     pub attempt: Option<Duration>,
     /// The longest pause within the answer's body. Default 30 s.
     pub body_idle: Duration,
+    /// The same for a body that goes on for as long as there is something to tell: an event stream, a
+    /// stream of gRPC. Default 30 s.
+    pub stream_idle: Duration,
+    /// The protocol that the caller wants to speak instead of HTTP. An answer of 101 then has a
+    /// [`Switched`]; without it, and from a service that was not asked, 101 is an error.
+    pub switch: Option<&'static str>,
     /// Whether asking twice is as asking once although the method does not say so (an
     /// `Idempotency-Key`).
     pub idempotent: bool,
@@ -58,6 +67,8 @@ impl Default for CallPolicy {
             deadline: Duration::from_secs(10),
             attempt: None,
             body_idle: Duration::from_secs(30),
+            stream_idle: Duration::from_secs(30),
+            switch: None,
             idempotent: false,
             once: false,
             retries: 1,
@@ -113,6 +124,9 @@ pub(crate) struct Shared {
     seed: u64,
     choices: AtomicU64,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
+    service_tls: OnceLock<Arc<rustls::ClientConfig>>,
+    /// Drive the connections that calls share.
+    pub(crate) tasks: Tasks,
     counts: Counts,
     registry: Registry,
 }
@@ -137,6 +151,11 @@ impl Shared {
 
     pub(crate) fn tls(&self) -> Arc<rustls::ClientConfig> {
         Arc::clone(self.tls.get_or_init(pool::web_tls))
+    }
+
+    pub(crate) fn service_tls(&self) -> Arc<rustls::ClientConfig> {
+        let made = || pool::service_tls(&self.tls());
+        Arc::clone(self.service_tls.get_or_init(made))
     }
 
     fn standing(&self, name: &str, label: &str) -> Arc<Standing> {
@@ -186,6 +205,8 @@ impl Client {
             began: Instant::now(),
             choices: AtomicU64::new(0),
             tls: OnceLock::new(),
+            service_tls: OnceLock::new(),
+            tasks: tasks.clone(),
             counts,
             registry,
         });
@@ -233,7 +254,7 @@ impl Client {
             .headers_mut()
             .entry(USER_AGENT)
             .or_insert(USER_AGENT_VALUE);
-        *request.uri_mut() = egress::origin_form(&uri);
+        *request.uri_mut() = origin_form(&uri);
         attempt::perform(&self.inner.shared, &pool, request, policy).await
     }
 
@@ -253,10 +274,14 @@ impl Client {
             .table
             .service(target.name.as_str(), &self.inner.shared)?;
         if request.uri().authority().is_some() {
-            *request.uri_mut() = egress::origin_form(request.uri());
+            *request.uri_mut() = origin_form(request.uri());
         }
-        remove_hop_by_hop(request.headers_mut());
-        request.headers_mut().insert(HOST, target.host.clone());
+        let headers = request.headers_mut();
+        remove_hop_by_hop(headers);
+        if let Some(protocol) = policy.switch {
+            switch::ask(headers, protocol);
+        }
+        headers.insert(HOST, target.host.clone());
         let mut response = attempt::perform(&self.inner.shared, &pool, request, policy).await?;
         remove_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;

@@ -8,6 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::ServiceName;
 
+/// How an endpoint is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// HTTP/1.1 without TLS.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, which the endpoint is known to speak (RFC 9113 §3.3).
+    H2c,
+    /// TLS; HTTP/2 when the endpoint agrees to it, else HTTP/1.1. The certificate must be for this
+    /// name, or for the address without one.
+    Tls(Option<Arc<str>>),
+}
+
 /// An address where one instance of a service answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +31,9 @@ pub struct Endpoint {
     /// Its share of the calls relative to the others; 0 takes none while another can.
     #[serde(default = "weight_default")]
     pub weight: u32,
+    /// How it is spoken to.
+    #[serde(default)]
+    pub transport: Transport,
     /// Where it stands, for operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<Arc<str>>,
@@ -36,6 +53,7 @@ impl Endpoint {
         Self {
             address,
             weight: 1,
+            transport: Transport::Http1,
             zone: None,
             version: None,
         }
@@ -76,6 +94,19 @@ impl Directory {
     #[must_use]
     pub fn without(mut self, name: &ServiceName) -> Self {
         self.services.remove(name);
+        self
+    }
+
+    /// The same directory in which a service's endpoints are spoken to in this way.
+    #[must_use]
+    pub fn speaking(mut self, name: &str, transport: &Transport) -> Self {
+        if let Some(endpoints) = self.services.get_mut(name) {
+            let speaking = |endpoint: &Endpoint| Endpoint {
+                transport: transport.clone(),
+                ..endpoint.clone()
+            };
+            *endpoints = endpoints.iter().map(speaking).collect();
+        }
         self
     }
 

@@ -8,6 +8,7 @@ pub mod cores;
 mod descriptor;
 mod directory;
 mod error;
+pub mod executor;
 pub mod listen;
 pub mod metrics;
 pub mod openapi;
@@ -16,6 +17,8 @@ mod pool;
 pub mod problem;
 pub mod retry;
 pub mod serve;
+pub mod stream;
+mod timer;
 pub mod trace;
 
 pub use body::{Body, BoxError};
@@ -23,7 +26,7 @@ pub use client::{CallPolicy, Client, Target};
 pub use descriptor::{
     DOMAIN_SUFFIX, Descriptor, Health, InvalidServiceName, NAME_BYTES_MAX, Service, ServiceName,
 };
-pub use directory::{Directory, Endpoint};
+pub use directory::{Directory, Endpoint, Transport};
 pub use error::CallError;
 pub use pool::{EndpointState, EndpointView, PoolView};
 pub use problem::Problem;

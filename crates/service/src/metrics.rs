@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -203,40 +204,103 @@ struct Inner<T> {
     labels: &'static [&'static str],
     make: fn(&'static [f64]) -> T,
     bounds: &'static [f64],
-    series: RwLock<HashMap<Box<[Box<str>]>, T>>,
+    series: RwLock<Table<T>>,
+    hasher: RandomState,
+}
+
+/// A series and its label values.
+type Labelled<T> = (Box<[Box<str>]>, T);
+
+/// Series by the hash of their label values, so that a look-up needs no copy of them.
+#[derive(Debug)]
+struct Table<T> {
+    by_hash: HashMap<u64, Vec<Labelled<T>>>,
+    count: usize,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            by_hash: HashMap::new(),
+            count: 0,
+        }
+    }
+}
+
+impl<T> Table<T> {
+    fn find(&self, hash: u64, values: &[&str]) -> Option<&T> {
+        let same = self.by_hash.get(&hash)?;
+        let is_same =
+            |known: &[Box<str>]| known.iter().map(AsRef::as_ref).eq(values.iter().copied());
+        same.iter()
+            .find(|(known, _)| is_same(known))
+            .map(|(_, series)| series)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Labelled<T>> {
+        self.by_hash.values().flatten()
+    }
 }
 
 impl<T: Clone> Family<T> {
     /// The series of these label values, in the order of the label names. Keep it where it is used
-    /// often: looking it up takes a lock and an allocation.
+    /// often, or use [`Family::update`].
     ///
     /// # Panics
     /// When the number of values is not that of the labels: a slip in the code.
     #[must_use]
     pub fn with(&self, values: &[&str]) -> T {
+        let mut found = None;
+        self.update(values, |series| found = Some(series.clone()));
+        found.expect("the series is handed over in any case")
+    }
+
+    /// Hands the series of these label values over, for one addition: a look-up without a copy.
+    ///
+    /// # Panics
+    /// When the number of values is not that of the labels: a slip in the code.
+    pub fn update(&self, values: &[&str], act: impl FnOnce(&T)) {
         assert_eq!(
             values.len(),
             self.0.labels.len(),
             "one value for each label"
         );
-        let key: Box<[Box<str>]> = values.iter().map(|&value| value.into()).collect();
-        let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = series.get(&key) {
-            return found.clone();
+        let hash = self.0.hasher.hash_one(values);
+        let table = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = table.find(hash, values) {
+            return act(series);
         }
-        drop(series);
-        let mut series = self
+        drop(table);
+        act(&self.add(hash, values));
+    }
+
+    fn add(&self, hash: u64, values: &[&str]) -> T {
+        let mut table = self
             .0
             .series
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let key = if series.len() >= SERIES_MAX && !series.contains_key(&key) {
-            values.iter().map(|_| OTHER.into()).collect()
-        } else {
-            key
-        };
-        let make = || (self.0.make)(self.0.bounds);
-        series.entry(key).or_insert_with(make).clone()
+        if let Some(series) = table.find(hash, values) {
+            return series.clone();
+        }
+        if table.count >= SERIES_MAX {
+            let others = vec![OTHER; values.len()];
+            let hash = self.0.hasher.hash_one(others.as_slice());
+            return match table.find(hash, &others) {
+                Some(series) => series.clone(),
+                None => self.insert(&mut table, hash, &others),
+            };
+        }
+        self.insert(&mut table, hash, values)
+    }
+
+    fn insert(&self, table: &mut Table<T>, hash: u64, values: &[&str]) -> T {
+        let series = (self.0.make)(self.0.bounds);
+        let values = values.iter().map(|&value| value.into()).collect();
+        let same = table.by_hash.entry(hash).or_default();
+        same.push((values, series.clone()));
+        table.count += 1;
+        series
     }
 }
 
@@ -249,7 +313,7 @@ impl<T: Series> Metric for Family<T> {
         head(out, name, help, T::TYPE);
         let series = self.0.series.read().unwrap_or_else(PoisonError::into_inner);
         let mut sorted: Vec<_> = series.iter().collect();
-        sorted.sort_unstable_by_key(|(values, _)| *values);
+        sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (values, series) in sorted {
             let values = values.iter().map(AsRef::as_ref);
             series.write(out, name, &pairs(self.0.labels, values));
@@ -409,6 +473,7 @@ impl Registry {
             make,
             bounds: LATENCY_BUCKETS,
             series: RwLock::default(),
+            hasher: RandomState::new(),
         }));
         self.enter(name, help, Arc::new(family.clone()));
         family

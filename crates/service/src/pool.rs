@@ -11,14 +11,15 @@ use crate::balance::{self, Weights};
 use crate::client::{Config, Shared};
 use crate::metrics::{Counter, Histogram};
 use crate::retry::Budget;
-use crate::{CallError, Endpoint, outlier};
+use crate::{CallError, Endpoint, Transport, outlier};
 
 mod connection;
 mod lease;
 mod member;
+mod multiplexed;
 mod reply;
 
-pub(crate) use connection::{Broken, web_tls};
+pub(crate) use connection::{Broken, service_tls, web_tls};
 pub(crate) use lease::Lease;
 pub(crate) use member::{Member, Outcome};
 pub(crate) use reply::Reply;
@@ -73,8 +74,8 @@ pub struct PoolView {
 /// Where connections go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// An endpoint of the directory.
-    Address(SocketAddr),
+    /// An endpoint of the directory, and how it is spoken to.
+    Endpoint(SocketAddr, Transport),
     /// A host outside it.
     Origin { host: String, port: u16, tls: bool },
 }
@@ -82,7 +83,7 @@ pub(crate) enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(address) => write!(f, "{address}"),
+            Self::Endpoint(address, _) => write!(f, "{address}"),
             Self::Origin { host, port, tls } => {
                 let scheme = if *tls { "https" } else { "http" };
                 write!(f, "{scheme}://{host}:{port}")
@@ -120,7 +121,7 @@ impl Pool {
         config: &Config,
     ) -> Self {
         let member = |endpoint: &Endpoint| {
-            let place = Place::Address(endpoint.address);
+            let place = Place::Endpoint(endpoint.address, endpoint.transport.clone());
             let known = before.and_then(|pool| pool.find(&place).cloned());
             let member = known.unwrap_or_else(|| Arc::new(Member::new(place, config.breaker)));
             (endpoint.weight, member)

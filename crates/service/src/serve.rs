@@ -22,10 +22,10 @@ mod watched;
 mod write_limit;
 
 pub use config::Config;
+pub use watched::{InCall, Phase, Waits, Watched};
 pub use write_limit::WriteLimit;
 
 use dispatch::Dispatch;
-use watched::{Phase, Watched};
 
 /// A running server.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ struct Server {
 /// Answers the requests of one connection until it ends, fails, or the server stops.
 async fn converse(stream: TcpStream, server: Arc<Server>) {
     let phase = Arc::new(Phase::new());
-    let stream = Watched::new(stream, Arc::clone(&phase), &server.config);
+    let stream = Watched::new(stream, Arc::clone(&phase), server.config.waits());
     let answer = {
         let server = Arc::clone(&server);
         service_fn(move |request| {

@@ -1,10 +1,11 @@
-//! [pure] What ties the parts of one request together: `x-request-id` and W3C trace context.
+//! What ties the parts of one request together: `x-request-id` and W3C trace context.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::fmt::Write as _;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, HeaderName as Name};
+use taraf_base::{Rng, random_u64};
 
 /// The header that names a request for people.
 pub const REQUEST_ID: HeaderName = Name::from_static("x-request-id");
@@ -79,7 +80,12 @@ impl TraceContext {
     /// The header's value.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
-        HeaderValue::try_from(self.to_string()).expect("hexadecimal digits and dashes fit a header")
+        // Written by hand: each proxied call has one.
+        let mut text = *b"00-................................-................-..";
+        write_hexadecimal(&mut text[3..35], self.trace_id);
+        write_hexadecimal(&mut text[36..52], self.span_id.into());
+        write_hexadecimal(&mut text[53..55], self.flags.into());
+        HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes fit a header")
     }
 }
 
@@ -90,6 +96,37 @@ impl fmt::Display for TraceContext {
             "00-{:032x}-{:016x}-{:02x}",
             self.trace_id, self.span_id, self.flags
         )
+    }
+}
+
+/// A number for the id of a trace or a request, which must differ from others and need not be secret.
+/// It comes from a generator of this thread that began with a number of the operating system, and
+/// costs no system call.
+#[must_use]
+pub fn random_id() -> u128 {
+    thread_local! {
+        static RNG: RefCell<Rng> = RefCell::new(Rng::new(random_u64()));
+    }
+    RNG.with_borrow_mut(|rng| u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()))
+}
+
+/// The same for a piece of work in a trace.
+#[must_use]
+pub fn random_span() -> u64 {
+    let id = random_id();
+    u64::try_from(id >> 64).unwrap_or(0)
+}
+
+/// Fills the text with the number's last digits.
+fn write_hexadecimal(text: &mut [u8], mut number: u128) {
+    for digit in text.iter_mut().rev() {
+        let low = u8::try_from(number & 0xf).unwrap_or(0);
+        *digit = if low < 10 {
+            b'0' + low
+        } else {
+            b'a' + low - 10
+        };
+        number >>= 4;
     }
 }
 
@@ -117,9 +154,9 @@ pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u128) -> HeaderV
         .filter(is_sound)
         .cloned()
         .unwrap_or_else(|| {
-            let mut text = String::with_capacity(32);
-            write!(text, "{:032x}", random()).expect("a string takes all that is written");
-            HeaderValue::try_from(text).expect("hexadecimal digits fit a header")
+            let mut text = [0; 32];
+            write_hexadecimal(&mut text, random());
+            HeaderValue::from_bytes(&text).expect("hexadecimal digits fit a header")
         })
 }
 
@@ -127,12 +164,24 @@ pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u128) -> HeaderV
 mod tests {
     use super::*;
 
+    #[test]
+    fn ids_differ_within_and_between_threads() {
+        let some = || (0..1000).map(|_| random_id()).collect::<Vec<_>>();
+        let other = std::thread::spawn(some);
+        let mut all = some();
+        all.extend(other.join().unwrap());
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 2000);
+    }
+
     const SOUND: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
     fn a_sound_context_is_continued() {
         let context = TraceContext::parse(SOUND).unwrap();
         assert_eq!(context.to_string(), SOUND);
+        assert_eq!(context.to_header(), SOUND);
         let child = context.child(5);
         assert_eq!(child.trace_id, context.trace_id);
         assert_eq!(

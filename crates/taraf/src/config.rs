@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use taraf_service::Transport;
 
 /// Where the listeners begin: the gateway takes the first port, the operator API the second.
 pub(crate) const FIRST_PORT: u16 = 7400;
@@ -89,6 +90,33 @@ pub(crate) enum Format {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Service {
     pub(crate) endpoints: Vec<SocketAddr>,
+    pub(crate) protocol: Protocol,
+    /// With `protocol = "tls"`: the name that the certificate must be for, else the address.
+    pub(crate) server_name: Option<String>,
+}
+
+/// How a service that runs elsewhere is spoken to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS.
+    H2c,
+    /// TLS, and HTTP/2 in it when the service agrees.
+    Tls,
+}
+
+impl Service {
+    /// The same for the service client.
+    pub(crate) fn transport(&self) -> Transport {
+        match self.protocol {
+            Protocol::Http1 => Transport::Http1,
+            Protocol::H2c => Transport::H2c,
+            Protocol::Tls => Transport::Tls(self.server_name.as_deref().map(Into::into)),
+        }
+    }
 }
 
 /// `[apps]`: the shipped applications.

@@ -43,7 +43,7 @@ pub(crate) enum DataPlace {
 pub(crate) struct Node {
     pub(crate) engine: Engine,
     pub(crate) accounts: Accounts,
-    pub(crate) gateway: SocketAddr,
+    pub(crate) gateway: taraf_gateway::Handle,
     pub(crate) operator: SocketAddr,
     pub(crate) token: Secret,
     /// How long calls under way, and then each part, may take to end.
@@ -132,7 +132,7 @@ impl Node {
         ];
         registries.extend(core.started.metrics.clone());
         let node = Self {
-            gateway: info.gateway,
+            gateway,
             operator: info.operator,
             token: token.clone(),
             stop_limits: (config.gateway.limits.drain, config.stop.limit),
@@ -167,6 +167,16 @@ impl Node {
         self.directory.send_replace(Arc::new(directory));
         self.routes.send_replace(Arc::new(routes));
         Ok(())
+    }
+
+    /// Where the gateway is reached.
+    pub(crate) fn gateway_url(&self) -> String {
+        let scheme = if self.gateway.is_secure() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.gateway.addr())
     }
 
     /// Stops in the reverse order of the start; each part finishes what it has begun.

@@ -12,9 +12,11 @@
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
+    clippy::exit,
     reason = "a bench speaks on its output, waits on its own threads, and stops at whatever goes wrong"
 )]
 
+mod changes;
 mod load;
 mod process;
 mod proxies;
@@ -62,6 +64,12 @@ impl Latencies {
 }
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, role, service] = arguments.as_slice()
+        && role == changes::ROLE
+    {
+        return changes::run(service.parse().unwrap());
+    }
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<u32>().ok());
     let rounds = numbers.next().unwrap_or(9);
     let time = Duration::from_secs(numbers.next().unwrap_or(3).into());
@@ -94,6 +102,8 @@ fn main() {
         assert_eq!(found.failed, 0, "calls failed");
     }
     let report = report(&proxies, &found, rounds, time);
+    drop(proxies);
+    let report = report + &changes::measure(service, rounds, time);
     println!("\n{report}");
     if let Some(file) = std::env::var_os(REPORT) {
         std::fs::write(file, report).unwrap();

@@ -25,7 +25,7 @@ pub(super) fn write(call: &Call, time: Duration) {
         ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         key = caller.map(|caller| tracing::field::display(caller.key)),
         account = caller.map(|caller| tracing::field::display(caller.account)),
-        peer = %call.peer.ip(),
+        peer = %call.peer.address.ip(),
         request_id = call.request_id.to_str().unwrap_or("-"),
         trace_id = format_args!("{:032x}", call.trace.trace_id),
         "call"

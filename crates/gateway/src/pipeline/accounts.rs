@@ -40,7 +40,7 @@ async fn register(
 ) -> Result<Response<Body>, Problem> {
     let (parts, body) = request.into_parts();
     let trusts = gateway.config.trust_forwarded;
-    let from = forward::source(&parts.headers, call.peer.ip(), trusts);
+    let from = forward::source(&parts.headers, call.peer.address.ip(), trusts);
     let body = flows::json_body(&parts.headers, body, REGISTRATION_BYTES_MAX).await?;
     let wanted = || problem::VALIDATION_FAILED.with_detail("the body must be {\"email\": ADDRESS}");
     let registration: Registration = match body.map(serde_json::from_value) {

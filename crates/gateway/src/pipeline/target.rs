@@ -14,6 +14,7 @@ use crate::forward::{self, Hop};
 use crate::path::Segments;
 use crate::routes::{Builtin, Match, Target};
 use crate::server::Shared;
+use crate::tunnel::{self, Wish};
 use crate::{answer, health, portal};
 
 /// The largest body that becomes the input of a flow.
@@ -70,7 +71,7 @@ fn bounded(
 }
 
 async fn service(
-    gateway: &Shared,
+    gateway: &Arc<Shared>,
     call: &Call,
     route: &Match<'_>,
     path: &Segments<'_>,
@@ -80,8 +81,10 @@ async fn service(
         return Err(problem::INTERNAL.new());
     };
     *request.uri_mut() = target_uri(route, path, request.uri())?;
+    let wish = tunnel::wish(&mut request);
     let hop = Hop {
-        peer: call.peer,
+        peer: &call.peer.text,
+        is_secure: call.peer.is_secure,
         trust_forwarded: gateway.config.trust_forwarded,
         caller: call.caller.as_deref(),
         request_id: &call.request_id,
@@ -92,6 +95,8 @@ async fn service(
         deadline: deadline(gateway, route),
         idempotent: route.entry.route.is_idempotent == Some(true),
         once: route.entry.route.is_idempotent == Some(false),
+        stream_idle: gateway.config.limits.stream_idle,
+        switch: wish.as_ref().map(|_wish| Wish::PROTOCOL),
         ..CallPolicy::default()
     };
     let answered = gateway.client.forward(request, target, &policy).await;
@@ -100,7 +105,10 @@ async fn service(
         error.problem()
     })?;
     forward::answer(response.headers_mut());
-    Ok(response)
+    Ok(match wish {
+        Some(wish) => wish.granted(response, gateway, call),
+        None => response,
+    })
 }
 
 /// The target's path with the caller's query, unchanged.

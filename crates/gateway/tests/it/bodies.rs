@@ -220,3 +220,33 @@ async fn head_is_answered_like_get_without_a_body() {
     assert_eq!(response.status(), 200);
     assert_eq!(crate::stack::text(response).await, "");
 }
+
+#[tokio::test]
+async fn a_caller_that_waits_for_leave_to_send_gets_it_only_when_its_body_is_wanted() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let up = upstream(&Tasks::new(), echo).await;
+    let stack = Stack::start(vec![route(Method::POST, "/x")], &[up]).await;
+    for (key, first) in [
+        (stack.key.as_str(), "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("unknown", "HTTP/1.1 403"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(stack.handle.addr())
+            .await
+            .unwrap();
+        let head = format!(
+            "POST /x HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\nexpect: 100-continue\r\n\
+             content-length: 5\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut got = vec![0; first.len()];
+        stream.read_exact(&mut got).await.unwrap();
+        assert_eq!(String::from_utf8(got).unwrap(), first);
+        if key == stack.key {
+            stream.write_all(b"salut").await.unwrap();
+            let mut answer = vec![0; "HTTP/1.1 200".len()];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, b"HTTP/1.1 200");
+        }
+    }
+}

@@ -42,8 +42,9 @@ async fn a_caller_that_goes_away_ends_its_call() {
         }
     }
 
-    let (tell, mut given_up) = mpsc::channel(1);
+    let (tell, mut told) = mpsc::channel(2);
     let up = upstream(&Tasks::new(), move |_| {
+        tell.try_send(()).unwrap();
         let given = Given(tell.clone());
         Box::pin(async move {
             let _held = given;
@@ -54,13 +55,15 @@ async fn a_caller_that_goes_away_ends_its_call() {
     let stack = Stack::start(vec![route(Method::GET, "/x")], &[up]).await;
     let stream = ask(&stack).await;
     let in_flight = || metric(&stack, "taraf_gateway_calls_in_flight ");
-    eventually("the call is under way", || in_flight() == 1).await;
+    let arrived = tokio::time::timeout(LIMIT, told.recv()).await;
+    arrived.expect("the service is called");
+    assert_eq!(in_flight(), 1);
     drop(stream);
-    let told = tokio::time::timeout(LIMIT, given_up.recv()).await;
-    told.expect("the service is told");
+    let given_up = tokio::time::timeout(LIMIT, told.recv()).await;
+    given_up.expect("the service is told");
     eventually("the call is over", || in_flight() == 0).await;
     let counted = "taraf_gateway_calls_total{route=\"GET /x\",status=\"4xx\"} 1";
-    assert!(stack.handle.render().contains(counted));
+    eventually("it is counted", || stack.handle.render().contains(counted)).await;
 }
 
 #[tokio::test]

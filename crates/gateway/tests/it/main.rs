@@ -5,12 +5,17 @@
 )]
 
 mod bodies;
+mod certificates;
 mod failures;
 mod flows;
 mod gone;
 mod headers;
+mod http2;
 mod keys;
 mod limits;
 mod pages;
+mod peers;
 mod stack;
 mod stop;
+mod tls;
+mod tunnels;

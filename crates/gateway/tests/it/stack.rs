@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use taraf_base::Tasks;
 use taraf_gateway::quota::Plan;
 use taraf_gateway::{
-    Accounts, AccountsConfig, Config, FlowCall, FlowFuture, Flows, Gateway, Handle, Parts, Route,
-    Routes, Target,
+    Accounts, AccountsConfig, Config, Error, FlowCall, FlowFuture, Flows, Gateway, Handle, Parts,
+    Route, Routes, Target,
 };
 use taraf_log::MemoryLog;
 use taraf_service::{Body, Client, Directory, Endpoint, ServiceName, body, client, problem};
@@ -75,6 +75,17 @@ impl Stack {
         routes: Vec<Route>,
         upstream: &[SocketAddr],
     ) -> Self {
+        Self::try_with(config, flows, routes, upstream)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn try_with(
+        config: Config,
+        flows: Arc<dyn Flows>,
+        routes: Vec<Route>,
+        upstream: &[SocketAddr],
+    ) -> Result<Self, Error> {
         let (tasks, back) = (Tasks::new(), Tasks::new());
         let accounts = AccountsConfig {
             plans: [
@@ -105,8 +116,8 @@ impl Stack {
             client,
             openapi: document,
         };
-        let handle = Gateway::start(config, parts, &tasks).await.unwrap();
-        Self {
+        let handle = Gateway::start(config, parts, &tasks).await?;
+        Ok(Self {
             handle,
             accounts,
             routes,
@@ -115,7 +126,7 @@ impl Stack {
             tasks,
             back,
             _openapi: openapi,
-        }
+        })
     }
 
     /// A request with the key.
@@ -249,6 +260,16 @@ impl Flows for NoFlows {
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "{what}");
+}
+
+/// The same for what takes a while to look at.
+pub(crate) async fn eventually_async(what: &str, condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };

@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::{CallPolicy, Shared};
+use super::{CallPolicy, Shared, is_stream, switch};
 use crate::pool::{Broken, Lease, Member, Outcome, Pool, Reply, Standing};
 use crate::retry::{self, Failure};
 use crate::{Body, BoxError, CallError};
@@ -61,6 +61,7 @@ pub(super) async fn perform(
         return Err(CallError::Invalid("the method is CONNECT".to_owned()));
     }
     *request.version_mut() = Version::HTTP_11;
+    let wants_switch = switch::is_asked(request.headers());
     let mut call = Call {
         shared,
         standing: &pool.standing,
@@ -77,6 +78,16 @@ pub(super) async fn perform(
         let spare = call.is_idempotent.then(|| copy_of(&request)).flatten();
         let mut lease = pool.lease(shared, avoid.as_ref())?;
         let mut result = call.attempt(&mut lease, request, only_fresh).await;
+        if let Ok(answer) = &result
+            && switch::is_granted(answer)
+        {
+            return match result {
+                Ok(answer) if wants_switch => switch::granted(answer, lease).await,
+                _unasked => Err(CallError::Closed(
+                    "the service switched protocols unasked".into(),
+                )),
+            };
+        }
         let (failure, next) = match &mut result {
             Ok(answer) => (Failure::Answer(answer.status()), spare),
             Err(failed) => (failed.failure(), failed.unsent.take().or(spare)),
@@ -89,7 +100,7 @@ pub(super) async fn perform(
         };
         let (Some(again), Some(wait)) = (next, wait) else {
             return match result {
-                Ok(answer) => begin(answer, lease, policy.body_idle).await,
+                Ok(answer) => begin(answer, lease, policy).await,
                 Err(failed) => Err(failed.error),
             };
         };
@@ -102,7 +113,7 @@ pub(super) async fn perform(
         // The place is given up before the wait, as others may need it; a short answer that came
         // whole leaves its connection to them.
         if let Ok(answer) = result {
-            drop(begin(answer, lease, policy.body_idle).await);
+            drop(begin(answer, lease, policy).await);
         } else {
             drop(lease);
         }
@@ -125,10 +136,9 @@ impl Call<'_> {
         let limit = self.policy.attempt.unwrap_or(self.policy.deadline);
         let until = self.until.min(began + limit);
         let (request, awaited) = observed(request);
-        let exchange = exchange(lease, self.standing, request, only_fresh);
-        let result = match tokio::time::timeout_at(until, exchange).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(Failed {
+        let result = exchange(lease, self.standing, request, only_fresh, until).await;
+        let result = result.map_err(|failed| {
+            failed.unwrap_or_else(|| Failed {
                 error: CallError::Timeout {
                     what: "answer",
                     limit: until.duration_since(began),
@@ -137,8 +147,8 @@ impl Call<'_> {
                 was_stale: false,
                 // Otherwise callers who dribble their bodies could open the breaker for all.
                 is_callers: awaited.is_some_and(|sign| sign.load(Ordering::Relaxed)),
-            }),
-        };
+            })
+        });
         match &result {
             Ok(answer) => {
                 let latency = began.elapsed();
@@ -213,27 +223,30 @@ impl HttpBody for Observed {
     }
 }
 
+/// Connects and asks; nothing when the time is up. A kept connection has a timer that is set already
+/// most times, where a timeout around all of this would be set anew for each call.
 async fn exchange(
     lease: &mut Lease,
     standing: &Standing,
     request: Request<Body>,
     only_fresh: bool,
-) -> Result<Response<Incoming>, Failed> {
-    let was_kept = match lease.connect(standing, only_fresh).await {
+    until: Instant,
+) -> Result<Response<Incoming>, Option<Failed>> {
+    let connected = tokio::time::timeout_at(until, lease.connect(standing, only_fresh)).await;
+    let was_kept = match connected.map_err(|_elapsed| None::<Failed>)? {
         Ok(was_kept) => was_kept,
         Err(error) => {
-            return Err(Failed {
+            return Err(Some(Failed {
                 error,
                 unsent: Some(request),
                 was_stale: false,
                 is_callers: false,
-            });
+            }));
         }
     };
-    lease
-        .ask(request)
-        .await
-        .map_err(|Broken { error, unsent }| Failed {
+    lease.ask(request, until).await.map_err(|unanswered| {
+        let Broken { error, unsent } = unanswered?;
+        Some(Failed {
             was_stale: was_kept && is_connection_lost(&error),
             is_callers: error.is_user(),
             error: if error.is_user() {
@@ -243,6 +256,7 @@ async fn exchange(
             },
             unsent,
         })
+    })
 }
 
 /// Whether the connection went away, rather than carrying something that is not HTTP.
@@ -257,12 +271,17 @@ fn is_connection_lost(error: &hyper::Error) -> bool {
 async fn begin(
     answer: Response<Incoming>,
     lease: Lease,
-    body_idle: Duration,
+    policy: &CallPolicy,
 ) -> Result<Response<Body>, CallError> {
     let (head, incoming) = answer.into_parts();
+    let idle = if is_stream(&head.headers) {
+        policy.stream_idle
+    } else {
+        policy.body_idle
+    };
     let mut parts = Some((incoming, lease));
     let body = poll_fn(|cx| match parts.take() {
-        Some((incoming, lease)) => Poll::Ready(Reply::begin(incoming, lease, body_idle, cx)),
+        Some((incoming, lease)) => Poll::Ready(Reply::begin(incoming, lease, idle, cx)),
         None => Poll::Pending,
     });
     Ok(Response::from_parts(head, body.await?))

@@ -20,6 +20,8 @@ pub struct Config {
     pub idle_max: u32,
     /// Most calls under way to each endpoint. Default 1024.
     pub in_flight_max: u32,
+    /// Most calls at once on one HTTP/2 connection. Default 100.
+    pub streams_max: u32,
     /// Most headers of an answer. Default 100.
     pub headers_max: usize,
     /// Most bytes of an answer's head. Default 64 KiB.
@@ -48,6 +50,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(30),
             idle_max: 256,
             in_flight_max: 1024,
+            streams_max: 100,
             headers_max: 100,
             head_bytes_max: 64 * 1024,
             origins_max: 256,

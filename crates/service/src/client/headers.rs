@@ -1,28 +1,31 @@
-//! [pure] Headers that concern one connection alone and so are not passed on (RFC 9110 §7.6.1).
+//! [pure] What headers say of the connection: those that concern one alone and are not passed on
+//! (RFC 9110 §7.6.1), and whether a body is a stream without an end.
 
 use http::HeaderMap;
 use http::header::{
-    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
 ];
 
-/// Removes the headers that concern one connection alone, and those that `Connection` names.
+/// Removes the headers that concern one connection alone, and those that `Connection` names. Of `te`
+/// the wish for trailers stays, with the connection option that goes with it (RFC 9110 §10.1.4):
+/// trailers pass through.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let wants_trailers = wants_trailers(headers);
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -35,15 +38,41 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    // Most heads have none of them, and one look at each header is cheaper than a look-up of each name.
+    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
     }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// Whether the caller takes fields behind the body (RFC 9110 §10.1.4).
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// Whether the body goes on for as long as there is something to tell, by its media type.
+#[must_use]
+pub fn is_stream(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|media_type| {
+        media_type.starts_with("text/event-stream") || media_type.starts_with("application/grpc")
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -52,7 +81,7 @@ mod tests {
         for (name, value) in [
             ("connection", "close, x-private"),
             ("x-private", "1"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("transfer-encoding", "chunked"),
             ("x-kept", "2"),
             ("host", "a"),
@@ -62,5 +91,17 @@ mod tests {
         remove_hop_by_hop(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-kept", "host"]);
+    }
+
+    #[test]
+    fn the_wish_for_trailers_is_passed_on() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("connection", "TE, close"), ("te", "gzip, Trailers")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers[TE], "trailers");
+        assert_eq!(headers[CONNECTION], "te");
+        assert_eq!(headers.len(), 2);
     }
 }

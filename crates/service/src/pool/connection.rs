@@ -13,22 +13,30 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::Instant;
+use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::Place;
-use crate::client::Config;
-use crate::{Body, CallError};
+use super::multiplexed::Multiplexed;
+use super::{Member, Place};
+use crate::client::{Config, Shared};
+use crate::stream::Stream;
+use crate::timer::Timer;
+use crate::{Body, CallError, Transport};
+
+/// Application-layer protocol negotiation (RFC 7301, RFC 9113 §3.2).
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+const ALPN_HTTP2: &[u8] = b"h2";
 
 /// A connection that calls go through, one after another.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Body>,
     driver: http1::Connection<TokioIo<Stream>, Body>,
+    /// For the limits of the calls, one after another.
+    timer: Timer,
     /// The driver must not be polled after its end.
     has_ended: bool,
     /// Where it is kept: with the thread that made it, whose poller watches it.
@@ -37,30 +45,57 @@ pub(crate) struct Connection {
     pub(super) idle_since: Duration,
 }
 
-/// Why a connection gave no answer.
+/// Why a connection gave no answer; it is nothing when the answer was not there in time.
+pub(crate) type Unanswered = Option<Broken>;
+
+/// A connection failed.
 pub(crate) struct Broken {
     pub(crate) error: hyper::Error,
     /// The request, when nothing of it was sent.
     pub(crate) unsent: Option<Request<Body>>,
 }
 
-impl Connection {
-    /// Connects and is ready for the first request.
-    pub(super) async fn open(
-        place: &Place,
-        config: &Config,
-        tls: impl FnOnce() -> Arc<rustls::ClientConfig>,
-        shard: usize,
-    ) -> Result<Self, CallError> {
-        let stream = match tokio::time::timeout(config.connect_timeout, connect(place, tls)).await {
-            Ok(connected) => connected?,
-            Err(_elapsed) => {
-                return Err(CallError::Timeout {
-                    what: "connection",
-                    limit: config.connect_timeout,
-                });
+impl From<TrySendError<Request<Body>>> for Broken {
+    fn from(mut error: TrySendError<Request<Body>>) -> Self {
+        Self {
+            unsent: error.take_message(),
+            error: error.into_error(),
+        }
+    }
+}
+
+/// What was connected.
+pub(super) enum Opened {
+    /// For one call after another.
+    Own(Box<Connection>),
+    /// For many at once.
+    Shared(Multiplexed),
+}
+
+/// Connects and is ready for the first request.
+pub(super) async fn open(place: &Place, shared: &Shared) -> Result<Opened, CallError> {
+    let config = &shared.config;
+    let connecting = async {
+        let (stream, version) = connect(place, shared).await?;
+        match version {
+            Version::Http1 => Connection::begin(stream, config).await,
+            Version::Http2 { is_secure } => {
+                let begun = Multiplexed::begin(stream, is_secure, config, &shared.tasks);
+                Ok(Opened::Shared(begun.await?))
             }
-        };
+        }
+    };
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(connected) => connected,
+        Err(_elapsed) => Err(CallError::Timeout {
+            what: "connection",
+            limit: config.connect_timeout,
+        }),
+    }
+}
+
+impl Connection {
+    async fn begin(stream: Stream, config: &Config) -> Result<Opened, CallError> {
         let handshake = http1::Builder::new()
             .max_headers(config.headers_max)
             .max_buf_size(config.head_bytes_max)
@@ -68,33 +103,49 @@ impl Connection {
         let (sender, driver) = handshake
             .await
             .map_err(|error| CallError::Closed(error.into()))?;
-        Ok(Self {
+        Ok(Opened::Own(Box::new(Self {
             sender,
             driver,
+            timer: Timer::default(),
             has_ended: false,
-            shard,
+            shard: Member::shard(),
             idle_since: Duration::ZERO,
-        })
+        })))
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn ask(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, Broken> {
+        until: Instant,
+    ) -> Result<Response<Incoming>, Unanswered> {
         let mut answer = pin!(self.sender.try_send_request(request));
         let (driver, has_ended) = (&mut self.driver, &mut self.has_ended);
+        let timer = &mut self.timer;
         let result = poll_fn(|cx| {
             if !*has_ended && Pin::new(&mut *driver).poll(cx).is_ready() {
                 // The driver has told the answer's future why before it ended.
                 *has_ended = true;
             }
-            answer.as_mut().poll(cx)
+            match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => timer.poll(cx, until).map(|()| None),
+            }
         });
-        result.await.map_err(|mut error| Broken {
-            unsent: error.take_message(),
-            error: error.into_error(),
-        })
+        match result.await {
+            None => Err(None),
+            Some(answer) => answer.map_err(|error| Some(error.into())),
+        }
+    }
+
+    /// The bytes behind an answer that leaves HTTP; what was read with it comes first.
+    pub(super) async fn switch(mut self) -> Stream {
+        if !self.has_ended {
+            // Its end is that of HTTP on the connection; an error will be met by whoever reads on.
+            let _ended = poll_fn(|cx| self.driver.poll_without_shutdown(cx)).await;
+        }
+        let parts = self.driver.into_parts();
+        parts.io.into_inner().rewound(parts.read_buf)
     }
 
     /// Does what can be done now without waiting.
@@ -122,31 +173,52 @@ impl Connection {
     }
 }
 
-async fn connect(
-    place: &Place,
-    tls: impl FnOnce() -> Arc<rustls::ClientConfig>,
-) -> Result<Stream, CallError> {
+/// Which HTTP is spoken.
+enum Version {
+    Http1,
+    Http2 { is_secure: bool },
+}
+
+async fn connect(place: &Place, shared: &Shared) -> Result<(Stream, Version), CallError> {
     let failed = |source| CallError::Connect {
         to: place.to_string(),
         source,
     };
-    let (host, port, is_tls) = match place {
-        Place::Address(address) => {
+    let (stream, name, config) = match place {
+        Place::Endpoint(address, transport) => {
             let stream = TcpStream::connect(address).await.map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
-            return Ok(Stream::Plain(stream));
+            match transport {
+                Transport::Http1 => return Ok((stream.into(), Version::Http1)),
+                Transport::H2c => {
+                    let version = Version::Http2 { is_secure: false };
+                    return Ok((stream.into(), version));
+                }
+                Transport::Tls(name) => {
+                    let name = name.as_ref().map(ToString::to_string);
+                    let name = name.unwrap_or_else(|| address.ip().to_string());
+                    (stream, name, shared.service_tls())
+                }
+            }
         }
-        Place::Origin { host, port, tls } => (host, *port, *tls),
+        Place::Origin { host, port, tls } => {
+            let stream = connect_by_name(host, *port).await?;
+            stream.set_nodelay(true).map_err(failed)?;
+            if !tls {
+                return Ok((stream.into(), Version::Http1));
+            }
+            (stream, host.to_owned(), shared.tls())
+        }
     };
-    let stream = connect_by_name(host, port).await?;
-    stream.set_nodelay(true).map_err(failed)?;
-    if !is_tls {
-        return Ok(Stream::Plain(stream));
-    }
-    let name = ServerName::try_from(host.to_owned())
+    let name = ServerName::try_from(name)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let stream = TlsConnector::from(tls()).connect(name, stream).await;
-    Ok(Stream::Tls(Box::new(stream.map_err(failed)?)))
+    let stream = TlsConnector::from(config).connect(name, stream).await;
+    let stream = stream.map_err(failed)?;
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN_HTTP2) => Version::Http2 { is_secure: true },
+        _ => Version::Http1,
+    };
+    Ok((TlsStream::Client(stream).into(), version))
 }
 
 /// Tries the addresses of a name in the resolver's order.
@@ -180,70 +252,13 @@ pub(crate) fn web_tls() -> Arc<rustls::ClientConfig> {
         .expect("ring offers the default versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
     Arc::new(config)
 }
 
-/// Bytes to and from the other side.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
+/// The same for services, which may agree to HTTP/2.
+pub(crate) fn service_tls(web: &rustls::ClientConfig) -> Arc<rustls::ClientConfig> {
+    let mut config = web.clone();
+    config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
+    Arc::new(config)
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use super::connection::{Broken, Connection};
+use super::connection::{self, Connection, Opened, Unanswered};
+use super::multiplexed::Seat;
 use super::{Member, Outcome, Standing};
 use crate::breaker::Ticket;
 use crate::client::Shared;
+use crate::stream::Stream;
 use crate::{Body, CallError};
 
 /// One call's hold on an endpoint.
@@ -21,7 +24,15 @@ pub(crate) struct Lease {
     member: Arc<Member>,
     shared: Arc<Shared>,
     ticket: Option<Ticket>,
-    connection: Option<Box<Connection>>,
+    held: Option<Held>,
+}
+
+/// The connection that a call goes through.
+enum Held {
+    /// It has it alone.
+    Own(Box<Connection>),
+    /// It shares it.
+    Seat(Seat),
 }
 
 impl Lease {
@@ -30,7 +41,7 @@ impl Lease {
             member,
             shared,
             ticket: Some(ticket),
-            connection: None,
+            held: None,
         }
     }
 
@@ -44,21 +55,24 @@ impl Lease {
         standing: &Standing,
         only_fresh: bool,
     ) -> Result<bool, CallError> {
+        let streams_max = self.shared.config.streams_max;
         if !only_fresh {
-            self.connection = self.member.take_idle();
+            let seat = self.member.sit(streams_max).map(Held::Seat);
+            self.held = seat.or_else(|| self.member.take_idle().map(Held::Own));
         }
-        if self.connection.is_some() {
+        if self.held.is_some() {
             return Ok(true);
         }
         standing.connections.increment();
-        let shared = &self.shared;
-        let connection = Connection::open(
-            &self.member.place,
-            &shared.config,
-            || shared.tls(),
-            Member::shard(),
-        );
-        self.connection = Some(Box::new(connection.await?));
+        self.held = match connection::open(&self.member.place, &self.shared).await? {
+            Opened::Own(connection) => Some(Held::Own(connection)),
+            Opened::Shared(connection) => {
+                let seat = self
+                    .member
+                    .share(connection, streams_max, self.shared.now());
+                Some(Held::Seat(seat.ok_or_else(closed_at_once)?))
+            }
+        };
         Ok(false)
     }
 
@@ -69,14 +83,25 @@ impl Lease {
     pub(crate) async fn ask(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, Broken> {
-        let connection = self.connection.as_mut().expect("asked after connecting");
-        connection.ask(request).await
+        until: Instant,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        match self.held.as_mut().expect("asked after connecting") {
+            Held::Own(connection) => connection.ask(request, until).await,
+            Held::Seat(seat) => seat.ask(request, until).await,
+        }
+    }
+
+    /// Takes the connection out of HTTP. Nothing when it is shared with other calls.
+    pub(crate) async fn switch(&mut self) -> Option<Stream> {
+        match self.held.take() {
+            Some(Held::Own(connection)) => Some(connection.switch().await),
+            Some(Held::Seat(_)) | None => None,
+        }
     }
 
     /// Drops the connection, which turned out to be dead.
     pub(crate) fn disconnect(&mut self) {
-        self.connection = None;
+        self.held = None;
     }
 
     pub(crate) fn report(&mut self, outcome: Outcome, latency: Option<Duration>) {
@@ -90,25 +115,37 @@ impl Lease {
 
     /// Lets the connection do what it can without waiting. Answers whether it has ended.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        self.connection.as_mut().is_none_or(|connection| {
-            connection.drive(cx);
-            connection.has_ended()
-        })
+        match &mut self.held {
+            None => true,
+            Some(Held::Own(connection)) => {
+                connection.drive(cx);
+                connection.has_ended()
+            }
+            // Its own task drives it, and tells the body of its end.
+            Some(Held::Seat(_)) => false,
+        }
     }
 
     /// The answer was read to its end: the connection can be kept.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        if !connection.is_ready() {
-            connection.drive(cx);
-        }
-        if connection.is_ready() {
-            let (config, now) = (&self.shared.config, self.shared.now());
-            self.member.keep(connection, config, now);
+        let (config, now) = (&self.shared.config, self.shared.now());
+        match self.held.take() {
+            None => {}
+            Some(Held::Seat(seat)) => seat.touch(now),
+            Some(Held::Own(mut connection)) => {
+                if !connection.is_ready() {
+                    connection.drive(cx);
+                }
+                if connection.is_ready() {
+                    self.member.keep(connection, config, now);
+                }
+            }
         }
     }
+}
+
+fn closed_at_once() -> CallError {
+    CallError::Closed("the service closed the connection as it began".into())
 }
 
 impl Drop for Lease {

@@ -1,11 +1,13 @@
 //! One endpoint of a pool: its kept connections, its calls under way, what they have shown.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::multiplexed::{Multiplexed, Seat};
 use super::{EndpointState, EndpointView, Place};
+use crate::Transport;
 use crate::breaker::{self, Breaker, State, Ticket};
 use crate::client::Config;
 use crate::cores;
@@ -35,6 +37,8 @@ pub(crate) struct Member {
     in_flight: AtomicU32,
     idle: [Mutex<Kept>; SHARDS],
     idle_count: AtomicU32,
+    /// Connections that calls share, in lists as above.
+    multiplexed: [Mutex<Vec<Arc<Multiplexed>>>; SHARDS],
     /// Set when the directory no longer names it: calls under way end, nothing is kept.
     retired: AtomicBool,
     breaker: Mutex<Breaker>,
@@ -70,6 +74,7 @@ impl Member {
             in_flight: AtomicU32::new(0),
             idle: std::array::from_fn(|_| Mutex::default()),
             idle_count: AtomicU32::new(0),
+            multiplexed: std::array::from_fn(|_| Mutex::default()),
             retired: AtomicBool::new(false),
             breaker: Mutex::new(Breaker::new(config)),
             clean: AtomicU64::new(0),
@@ -194,6 +199,34 @@ impl Member {
         None
     }
 
+    /// A seat on a connection of this thread that calls share.
+    pub(super) fn sit(&self, streams_max: u32) -> Option<Seat> {
+        if matches!(self.place, Place::Endpoint(_, Transport::Http1)) {
+            return None;
+        }
+        let connections = self.lock_multiplexed(Self::shard());
+        connections
+            .iter()
+            .find_map(|connection| connection.sit(streams_max))
+    }
+
+    /// Lets other calls share a connection that one has made.
+    pub(super) fn share(
+        &self,
+        connection: Multiplexed,
+        streams_max: u32,
+        now: Duration,
+    ) -> Option<Seat> {
+        let connection = Arc::new(connection);
+        let seat = connection.sit(streams_max)?;
+        seat.touch(now);
+        self.lock_multiplexed(Self::shard()).push(connection);
+        if self.retired.load(Ordering::Relaxed) {
+            self.sweep(Duration::ZERO, now);
+        }
+        Some(seat)
+    }
+
     /// Keeps a connection for the next call, unless enough are kept.
     pub(super) fn keep(&self, mut connection: Box<Connection>, config: &Config, now: Duration) {
         let is_full = self.idle_count.load(Ordering::Relaxed) >= config.idle_max;
@@ -226,6 +259,13 @@ impl Member {
                 }
             }
             drop(idle);
+            let mut multiplexed = self.lock_multiplexed(shard);
+            let over = |connection: &mut Arc<Multiplexed>| {
+                keep_none || connection.is_over(idle_timeout, now)
+            };
+            let over: Vec<_> = multiplexed.extract_if(.., over).collect();
+            drop(multiplexed);
+            drop(over);
             // Closing talks to the operating system, so it happens after the lock.
             drop(closed);
         }
@@ -235,6 +275,12 @@ impl Member {
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
         self.sweep(Duration::ZERO, Duration::ZERO);
+    }
+
+    fn lock_multiplexed(&self, shard: usize) -> std::sync::MutexGuard<'_, Vec<Arc<Multiplexed>>> {
+        self.multiplexed[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_idle(&self, shard: usize) -> std::sync::MutexGuard<'_, Kept> {

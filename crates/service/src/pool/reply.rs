@@ -15,7 +15,7 @@ use crate::{Body, CallError, body};
 /// The body of an answer. Dropped before its end, it closes its connection.
 pub(crate) struct Reply {
     /// What came together with the head.
-    first: Option<Bytes>,
+    first: Option<Frame<Bytes>>,
     incoming: Incoming,
     lease: Option<Lease>,
     idle_limit: Duration,
@@ -51,17 +51,17 @@ impl Reply {
             return Ok(Body::reply(reply));
         };
         match Pin::new(&mut reply.incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|read| read == length) => {
+            Poll::Ready(Some(Ok(frame))) => {
+                let read = frame.data_ref().map(Bytes::len);
+                let is_whole = read.and_then(|read| u64::try_from(read).ok()) == Some(length);
+                // A body of HTTP/2 that has its length may still have trailers.
+                if is_whole && reply.incoming.is_end_stream() {
                     reply.finish(cx);
-                    Ok(body::full(bytes))
+                    return Ok(body::full(frame.into_data().unwrap_or_default()));
                 }
-                Ok(bytes) => {
-                    reply.first = Some(bytes);
-                    Ok(Body::reply(reply))
-                }
-                Err(_trailers) => Ok(Body::reply(reply)),
-            },
+                reply.first = Some(frame);
+                Ok(Body::reply(reply))
+            }
             Poll::Ready(Some(Err(error))) => Err(CallError::Closed(error.into())),
             Poll::Ready(None) => {
                 reply.finish(cx);
@@ -121,7 +121,7 @@ impl HttpBody for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+            return Poll::Ready(Some(Ok(first)));
         }
         let result = match self.poll_incoming(cx) {
             Poll::Pending => {
@@ -156,7 +156,8 @@ impl HttpBody for Reply {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.incoming.size_hint();
-        let first = self.first.as_ref().map_or(0, Bytes::len);
+        let first = self.first.as_ref().and_then(Frame::data_ref);
+        let first = first.map_or(0, Bytes::len);
         let first = u64::try_from(first).unwrap_or(u64::MAX);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(first));

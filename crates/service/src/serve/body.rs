@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::watched::{InCall, Timer};
+use super::InCall;
 use crate::BoxError;
+use crate::timer::Timer;
 
 /// A request's body that fails when the client pauses too long, and says so to the call.
 pub(super) struct RequestBody<B> {

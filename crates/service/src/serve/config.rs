@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Waits;
+
 /// The limits of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +33,16 @@ pub struct Config {
     /// From a request's head to the answer's. Default 60 s.
     #[serde(with = "taraf_base::duration::serde")]
     pub answer_timeout: Duration,
+}
+
+impl Config {
+    pub(super) const fn waits(&self) -> Waits {
+        Waits {
+            head: self.head_timeout,
+            idle: self.idle_timeout,
+            write: self.write_idle_timeout,
+        }
+    }
 }
 
 impl Default for Config {

@@ -8,17 +8,20 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::{Config, WriteLimit};
+use super::WriteLimit;
+use crate::timer::Timer;
 
 /// hyper's buffers are not smaller than this.
 pub(super) const BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 /// Whether a connection is within a call, known to the call and to the watch.
-pub(super) struct Phase {
+pub struct Phase {
     began: Instant,
     is_in_call: AtomicBool,
+    /// Set when the connection no longer speaks HTTP, so that no head is waited for.
+    has_left: AtomicBool,
     calls: AtomicU64,
     /// When the last call ended, in microseconds since the connection began.
     ended_us: AtomicU64,
@@ -26,17 +29,20 @@ pub(super) struct Phase {
 
 impl Phase {
     /// A connection before its first call.
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             began: Instant::now(),
             is_in_call: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             ended_us: AtomicU64::new(0),
         }
     }
 
     /// A head has arrived; the call lasts until the guard is dropped.
-    pub(super) fn begin(phase: &Arc<Self>) -> InCall {
+    #[must_use]
+    pub fn begin(phase: &Arc<Self>) -> InCall {
         phase.is_in_call.store(true, Ordering::Relaxed);
         phase.calls.fetch_add(1, Ordering::Relaxed);
         InCall(Arc::clone(phase))
@@ -47,8 +53,32 @@ impl Phase {
     }
 }
 
+impl Default for Phase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A call lasts as long as this.
-pub(super) struct InCall(Arc<Phase>);
+pub struct InCall(Arc<Phase>);
+
+impl InCall {
+    /// The connection leaves HTTP with this call: no further head is waited for.
+    pub fn leave_http(&self) {
+        self.0.has_left.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// From the first byte of a request's head to its last.
+    pub head: Duration,
+    /// Without a request.
+    pub idle: Duration,
+    /// Within an answer, while the client does not read.
+    pub write: Duration,
+}
 
 impl Drop for InCall {
     fn drop(&mut self) {
@@ -60,11 +90,10 @@ impl Drop for InCall {
 
 /// A connection's bytes under watch. It fails with `TimedOut` when a head takes too long from its
 /// first byte, when no request comes, and when nothing can be written.
-pub(super) struct Watched<S> {
+pub struct Watched<S> {
     stream: WriteLimit<S>,
     phase: Arc<Phase>,
-    head_timeout: Duration,
-    idle_timeout: Duration,
+    waits: Waits,
     /// The calls when the present wait for a head began.
     calls: u64,
     waiting_since: Instant,
@@ -73,12 +102,12 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, phase: Arc<Phase>, config: &Config) -> Self {
+    /// Watches the stream; the calls on it begin and end with the phase.
+    pub fn new(stream: S, phase: Arc<Phase>, waits: Waits) -> Self {
         Self {
-            stream: WriteLimit::new(stream, config.write_idle_timeout),
+            stream: WriteLimit::new(stream, waits.write),
             phase,
-            head_timeout: config.head_timeout,
-            idle_timeout: config.idle_timeout,
+            waits,
             calls: 0,
             waiting_since: Instant::now(),
             head_since: None,
@@ -97,16 +126,19 @@ impl<S> Watched<S> {
     }
 
     fn watch_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.phase.has_left.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
         if self.phase.is_in_call.load(Ordering::Relaxed) {
             // The call limits its body itself. Its end wakes nobody, so the timer rings often
             // enough to notice it in time for the next wait.
-            let _early = self.timer.poll(cx, Instant::now() + self.idle_timeout);
+            let _early = self.timer.poll(cx, Instant::now() + self.waits.idle);
             return Poll::Pending;
         }
         self.notice_calls();
         let due = match self.head_since {
-            Some(since) => since + self.head_timeout,
-            None => self.waiting_since + self.idle_timeout,
+            Some(since) => since + self.waits.head,
+            None => self.waiting_since + self.waits.idle,
         };
         self.timer.poll(cx, due).map(|()| {
             Err(io::Error::new(
@@ -168,29 +200,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 }
 
-/// A timer that is set seldom: it may ring early, and is then set to what is due.
-#[derive(Default)]
-pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    /// Ready when `due` has passed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
-        let sleep = self
-            .0
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if sleep.deadline() > due {
-            sleep.as_mut().reset(due);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(due);
-        }
-        Poll::Pending
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -206,12 +215,12 @@ mod tests {
     ) {
         let (ours, theirs) = duplex(buffer_bytes);
         let phase = Arc::new(Phase::new());
-        let config = Config::default();
-        (
-            Watched::new(ours, Arc::clone(&phase), &config),
-            phase,
-            theirs,
-        )
+        let waits = Waits {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(30),
+        };
+        (Watched::new(ours, Arc::clone(&phase), waits), phase, theirs)
     }
 
     #[tokio::test(start_paused = true)]
@@ -254,6 +263,16 @@ mod tests {
         let began = Instant::now();
         assert!(watched.read_u8().await.is_err());
         assert_eq!(began.elapsed().as_secs(), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_left_http_waits_for_no_head() {
+        let (mut watched, phase, _theirs) = watched(64);
+        let call = Phase::begin(&phase);
+        call.leave_http();
+        drop(call);
+        let hour = Duration::from_secs(3_600);
+        assert!(tokio::time::timeout(hour, watched.read_u8()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::watched::Timer;
+use crate::timer::Timer;
 
 /// A connection whose writes fail with `TimedOut` when nothing could be written for so long. Without
 /// it a caller that does not read holds its answer, and what the answer holds, for ever.

@@ -27,7 +27,11 @@ impl Started {
     /// Who answers for each service, with endpoints as configuration and manifests say now.
     pub(crate) fn directory(&self, config: &Config, apps: &[App]) -> anyhow::Result<Directory> {
         let elsewhere = elsewhere(config, apps);
-        Ok(discovery::directory(&elsewhere, &self.names, self.addr)?)
+        let directory = discovery::directory(&elsewhere, &self.names, self.addr)?;
+        let services = config.services.iter();
+        Ok(services.fold(directory, |directory, (name, service)| {
+            directory.speaking(name, &service.transport())
+        }))
     }
 }
 

@@ -72,7 +72,13 @@ impl Config {
     fn resolve(&mut self, base: &Path) {
         let fixed = [&mut self.data.dir, &mut self.operator.token_file];
         let secrets = self.secret_files.values_mut();
-        for path in fixed.into_iter().flatten().chain(secrets) {
+        let tls = self.gateway.tls.iter_mut();
+        let tls = tls.flat_map(|tls| {
+            let pairs = tls.certificates.iter_mut();
+            let files = pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
+            files.chain(&mut tls.client_ca)
+        });
+        for path in fixed.into_iter().flatten().chain(secrets).chain(tls) {
             *path = base.join(&*path);
         }
     }

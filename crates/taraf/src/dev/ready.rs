@@ -24,7 +24,7 @@ impl Ready {
     pub(crate) fn of(node: &Node, key: &Secret, place: &DataPlace, dir: &Path) -> Self {
         let line = json!({
             "ready": true,
-            "gateway": format!("http://{}", node.gateway),
+            "gateway": node.gateway_url(),
             "operator": format!("http://{}", node.operator),
             "api_key": key.expose(),
             "operator_token": node.token.expose(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::signal::Signals;
+use super::signal::{self, Signals};
 use super::{DataPlace, Node};
 use crate::apps::{self, OnConflict};
 use crate::config::Config;
@@ -29,12 +29,16 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<()> {
     let node = Node::start(&config, &place, &apps, OnConflict::Refuse).await?;
     let line = json!({
         "ready": true,
-        "gateway": format!("http://{}", node.gateway),
+        "gateway": node.gateway_url(),
         "operator": format!("http://{}", node.operator),
         "pid": std::process::id(),
     });
     writeln!(std::io::stdout(), "{line}").context("failed to say that the node is ready")?;
-    tracing::info!(gateway = %node.gateway, operator = %node.operator, "ready");
+    tracing::info!(gateway = node.gateway_url(), operator = %node.operator, "ready");
+    signal::on_hangup(&node.groups.gateway, {
+        let gateway = node.gateway.clone();
+        move || gateway.reload_certificates()
+    })?;
     signals.wait_then_force().await;
     node.stop().await;
     Ok(())

@@ -1,5 +1,7 @@
 //! The signals that end the program: the first asks, the second forces.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use taraf_base::Tasks;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -40,6 +42,26 @@ impl Signals {
             exit();
         });
     }
+}
+
+/// Does something at each SIGHUP until the tasks stop, on a thread of its own as it may read files.
+pub(crate) fn on_hangup(
+    tasks: &Tasks,
+    act: impl Fn() + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("failed to catch signals")?;
+    let (group, act) = (tasks.clone(), Arc::new(act));
+    tasks.spawn("hangups", async move {
+        loop {
+            tokio::select! {
+                hangup = hangups.recv() => if hangup.is_none() { return },
+                () = group.stopping() => return,
+            }
+            let act = Arc::clone(&act);
+            group.spawn_blocking("hangup", move || act());
+        }
+    });
+    Ok(())
 }
 
 #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
