@@ -21,7 +21,7 @@ pub struct Epoch(pub u64);
 /// The identity of a batch: who wrote it, and which of the writer's batches it is.
 ///
 /// Invariant: along a partition's chain ids only grow. A claim opens its epoch with `n` 0 and the
-/// batches of the term count from 1, so an id is never used twice and a writer of an older epoch
+/// batches of the term count from 1 without holes, so an id is never used twice and a writer of an older epoch
 /// can never name the current tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId {
@@ -150,7 +150,7 @@ pub(crate) fn check(batch: &Batch, epoch: Epoch, bytes_max: usize) -> Result<(),
     if batch.count == 0 || batch.frames.is_empty() {
         return Err(Error::Malformed("it holds no record".to_owned()));
     }
-    if batch.id.epoch != epoch || batch.id.n == 0 || batch.id <= batch.prev {
+    if batch.id.epoch != epoch || batch.id != batch.prev.next() {
         let why = format!("id {} in epoch {epoch} after {}", batch.id, batch.prev);
         return Err(Error::Malformed(why));
     }

@@ -1,5 +1,6 @@
 //! An append-only log of records in partitions, its backends, and the state machines run over it.
 
+pub mod backup;
 mod batch;
 pub mod blob;
 pub mod contract;
@@ -10,6 +11,7 @@ pub mod machine;
 mod memory;
 mod null;
 pub mod record;
+mod space;
 
 pub use batch::{Batch, BatchId, Chunk, Epoch, PartitionId, Position};
 pub use error::Error;
@@ -17,3 +19,4 @@ pub use file::FileLog;
 pub use log::{Durability, Limits, Log, Resolution, Term};
 pub use memory::{Fault, MemoryLog};
 pub use null::NullLog;
+pub use space::Space;

@@ -3,8 +3,9 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
-use crate::{Batch, BatchId, Chunk, Epoch, Error, PartitionId, Position};
+use crate::{Batch, BatchId, Chunk, Epoch, Error, PartitionId, Position, Space};
 
 /// Partitioned logs that survive what their [`Durability`] says.
 ///
@@ -93,6 +94,12 @@ pub trait Log: Send + Sync + 'static {
 
     /// What the backend can take and promises.
     fn limits(&self) -> Limits;
+
+    /// How much room is left, as it changes. A backend that cannot tell has ample room until an
+    /// append answers [`Error::Full`].
+    fn space(&self) -> watch::Receiver<Space> {
+        watch::Sender::new(Space::Ample).subscribe()
+    }
 }
 
 /// The writer of a partition for one leader's term. Not cloneable: there is one.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
-    Resolution, Term,
+    Resolution, Space, Term,
 };
 
 const BATCH_BYTES_MAX: usize = crate::file::BATCH_BYTES_MAX;
@@ -40,6 +40,7 @@ struct Shared {
     partitions: Mutex<BTreeMap<PartitionId, Partition>>,
     faults: Mutex<VecDeque<Fault>>,
     held: watch::Sender<bool>,
+    space: watch::Sender<Space>,
 }
 
 #[derive(Default)]
@@ -74,6 +75,7 @@ impl MemoryLog {
                 partitions: Mutex::default(),
                 faults: Mutex::default(),
                 held: watch::Sender::new(false),
+                space: watch::Sender::new(Space::Ample),
             }),
             batch_bytes_max: BATCH_BYTES_MAX,
         }
@@ -99,6 +101,11 @@ impl MemoryLog {
     /// Lets held appends go on.
     pub fn resume(&self) {
         self.shared.held.send_replace(false);
+    }
+
+    /// Says that much room is left.
+    pub fn set_space(&self, space: Space) {
+        self.shared.space.send_replace(space);
     }
 
     /// As after a restart of the storage: poisoned partitions answer again.
@@ -188,6 +195,10 @@ impl Log for MemoryLog {
             batch_bytes_max: self.batch_bytes_max,
             durability: Durability::Memory,
         }
+    }
+
+    fn space(&self) -> watch::Receiver<Space> {
+        self.shared.space.subscribe()
     }
 }
 

@@ -18,6 +18,7 @@ async fn a_run_that_waits_goes_on_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let config = || file::Config {
         segment_bytes: 1 << 20,
+        ballast_bytes: 0,
         ..file::Config::default()
     };
     let (log_tasks, tasks) = (Tasks::new(), Tasks::new());

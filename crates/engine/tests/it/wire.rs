@@ -75,6 +75,7 @@ pub(crate) async fn engine<L: Log>(log: Arc<L>, config: Config, tasks: &Tasks) -
 pub(crate) fn open(dir: &Path, tasks: &Tasks) -> Arc<FileLog> {
     let config = file::Config {
         segment_bytes: 1 << 20,
+        ballast_bytes: 0,
         ..file::Config::default()
     };
     Arc::new(FileLog::open(dir, config, tasks).unwrap())

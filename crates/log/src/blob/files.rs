@@ -140,6 +140,10 @@ impl FileBlobs {
         Ok(collected)
     }
 
+    pub(super) fn with_recent<T>(&self, f: impl FnOnce(&mut Recent) -> T) -> T {
+        f(&mut lock(&self.recent))
+    }
+
     fn place(&self, id: &BlobId) -> (PathBuf, PathBuf) {
         let name = id.to_string();
         let folder = self.dir.join(name.get(..FOLDER_DIGITS).unwrap_or_default());

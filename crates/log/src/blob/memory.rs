@@ -57,6 +57,10 @@ impl MemoryBlobs {
         collected
     }
 
+    pub(super) fn with_recent<T>(&self, f: impl FnOnce(&mut Recent) -> T) -> T {
+        f(&mut self.lock().recent)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

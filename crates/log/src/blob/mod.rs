@@ -16,6 +16,7 @@ use crate::file::disk::{Disk, OsDisk};
 use files::FileBlobs;
 pub use id::{BlobId, ParseBlobIdError};
 use memory::MemoryBlobs;
+use recent::Recent;
 
 /// The most bytes of one blob, unless [`BlobStore::with_bytes_max`] says otherwise.
 pub const BLOB_BYTES_MAX: usize = 64 << 20;
@@ -83,6 +84,16 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// While it lives, no blob is removed.
+pub struct BlobHold(BlobStore);
+
+impl Drop for BlobHold {
+    fn drop(&mut self) {
+        let end = |recent: &mut Recent| recent.holds = recent.holds.saturating_sub(1);
+        self.0.with_recent(end);
+    }
 }
 
 impl Error {
@@ -162,6 +173,20 @@ impl BlobStore {
                 blocking("read a payload", move || files.get(&id)).await
             }
             Kind::Memory(memory) => memory.get(&id),
+        }
+    }
+
+    /// Keeps every blob until the hold is dropped: collections remove nothing meanwhile.
+    #[must_use]
+    pub fn hold(&self) -> BlobHold {
+        self.with_recent(|recent| recent.holds = recent.holds.saturating_add(1));
+        BlobHold(self.clone())
+    }
+
+    fn with_recent<T>(&self, f: impl FnOnce(&mut Recent) -> T) -> T {
+        match &self.kind {
+            Kind::File(files) => files.with_recent(f),
+            Kind::Memory(memory) => memory.with_recent(f),
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Recent {
     /// All blobs count as put at this time at least.
     since: Instant,
     put: BTreeMap<BlobId, Instant>,
+    /// Those for whom everything must stay, as young as it is.
+    pub(super) holds: usize,
 }
 
 impl Recent {
@@ -24,6 +26,7 @@ impl Recent {
         Self {
             since: Instant::now(),
             put: BTreeMap::new(),
+            holds: 0,
         }
     }
 
@@ -38,7 +41,7 @@ impl Recent {
 
     pub(super) fn is_young(&self, id: &BlobId, older_than: Duration) -> bool {
         let put = self.put.get(id).copied().unwrap_or(self.since);
-        put.max(self.since).elapsed() < older_than
+        self.holds > 0 || put.max(self.since).elapsed() < older_than
     }
 
     /// Forgets what no collection with this age would spare any more.

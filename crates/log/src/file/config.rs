@@ -18,6 +18,13 @@ pub struct Config {
     pub write_bytes_max: usize,
     /// Batches that may wait for a writer; further ones wait with their sender.
     pub queue_max: usize,
+    /// Bytes held back in a file that is given up when the disk is full, so that what runs can end.
+    /// 0 holds nothing back.
+    pub ballast_bytes: u64,
+    /// With fewer bytes free, new runs are refused.
+    pub space_low_bytes: u64,
+    /// With fewer bytes free, timers that begin work wait too.
+    pub space_full_bytes: u64,
 }
 
 impl Default for Config {
@@ -27,6 +34,9 @@ impl Default for Config {
             stripes: 2,
             write_bytes_max: 1 << 20,
             queue_max: 1_024,
+            ballast_bytes: 64 << 20,
+            space_low_bytes: 256 << 20,
+            space_full_bytes: 128 << 20,
         }
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::config::Config;
+use super::cut::Holds;
 use super::disk::{Disk, LockGuard};
+use super::shared::Shared;
 use super::snapshots;
 use super::spare::Prompt;
-use super::store::{self, Shared};
+use super::store;
 use super::writer::Writer;
 use crate::{
     Batch, BatchId, Chunk, Epoch, Error, Limits, PartitionId, Position, Resolution, batch,
@@ -158,7 +160,7 @@ impl<T> DirectLog<T> {
     /// See [`Log::tail`](crate::Log::tail).
     #[must_use]
     pub fn tail(&self, partition: PartitionId) -> (Position, BatchId) {
-        self.shared(partition).lock().index.tail(partition)
+        self.shared(partition).tail(partition)
     }
 
     /// See [`Log::trim`](crate::Log::trim).
@@ -167,7 +169,7 @@ impl<T> DirectLog<T> {
     /// As there.
     pub fn trim(&self, partition: PartitionId, below: Position) -> Result<(), Error> {
         let stripe = &self.stripes[self.stripe_of(partition)];
-        let unneeded = stripe.shared.trim(partition, below);
+        let unneeded = stripe.shared.trim(partition, below, &Holds::default());
         let bytes = self.config.segment_bytes;
         store::let_go(self.disk.as_ref(), &stripe.dir, bytes, unneeded)
     }

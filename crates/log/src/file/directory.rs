@@ -5,15 +5,16 @@
 //! FORMAT                   version of this layout, number of stripes
 //! stripes/N/*.segment      the log
 //! snapshots/P-POSITION     states of partitions
+//! ballast                  zeros, given up when the disk is full
 //! ```
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, Lock, LockGuard};
+use super::disk::{Disk, DiskFile, Lock, LockGuard};
 use crate::Error;
 
 const LOCK: &str = "LOCK";
-const FORMAT: &str = "FORMAT";
+pub(super) const FORMAT: &str = "FORMAT";
 const FORMAT_VERSION: u32 = 1;
 /// Stripes are files and threads; more serve no disk.
 const STRIPES_MAX: u32 = 64;
@@ -89,8 +90,17 @@ pub(super) fn make(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
 /// # Errors
 /// When it cannot be read.
 pub(super) fn read_file(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, Error> {
+    let opening = Error::io(format!("read {}", path.display()));
+    let file = disk.open(path).map_err(opening)?;
+    read_open(file.as_ref(), path)
+}
+
+/// The whole of an open file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn read_open(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>, Error> {
     let doing = || Error::io(format!("read {}", path.display()));
-    let file = disk.open(path).map_err(doing())?;
     let size = file.size().map_err(doing())?;
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
     file.read_at(&mut bytes, 0).map_err(doing())?;
@@ -112,7 +122,8 @@ pub(super) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(
         .map_err(doing())
 }
 
-fn parse_format(text: &str) -> Result<u16, String> {
+/// The number of stripes that a format file names; the error says what is wrong with it.
+pub(super) fn parse_format(text: &str) -> Result<u16, String> {
     let mut lines = text.lines();
     let mut number =
         |prefix: &str| -> Option<u32> { lines.next()?.strip_prefix(prefix)?.trim().parse().ok() };

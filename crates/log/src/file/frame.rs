@@ -26,6 +26,8 @@ const SEGMENT_MAGIC: [u8; 8] = *b"TARAFSEG";
 const FRAME_MAGIC: [u8; 4] = *b"TFB\x01";
 const KIND_BATCH: u8 = 0;
 const KIND_CLAIM: u8 = 1;
+/// Where a segment header says how many rows its table has.
+const ROWS_AT: usize = 56;
 /// The checksum of a segment header covers what follows it.
 const HEADER_COVERED: usize = 12;
 /// The checksum of a frame covers what follows it.
@@ -66,6 +68,17 @@ pub(super) struct Frame {
     pub(super) partition: PartitionId,
     /// A claim has no records and stands as batch 0 of its epoch.
     pub(super) batch: Batch,
+}
+
+/// What a frame says of itself before its checksum was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peek {
+    /// Bytes of the frame, padding included.
+    pub(super) size: usize,
+    pub(super) sequence: Sequence,
+    pub(super) partition: PartitionId,
+    /// Its last record; below the first in a claim.
+    pub(super) last: Position,
 }
 
 /// Why there is no frame.
@@ -111,6 +124,14 @@ impl SegmentHeader {
         let crc = crc32c::crc32c(covered);
         Fields::new(head.split_at_mut(8).1).put(&crc.to_le_bytes());
         bytes
+    }
+
+    /// How many rows a header claims to have, unchecked.
+    pub(super) fn rows(bytes: &[u8]) -> usize {
+        let field = bytes.get(ROWS_AT..).and_then(<[u8]>::first_chunk::<4>);
+        field.map_or(0, |rows| {
+            usize::try_from(u32::from_le_bytes(*rows)).unwrap_or(usize::MAX)
+        })
     }
 
     /// Reads a header; the error says what is wrong with it.
@@ -286,6 +307,31 @@ impl Frame {
     /// Whether a frame could start here; cheap enough to ask at every place of a file.
     pub(super) fn may_start(bytes: &[u8]) -> bool {
         bytes.starts_with(&FRAME_MAGIC)
+    }
+}
+
+impl Peek {
+    /// Reads the header of the frame at the start of `bytes`, without its records.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.first_chunk::<FRAME_BYTES>()?;
+        let mut reader = Reader(header);
+        if reader.take::<4>()? != FRAME_MAGIC {
+            return None;
+        }
+        let _crc = reader.u32()?;
+        let len = usize::try_from(reader.u32()?).ok()?;
+        let count = reader.u32()?;
+        let _kind = reader.u32()?;
+        let partition = PartitionId(reader.u32()?);
+        let (sequence, _synced) = (reader.u64()?, reader.u64()?);
+        let (_prev, _id) = (reader.batch_id()?, reader.batch_id()?);
+        let first = Position(reader.u64()?);
+        Some(Self {
+            size: size(len),
+            sequence,
+            partition,
+            last: Position(first.plus(u64::from(count)).0.saturating_sub(1)),
+        })
     }
 }
 

@@ -1,26 +1,31 @@
-//! [pure] Where each batch of a stripe lies, and which segments nobody needs any more.
+//! [pure] Where a reader of a stripe begins, where each partition ends, and what became of a batch.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::frame::{Frame, Tails};
-use crate::{BatchId, Epoch, Error, PartitionId, Position};
+use crate::{BatchId, Epoch, PartitionId, Position, Resolution};
 
-/// Where a batch lies.
+/// A partition's batches between two marks of one segment lie at most that far apart, so a reader
+/// looks at no more before it is where it wants to be.
+const MARK_BYTES: u64 = 256 << 10;
+/// Terms whose last batch is remembered, for leaders that lost their partition and still ask.
+const TERMS_MAX: usize = 64;
+
+/// A place from which reading forward finds a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) id: BatchId,
+pub(super) struct Mark {
+    /// The first record of the batch that lies here.
     pub(super) first: Position,
-    pub(super) last: Position,
     pub(super) segment: u64,
     pub(super) offset: u64,
-    /// Bytes of the frame, padding included.
-    pub(super) size: usize,
 }
 
-/// All durable batches of a stripe.
+/// The durable batches of a stripe: not each of them, which would cost memory for every batch that
+/// is kept, but marks on the way and the ends.
 ///
-/// Invariant: the entries of a partition are in order and dense up to its tail. They are added
-/// only from frames that were checked against the tail, by the writer or by recovery.
+/// Invariant: a partition has a mark at its first batch in each segment, and marks are in order.
+/// They are added only from frames that were checked against the tail, by the writer or by
+/// recovery.
 #[derive(Default)]
 pub(super) struct Index {
     partitions: BTreeMap<PartitionId, Partition>,
@@ -30,7 +35,9 @@ pub(super) struct Index {
 struct Partition {
     tail: Position,
     last: BatchId,
-    entries: VecDeque<Entry>,
+    marks: VecDeque<Mark>,
+    /// The last batch of each term; batches of a term are numbered densely.
+    terms: BTreeMap<Epoch, u64>,
     /// Records before this one may go.
     wanted: Position,
 }
@@ -42,6 +49,7 @@ impl Index {
         for (partition, (tail, last)) in tails {
             let entry = index.partitions.entry(*partition).or_default();
             (entry.tail, entry.last) = (*tail, *last);
+            entry.terms.insert(last.epoch, last.n);
         }
         index
     }
@@ -49,19 +57,26 @@ impl Index {
     /// Adds a frame that follows the tail of its partition.
     pub(super) fn add(&mut self, frame: &Frame, segment: u64, offset: u64) {
         let partition = self.partitions.entry(frame.partition).or_default();
-        partition.last = frame.batch.id;
+        let id = frame.batch.id;
+        if partition.last.epoch != id.epoch && partition.terms.len() >= TERMS_MAX {
+            partition.terms.pop_first();
+        }
+        partition.terms.insert(id.epoch, id.n);
+        partition.last = id;
         if frame.is_claim() {
             return;
         }
         partition.tail = frame.batch.last();
-        partition.entries.push_back(Entry {
-            id: frame.batch.id,
-            first: frame.batch.first,
-            last: frame.batch.last(),
-            segment,
-            offset,
-            size: frame.size(),
-        });
+        let is_far = |mark: &Mark| {
+            mark.segment != segment || offset.saturating_sub(mark.offset) >= MARK_BYTES
+        };
+        if partition.marks.back().is_none_or(is_far) {
+            partition.marks.push_back(Mark {
+                first: frame.batch.first,
+                segment,
+                offset,
+            });
+        }
     }
 
     pub(super) fn tail(&self, partition: PartitionId) -> (Position, BatchId) {
@@ -69,67 +84,58 @@ impl Index {
         found.map_or((Position::ZERO, BatchId::GENESIS), |p| (p.tail, p.last))
     }
 
+    /// Where the partitions end, those left out that have no frame.
     pub(super) fn tails(&self) -> Tails {
-        let row = |(id, p): (&PartitionId, &Partition)| (*id, (p.tail, p.last));
-        self.partitions.iter().map(row).collect()
+        let begun = self.partitions.iter();
+        let begun = begun.filter(|(_, p)| p.last != BatchId::GENESIS);
+        begun.map(|(id, p)| (*id, (p.tail, p.last))).collect()
     }
 
-    /// Whether the batch is stored. Ids only grow along the chain, so a search finds it.
-    pub(super) fn contains(&self, partition: PartitionId, id: BatchId) -> bool {
-        let found = self.partitions.get(&partition);
-        found.is_some_and(|p| p.entries.binary_search_by_key(&id, |e| e.id).is_ok())
-    }
-
-    pub(super) fn epoch(&self, partition: PartitionId) -> Epoch {
-        self.tail(partition).1.epoch
-    }
-
-    /// The batches to read from `from` on.
-    pub(super) fn find(
-        &self,
-        partition: PartitionId,
-        from: Position,
-        bytes_max: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    /// What became of a batch, as far as what is durable tells; nothing when its term lies too far
+    /// back to know.
+    pub(super) fn fate(&self, partition: PartitionId, id: BatchId) -> Option<Resolution> {
         let Some(partition) = self.partitions.get(&partition) else {
-            return Ok(Vec::new());
+            return Some(Resolution::NotStored);
         };
-        let kept = partition.entries.front().map(|entry| entry.first);
-        let first = kept.unwrap_or_else(|| partition.tail.next());
-        if from.max(Position::FIRST) < first {
-            return Err(Error::Trimmed { first });
+        let is_fenced = partition.last.epoch > id.epoch;
+        match partition.terms.get(&id.epoch) {
+            Some(last) if id.n <= *last => Some(Resolution::Stored),
+            None if is_fenced && partition.terms.len() >= TERMS_MAX => None,
+            _ if is_fenced => Some(Resolution::Fenced),
+            _ => Some(Resolution::NotStored),
         }
-        let start = partition.entries.partition_point(|entry| entry.last < from);
-        let mut found = Vec::new();
-        let mut bytes = 0_usize;
-        for entry in partition.entries.range(start..) {
-            bytes = bytes.saturating_add(entry.size);
-            if bytes > bytes_max && !found.is_empty() {
-                break;
-            }
-            found.push(*entry);
-        }
-        Ok(found)
     }
 
-    /// Notes what a partition no longer needs; answers the lowest segment that anybody does.
-    pub(super) fn trim(&mut self, partition: PartitionId, below: Position) -> Option<u64> {
+    /// Where to begin reading for the record `from`.
+    pub(super) fn mark(&self, partition: PartitionId, from: Position) -> Option<Mark> {
+        let partition = self.partitions.get(&partition)?;
+        if from > partition.tail {
+            return None;
+        }
+        let after = partition.marks.partition_point(|mark| mark.first <= from);
+        // Without one before it, the first is where the kept records begin.
+        partition.marks.get(after.saturating_sub(1)).copied()
+    }
+
+    /// The records that partitions may lose: all before these.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (PartitionId, Position, Position)> {
+        let row = |(id, p): (&PartitionId, &Partition)| (*id, p.wanted, p.tail);
+        self.partitions.iter().map(row)
+    }
+
+    /// Notes what a partition no longer needs.
+    pub(super) fn trim(&mut self, partition: PartitionId, below: Position) {
         let trimmed = self.partitions.entry(partition).or_default();
         trimmed.wanted = trimmed.wanted.max(below);
-        let needed = self.partitions.values().filter_map(|p| {
-            let start = p.entries.partition_point(|entry| entry.last < p.wanted);
-            p.entries.get(start).map(|entry| entry.segment)
-        });
-        needed.min()
     }
 
-    /// Forgets the batches in segments below `segment`.
+    /// Forgets the marks in segments below `segment`.
     pub(super) fn forget_below(&mut self, segment: u64) {
         for partition in self.partitions.values_mut() {
             let keep = partition
-                .entries
-                .partition_point(|entry| entry.segment < segment);
-            partition.entries.drain(..keep);
+                .marks
+                .partition_point(|mark| mark.segment < segment);
+            partition.marks.drain(..keep);
         }
     }
 }

@@ -48,6 +48,8 @@ struct Content {
     pending: Vec<(usize, Vec<u8>)>,
     fails_sync: bool,
     fails_write: bool,
+    /// The next write finds no space half-way.
+    lacks_space: bool,
 }
 
 impl MemoryDisk {
@@ -119,9 +121,28 @@ impl MemoryDisk {
         self.change(part, |content| content.fails_write = true);
     }
 
+    /// Lets the next write to every file whose path contains `part` find no space half-way, as on a
+    /// file system that takes new blocks for every write.
+    pub fn lack_space(&self, part: &str) {
+        self.change(part, |content| content.lacks_space = true);
+    }
+
     /// Lets the first write to the next file that is made fail half-way.
     pub fn fail_next_create_write(&self) {
         lock(&self.state).fails_new = true;
+    }
+
+    /// Flips a bit of a file, durably.
+    pub fn flip(&self, path: &Path, at: usize) {
+        if let Ok(file) = lock(&self.state).find(path) {
+            let mut content = lock(&file.content);
+            let Content { seen, durable, .. } = &mut *content;
+            for bytes in [seen, durable] {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1;
+                }
+            }
+        }
     }
 
     /// Puts a file whose bytes are durable and whose name is not, as a process leaves it that ends
@@ -215,6 +236,10 @@ impl Disk for MemoryDisk {
         Ok(inside.filter_map(name).collect())
     }
 
+    fn is_dir(&self, path: &Path) -> bool {
+        lock(&self.state).dirs.contains(path)
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.new_file(Vec::new());
         let mut state = lock(&self.state);
@@ -254,6 +279,12 @@ impl Disk for MemoryDisk {
         let inside = names.iter().filter(|(path, _)| is_inside(path));
         durable_names.extend(inside.map(|(path, file)| (path.clone(), Arc::clone(file))));
         Ok(())
+    }
+
+    fn free(&self, _dir: &Path) -> io::Result<u64> {
+        let state = lock(&self.state);
+        let free = |most: u64| most.saturating_sub(state.used());
+        Ok(state.capacity.map_or(u64::MAX, free))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Lock> {
@@ -310,7 +341,8 @@ impl DiskFile for MemoryFile {
         }
         let mut content = lock(&self.content);
         let fails = std::mem::take(&mut content.fails_write);
-        let stored = if fails {
+        let is_full = std::mem::take(&mut content.lacks_space);
+        let stored = if fails || is_full {
             &bytes[..bytes.len() / 2]
         } else {
             bytes
@@ -319,6 +351,9 @@ impl DiskFile for MemoryFile {
         content.pending.push((start, stored.to_owned()));
         if fails {
             return Err(io::Error::other("a write that a test made fail"));
+        }
+        if is_full {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! What an operator can do about damage without a backup: give up what follows it.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::disk::{Disk, OsDisk};
-use super::frame::SegmentHeader;
-use super::recover::{beginning_from, scan};
-use super::{directory, segment, spare};
+use super::disk::{Disk, DiskFile, OsDisk};
+use super::index::Index;
+use super::reader::read_header;
+use super::recover::{Carry, scan};
+use super::segment::{self, Segment};
+use super::{directory, spare};
 use crate::Error;
 
 /// Segments that were given up keep their bytes under this suffix.
@@ -34,8 +38,9 @@ fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<
     let number = name
         .and_then(segment::number_of)
         .ok_or_else(|| format("is not a segment"))?;
-    let mut bytes = directory::read_file(disk, file)?;
-    bytes.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+    let opening = Error::io(format!("open {}", file.display()));
+    let whole = disk.open(file).map_err(opening)?;
+    let before: Arc<dyn DiskFile> = Arc::new(Before { whole, end: offset });
     let mut given_up = vec![file.to_owned()];
     let later = |name: &String| segment::number_of(name).is_some_and(|n| n > number);
     let names = disk
@@ -48,16 +53,27 @@ fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<
         .filter_map(|name| segment::number_of(name))
         .max();
     // With its header gone a segment holds nothing; the one before it then ends the log.
-    if let Ok(mut header) = SegmentHeader::decode(&bytes) {
+    if let Ok(mut header) = read_header(before.as_ref(), file)? {
         // What was sealed may now be missing; that is the point.
         header.sealed = 0;
         let mut tails = header.tails.clone();
-        let scanned = scan(file, &bytes, &header, None, &mut tails)?;
-        let from = scanned.header.first;
-        let mut beginning = beginning_from(&scanned, from, header.stripe);
-        beginning.number = newest.unwrap_or(number) + 1;
-        let spare = spare::prepare(disk, stripe_dir, scanned.header.bytes)?;
-        segment::put_in_place(disk, stripe_dir, &spare, beginning)?;
+        let last = Segment {
+            path: file.to_owned(),
+            file: before,
+            header,
+        };
+        let scanned = scan(&last, None, &mut tails, |_, _| {})?;
+        let spare = spare::prepare(disk, stripe_dir, last.header.bytes)?;
+        let carry = Carry {
+            disk,
+            dir: stripe_dir,
+            spare: &spare,
+            last: &last,
+            scanned,
+            from: last.header.first,
+            number: newest.unwrap_or(number) + 1,
+        };
+        carry.run(&mut Index::default())?;
     }
     for path in given_up {
         let mut kept = path.clone().into_os_string();
@@ -67,4 +83,31 @@ fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<
     }
     disk.sync_dir(stripe_dir)
         .map_err(Error::io("sync the stripe's directory"))
+}
+
+/// A file as if it ended early.
+struct Before {
+    whole: Arc<dyn DiskFile>,
+    end: u64,
+}
+
+impl DiskFile for Before {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.whole.size()?.min(self.end))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if offset.saturating_add(buffer.len() as u64) > self.size()? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.whole.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

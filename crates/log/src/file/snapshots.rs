@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::directory;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use crate::{Error, PartitionId, Position};
 
 const MAGIC: [u8; 8] = *b"TARAFSNP";
@@ -79,6 +79,37 @@ pub(super) fn get(
         }
     }
     Ok(None)
+}
+
+/// Whether a file of that name is a snapshot.
+pub(super) fn is_name(name: &str) -> bool {
+    parse_name(name).is_some()
+}
+
+fn parse_name(name: &str) -> Option<(PartitionId, Position)> {
+    let (partition, at) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    Some((
+        PartitionId(partition.parse().ok()?),
+        Position(at.parse().ok()?),
+    ))
+}
+
+/// Whether a snapshot's file is what was written.
+///
+/// # Errors
+/// [`Error::Corrupt`] when it is not.
+pub(super) fn inspect(path: &Path, file: &dyn DiskFile) -> Result<(), Error> {
+    let bytes = directory::read_open(file, path)?;
+    let name = path.file_name().and_then(|name| name.to_str());
+    let checked = match name.and_then(parse_name) {
+        Some((partition, at)) => check(&bytes, partition, at),
+        None => Err("it is not named as a snapshot is"),
+    };
+    checked.map_err(|what| Error::Corrupt {
+        file: path.to_owned(),
+        offset: 0,
+        what: what.to_owned(),
+    })
 }
 
 fn check(bytes: &[u8], partition: PartitionId, at: Position) -> Result<(), &'static str> {

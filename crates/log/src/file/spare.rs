@@ -141,8 +141,12 @@ fn names(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), Error> {
-    let doing = || Error::io(format!("prepare segment {}", path.display()));
+/// Writes a file of zeros that is durable, and so takes its room for good.
+///
+/// # Errors
+/// When the disk is full or fails.
+pub(super) fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), Error> {
+    let doing = || Error::io(format!("prepare {}", path.display()));
     let file = disk.create(path).map_err(doing())?;
     let zeros = vec![0; FILL_BYTES];
     let mut offset = 0;

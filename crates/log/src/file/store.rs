@@ -1,26 +1,26 @@
 //! The file log as a [`Log`]: opens the directory, hands requests to the stripes' writers.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use taraf_base::Tasks;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::{BATCH_BYTES_MAX, Config, SEGMENT_BYTES_MIN};
+use super::cut::Holds;
 use super::disk::{Disk, LockGuard, OsDisk};
-use super::frame::Frame;
-use super::index::{Entry, Index};
 use super::recover::recover;
+use super::reserve::{Reports, Reserve};
 use super::segment::Segment;
+use super::shared::Shared;
 use super::spare::{self, Preparer};
 use super::thread::{self, Request};
 use super::writer::{Start, Writer};
 use super::{directory, snapshots};
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
-    Resolution, Term, batch,
+    Resolution, Space, Term, batch,
 };
 
 /// The log in local segment files. Acknowledged means synced.
@@ -28,10 +28,13 @@ use crate::{
 /// One process uses a data directory at a time. The lock is held until the log and its terms are
 /// dropped and its writers have ended, which [`Tasks::drain`] waits for.
 pub struct FileLog {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
     stripes: Vec<StripeHandle>,
-    snapshots: PathBuf,
+    pub(super) snapshots: PathBuf,
+    pub(super) holds: Holds,
     limits: Limits,
+    reserve: Reserve,
     _lock: Arc<LockGuard>,
 }
 
@@ -48,16 +51,6 @@ struct StripeHandle {
     segment_bytes: u64,
     requests: mpsc::Sender<Request>,
     shared: Arc<Shared>,
-}
-
-/// What a stripe's writer publishes and its readers see: durable batches only.
-pub(super) struct Shared {
-    state: Mutex<State>,
-}
-
-pub(super) struct State {
-    pub(super) index: Index,
-    segments: BTreeMap<u64, Arc<Segment>>,
 }
 
 impl FileLog {
@@ -83,16 +76,28 @@ impl FileLog {
     ) -> Result<Self, Error> {
         let opened = open(&disk, dir, config)?;
         let lock = Arc::new(opened.lock);
-        let start = |stripe| start_stripe(&disk, stripe, &opened.config, &lock, tasks);
+        let reserve = Reserve::start(&disk, dir, &opened.config, &lock, tasks);
+        let start = |(mut start, shared): (Start, _)| {
+            start.reports = reserve.reports.clone();
+            start_stripe(&disk, (start, shared), &opened.config, &lock, tasks)
+        };
         let handles: Vec<_> = opened.stripes.into_iter().map(start).collect();
         stop_with(tasks, &handles);
         Ok(Self {
             disk,
+            dir: dir.to_owned(),
+            holds: Holds::default(),
             stripes: handles,
             snapshots: opened.snapshots,
             limits: opened.limits,
+            reserve,
             _lock: lock,
         })
+    }
+
+    /// What the stripes' writers publish, in the order of their numbers.
+    pub(super) fn shared(&self) -> impl Iterator<Item = &Shared> {
+        self.stripes.iter().map(|stripe| stripe.shared.as_ref())
     }
 
     fn stripe(&self, partition: PartitionId) -> &StripeHandle {
@@ -161,13 +166,11 @@ fn open_stripe(
         offset: recovered.offset,
         next: recovered.next,
         tails: recovered.index.tails(),
+        reports: Reports::default(),
     };
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            index: recovered.index,
-            segments: recovered.segments,
-        }),
-    });
+    let (index, segments) = (recovered.index, recovered.segments);
+    let shared = Shared::new(index, segments, recovered.ends, recovered.next);
+    let shared = Arc::new(shared);
     Ok((start, shared))
 }
 
@@ -244,12 +247,12 @@ impl Log for FileLog {
     }
 
     async fn tail(&self, partition: PartitionId) -> Result<(Position, BatchId), Error> {
-        Ok(self.stripe(partition).shared.lock().index.tail(partition))
+        Ok(self.stripe(partition).shared.tail(partition))
     }
 
     async fn trim(&self, partition: PartitionId, below: Position) -> Result<(), Error> {
         let stripe = self.stripe(partition);
-        let unneeded = stripe.shared.trim(partition, below);
+        let unneeded = stripe.shared.trim(partition, below, &self.holds);
         let (disk, dir) = (Arc::clone(&self.disk), stripe.dir.clone());
         let bytes = stripe.segment_bytes;
         blocking(move || let_go(disk.as_ref(), &dir, bytes, unneeded)).await
@@ -276,6 +279,10 @@ impl Log for FileLog {
 
     fn limits(&self) -> Limits {
         self.limits
+    }
+
+    fn space(&self) -> watch::Receiver<Space> {
+        self.reserve.space()
     }
 }
 
@@ -306,72 +313,6 @@ impl Term for FileTerm {
     }
 }
 
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Shows frames that are durable now.
-    pub(super) fn publish(&self, segment: u64, frames: &[(Frame, u64)]) {
-        let mut state = self.lock();
-        for (frame, offset) in frames {
-            state.index.add(frame, segment, *offset);
-        }
-    }
-
-    pub(super) fn add_segment(&self, segment: Arc<Segment>) {
-        self.lock().segments.insert(segment.header.number, segment);
-    }
-
-    /// See [`Log::read`].
-    pub(super) fn read(
-        &self,
-        partition: PartitionId,
-        from: Position,
-        bytes_max: usize,
-    ) -> Result<Chunk, Error> {
-        let found = self.find(partition, from, bytes_max)?;
-        let batches = found
-            .iter()
-            .map(|(entry, segment)| read_batch(entry, segment));
-        let batches = batches.collect::<Result<_, _>>()?;
-        Ok(Chunk { batches })
-    }
-
-    fn find(
-        &self,
-        partition: PartitionId,
-        from: Position,
-        bytes_max: usize,
-    ) -> Result<Vec<(Entry, Arc<Segment>)>, Error> {
-        let state = self.lock();
-        let entries = state.index.find(partition, from, bytes_max)?;
-        let with_segment = entries.into_iter().map(|entry| {
-            let segment = state.segments.get(&entry.segment);
-            (
-                entry,
-                Arc::clone(segment.expect("the index names segments that are there")),
-            )
-        });
-        Ok(with_segment.collect())
-    }
-
-    /// Takes out the segments that no partition needs; the last one stays.
-    pub(super) fn trim(&self, partition: PartitionId, below: Position) -> Vec<Arc<Segment>> {
-        let mut state = self.lock();
-        let last = state
-            .segments
-            .last_key_value()
-            .map_or(0, |(number, _)| *number);
-        let needed = state.index.trim(partition, below).unwrap_or(last).min(last);
-        state.index.forget_below(needed);
-        let kept = state.segments.split_off(&needed);
-        std::mem::replace(&mut state.segments, kept)
-            .into_values()
-            .collect()
-    }
-}
-
 /// Lets go of segments that no partition needs.
 ///
 /// # Errors
@@ -392,26 +333,6 @@ pub(super) fn let_go(
         }
     }
     Ok(())
-}
-
-fn read_batch(entry: &Entry, segment: &Segment) -> Result<Batch, Error> {
-    let mut bytes = vec![0; entry.size];
-    let doing = Error::io(format!("read {}", segment.path.display()));
-    segment
-        .file
-        .read_at(&mut bytes, entry.offset)
-        .map_err(doing)?;
-    match Frame::decode(&bytes, segment.header.salt) {
-        Ok(frame) if frame.batch.id == entry.id => Ok(frame.batch),
-        _ => Err(Error::Corrupt {
-            file: segment.path.clone(),
-            offset: entry.offset,
-            what: format!(
-                "the batch at record {} cannot be read any more",
-                entry.first
-            ),
-        }),
-    }
 }
 
 async fn ask<T>(

@@ -84,7 +84,11 @@ fn tell(writer: &mut Writer<Preparer, Reply>) {
     for (reply, result) in writer.told() {
         match reply {
             Reply::Append(reply) => drop(reply.send(result)),
-            Reply::Claim(epoch, reply) => drop(reply.send(result.map(|()| epoch))),
+            Reply::Claim(epoch, reply) => drop(reply.send(match result {
+                // A claim that a restart finds after all costs its epoch and nothing else.
+                Err(Error::Ambiguous) => Err(Error::Full),
+                result => result.map(|()| epoch),
+            })),
         }
     }
 }

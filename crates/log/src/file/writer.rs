@@ -1,14 +1,16 @@
 //! [pure] What the writer of a stripe does with what it is given: gathers frames, writes them at once, syncs
 //! once, and then knows who may be told. `thread.rs` drives it; the simulator drives it too.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::Config;
 use super::disk::Disk;
 use super::frame::{Frame, Sequence, Tails};
-use super::segment::{self, Beginning, Segment};
-use super::store::Shared;
+use super::reserve::Reports;
+use super::segment::{self, Beginning, NotPlaced, Segment};
+use super::shared::Shared;
 use crate::{Batch, BatchId, Epoch, Error, PartitionId, Position, Resolution, batch};
 
 /// Where a writer finds the files of its next segments.
@@ -45,6 +47,10 @@ pub(super) struct Writer<S, T> {
     waiting: Vec<T>,
     /// Who can be told now.
     told: Vec<(T, Result<(), Error>)>,
+    reports: Reports,
+    /// A write found no room half-way. What it left in the segment must not be taken for frames
+    /// that follow: the next goes to a new segment, before whose first frame this one ends.
+    is_stranded: bool,
     poisoned: Option<String>,
 }
 
@@ -56,6 +62,7 @@ pub(super) struct Start {
     pub(super) offset: u64,
     pub(super) next: Sequence,
     pub(super) tails: Tails,
+    pub(super) reports: Reports,
 }
 
 impl<S: Spares, T> Writer<S, T> {
@@ -81,6 +88,8 @@ impl<S: Spares, T> Writer<S, T> {
             gathered: Vec::new(),
             waiting: Vec::new(),
             told: Vec::new(),
+            reports: start.reports,
+            is_stranded: false,
             poisoned: None,
         }
     }
@@ -139,7 +148,8 @@ impl<S: Spares, T> Writer<S, T> {
     /// What became of a batch; what is gathered is written first.
     ///
     /// # Errors
-    /// When the log has stopped for good.
+    /// When the log has stopped for good, or [`Error::Full`] when that is not settled yet for want
+    /// of space.
     pub(super) fn resolve(
         &mut self,
         partition: PartitionId,
@@ -147,14 +157,16 @@ impl<S: Spares, T> Writer<S, T> {
     ) -> Result<Resolution, Error> {
         self.flush();
         self.check_alive()?;
-        let state = self.shared.lock();
-        if state.index.contains(partition, id) {
-            return Ok(Resolution::Stored);
+        if self.is_stranded {
+            // Until the segment is left for good, a restart could still find the batch.
+            self.roll()?;
         }
-        if state.index.epoch(partition) > id.epoch {
-            return Ok(Resolution::Fenced);
-        }
-        Ok(Resolution::NotStored)
+        let fate = self.shared.fate(partition, id);
+        fate.ok_or_else(|| {
+            let (tail, last) = self.tail(partition);
+            let by = last.epoch;
+            Error::Fenced { by, tail }
+        })
     }
 
     fn tail(&self, partition: PartitionId) -> (Position, BatchId) {
@@ -172,9 +184,12 @@ impl<S: Spares, T> Writer<S, T> {
     /// Puts a frame behind those gathered. An error means that nothing of it is stored.
     fn gather(&mut self, mut frame: Frame) -> Result<(), Error> {
         let end = self.offset + (self.buffer.len() + frame.size()) as u64;
-        if end > self.config.segment_bytes {
+        let is_last = end > self.config.segment_bytes;
+        if is_last {
             self.flush();
             self.check_alive()?;
+        }
+        if is_last || self.is_stranded {
             self.roll()?;
         }
         frame.sequence = self.next;
@@ -199,67 +214,122 @@ impl<S: Spares, T> Writer<S, T> {
         if self.buffer.is_empty() {
             return;
         }
-        let file = &self.segment.file;
-        let written = file
-            .write_at(&self.buffer, self.offset)
-            .and_then(|()| file.sync());
-        if let Err(error) = written {
-            let why = format!("failed to write {}: {error}", self.segment.path.display());
-            tracing::error!(why, "the log stops for good");
-            self.poisoned = Some(why);
-        } else {
-            self.offset += self.buffer.len() as u64;
-            self.shared
-                .publish(self.segment.header.number, &self.gathered);
-        }
+        let stored = self.store();
         self.buffer.clear();
         self.gathered.clear();
         for waiting in self.waiting.drain(..) {
-            let result = self
-                .poisoned
-                .clone()
-                .map_or(Ok(()), |why| Err(Error::Poisoned(why)));
+            let result = match &stored {
+                Ok(()) => Ok(()),
+                Err(Error::Poisoned(why)) => Err(Error::Poisoned(why.clone())),
+                // Full. A restart could still find it; `resolve` tells when that is over.
+                Err(_) => Err(Error::Ambiguous),
+            };
             self.told.push((waiting, result));
         }
     }
 
-    /// Goes on in the next segment. Nothing is gathered now, so nothing is lost when there is none.
+    /// Makes what was gathered durable, and shows it.
+    fn store(&mut self) -> Result<(), Error> {
+        let file = &self.segment.file;
+        if let Err(error) = file.write_at(&self.buffer, self.offset) {
+            if segment::is_full(&error) {
+                return self.store_elsewhere();
+            }
+            return Err(self.poison(&error));
+        }
+        // Full or not: after a sync that failed nothing can be known of the pages.
+        if let Err(error) = file.sync() {
+            return Err(self.poison(&error));
+        }
+        self.offset += self.buffer.len() as u64;
+        self.shared
+            .publish(self.segment.header.number, &self.gathered);
+        Ok(())
+    }
+
+    /// A write found no room, although the segment was prepared: file systems that never write in
+    /// place do that. The spare may have been taken from other blocks, so it is tried; without it
+    /// nothing of what was gathered is kept.
+    fn store_elsewhere(&mut self) -> Result<(), Error> {
+        self.is_stranded = true;
+        let stored = self.roll();
+        if stored.is_err() {
+            self.next -= self.gathered.len() as u64;
+            self.tails = self.shared.tails();
+        }
+        stored
+    }
+
+    fn poison(&mut self, error: &io::Error) -> Error {
+        let why = format!("failed to write {}: {error}", self.segment.path.display());
+        tracing::error!(why, "the log stops for good");
+        self.poisoned = Some(why.clone());
+        Error::Poisoned(why)
+    }
+
+    /// Goes on in the next segment, which begins with what is gathered and could not be written.
+    /// An error other than [`Error::Poisoned`] means that the segment is still this one.
     fn roll(&mut self) -> Result<(), Error> {
         let spare = match self.spares.take() {
             Ok(spare) => spare,
             Err(error) => {
                 self.spares.want();
-                return Err(full(error));
+                return Err(self.note(full(error)));
             }
         };
+        let carried = self.gathered.len() as u64;
         let beginning = Beginning {
             stripe: self.stripe,
             number: self.segment.header.number + 1,
-            first: self.next,
-            tails: self.tails.clone(),
-            frames: Vec::new(),
+            first: self.next - carried,
+            carried,
+            epoch: Epoch(0),
+            tails: self.shared.tails(),
         };
-        let placed = segment::put_in_place(self.disk.as_ref(), &self.dir, &spare, beginning);
-        let (segment, offset) = placed.map_err(|error| {
-            // It may be in place or not; a restart finds out.
-            let why = error_chain(&error);
-            tracing::error!(why, "the log stops for good");
-            self.poisoned = Some(why.clone());
-            Error::Poisoned(why)
-        })?;
-        // Not before: until it has its name, the preparing thread would find this spare again.
+        let (disk, dir) = (self.disk.as_ref(), &self.dir);
+        let mut frames = self.gathered.iter().map(|(frame, _)| frame.clone());
+        let lost = || Error::Poisoned("a gathered frame is missing".to_owned());
+        let next = || frames.next().ok_or_else(lost);
+        let mut placed = Vec::new();
+        let place = |frame: &Frame, at| placed.push((frame.clone(), at));
+        let put = segment::put_in_place(disk, dir, &spare, beginning, next, place);
+        let (segment, offset) = match put {
+            Ok(put) => put,
+            Err(NotPlaced::Full) => {
+                // The spare is still one and is found again.
+                self.spares.want();
+                return Err(self.note(Error::Full));
+            }
+            Err(NotPlaced::Failed(error)) => {
+                // It may be in place or not; a restart finds out.
+                let why = error_chain(&error);
+                tracing::error!(why, "the log stops for good");
+                self.poisoned = Some(why.clone());
+                return Err(Error::Poisoned(why));
+            }
+        };
+        // Not before: until it has its name, whoever prepares would find this spare again.
         self.spares.want();
+        self.is_stranded = false;
         self.segment = Arc::new(segment);
         self.offset = offset;
         self.shared.add_segment(Arc::clone(&self.segment));
+        self.shared.publish(self.segment.header.number, &placed);
         Ok(())
+    }
+
+    fn note(&self, error: Error) -> Error {
+        if matches!(error, Error::Full) {
+            self.reports.found_full();
+        }
+        error
     }
 }
 
 /// A segment that could not be prepared for want of space means that the log is full.
 fn full(error: Error) -> Error {
     match error {
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Error::Full,
+        Error::Io { source, .. } if segment::is_full(&source) => Error::Full,
         other => other,
     }
 }

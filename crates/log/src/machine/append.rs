@@ -32,7 +32,12 @@ pub(super) async fn settle<T: Term>(
             }
             Next::Resolve(after) => {
                 if !after.is_zero() {
-                    tokio::time::sleep(after).await;
+                    tokio::select! {
+                        () = stop.cancelled(), if delivery.is_full() => {
+                            return (term, Err(Error::Full));
+                        }
+                        () = tokio::time::sleep(after) => {}
+                    }
                 }
                 delivery.resolved(term.resolve(&batch.id).await)
             }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use taraf_base::Timestamp;
 
+use super::Followers;
+
 /// How a replica runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,6 +29,10 @@ pub struct Config {
     /// How often a replica that rests looks whether its log can be let go of. Without it the few
     /// records of a quiet partition would keep those of all others that lie after them.
     pub rest_every: Duration,
+    /// Who else reads the records; they are not trimmed before these have seen them.
+    pub followers: Followers,
+    /// A follower that is further behind holds nothing any more, in records.
+    pub follower_lag_max: u64,
     /// How long to wait before a batch that found no space is tried again.
     pub full_retry: Duration,
     /// How long to wait before asking again what became of an ambiguous batch.
@@ -47,6 +53,8 @@ impl Default for Config {
             gather_bytes_max: 1 << 20,
             snapshot_every: 10_000,
             rest_every: Duration::from_secs(3_600),
+            followers: Followers::default(),
+            follower_lag_max: 10_000_000,
             full_retry: Duration::from_millis(500),
             resolve_retry: Duration::from_millis(200),
             resolve_attempts_max: 50,

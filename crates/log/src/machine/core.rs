@@ -11,7 +11,7 @@ use super::recovery::{Recovered, evolve, panic_text};
 use super::snapshot::Pace;
 use super::{Class, Config, Decision, Machine, Phase, ProposeError};
 use crate::record::{self, Record};
-use crate::{Batch, BatchId, Durability, Error, Limits, PartitionId, Position};
+use crate::{Batch, BatchId, Durability, Error, Limits, PartitionId, Position, Space};
 
 /// Answers that may wait for the disk, those of inputs without events and of reads included.
 const WAITING_MAX: usize = 16_384;
@@ -73,6 +73,7 @@ pub struct Core<M: Machine, P, R> {
     last: BatchId,
     gathered: VecDeque<Gathered<M, P, R>>,
     in_flight: Option<Gathered<M, P, R>>,
+    space: Space,
     is_full: bool,
     snapshots: Pace,
     outputs: VecDeque<Output<M, P, R>>,
@@ -108,6 +109,7 @@ impl<M: Machine, P, R> Core<M, P, R> {
             last: claim,
             gathered: VecDeque::new(),
             in_flight: None,
+            space: Space::Ample,
             is_full: false,
             outputs: VecDeque::new(),
             ending: None,
@@ -153,9 +155,14 @@ impl<M: Machine, P, R> Core<M, P, R> {
         self.ending.get_or_insert(why);
     }
 
-    /// Whether the log has no space now: new work is refused meanwhile.
+    /// Whether a batch waits for room now: nothing but outcomes is taken meanwhile.
     pub const fn set_full(&mut self, is_full: bool) {
         self.is_full = is_full;
+    }
+
+    /// How much room is left: what begins work is refused before what ends it.
+    pub const fn set_space(&mut self, space: Space) {
+        self.space = space;
     }
 
     /// What leaves next.
@@ -174,7 +181,13 @@ impl<M: Machine, P, R> Core<M, P, R> {
 
     /// Decides on an input at the time `now`, or at that of the last record if the clock went back.
     pub fn propose(&mut self, class: Class, input: M::Input, now: Timestamp, proposer: P) {
-        if class != Class::Outcome && self.is_full {
+        let is_refused = match class {
+            Class::Outcome => false,
+            Class::Control => self.is_full,
+            Class::Event => self.is_full || self.space == Space::Full,
+            Class::Start => self.is_full || self.space != Space::Ample,
+        };
+        if is_refused {
             self.refuse(proposer, ProposeError::Full);
             return;
         }

@@ -47,6 +47,14 @@ pub trait Machine: Send + 'static + Sized {
     /// When the bytes are no snapshot that this program knows.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError>;
 
+    /// An empty state with the settings of this one, into which the log can be replayed: then snapshots
+    /// are taken beside the leader. Without one the leader takes them, and its inputs wait. A machine
+    /// answers one always or never, its empty states included.
+    #[must_use]
+    fn empty(&self) -> Option<Self> {
+        None
+    }
+
     /// A hash over the whole state, equal for equal states on every machine and build.
     fn state_hash(&self) -> u64;
 }

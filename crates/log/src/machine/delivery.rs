@@ -60,7 +60,10 @@ impl Delivery {
 
     /// What follows from the answer to the question what became of it.
     pub fn resolved(&mut self, result: Result<Resolution, Error>) -> Next {
+        self.is_full = matches!(result, Err(Error::Full));
         match result {
+            // It is told as soon as there is space: no reason to give up.
+            Err(Error::Full) => Next::Resolve(self.full_retry),
             Ok(Resolution::Stored) => Next::Settled(Ok(())),
             // When it is fenced, who and where is told by the next append, which the fence refuses.
             Ok(Resolution::NotStored | Resolution::Fenced) => Next::Append(Duration::ZERO),

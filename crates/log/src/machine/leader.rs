@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use taraf_base::Tasks;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -13,8 +12,9 @@ use super::delivery::Delivery;
 use super::handle::{Proposal, Told};
 use super::inboxes::{Inboxes, Work};
 use super::recovery::Recovered;
+use super::replayer::{Keeper, Replayer};
 use super::{Config, Machine, Observer, Phase, ProposeError, Status};
-use crate::{Batch, BatchId, Error, Log, PartitionId, Position, Term};
+use crate::{Batch, BatchId, Durability, Error, Log, PartitionId, Position, Space, Term};
 
 type Proposer<M> = oneshot::Sender<Result<<M as Machine>::Reply, ProposeError>>;
 
@@ -28,20 +28,38 @@ pub(super) struct Leader<M: Machine, L, O> {
     observer: O,
     inboxes: Inboxes<M>,
     snapshot_ended: Arc<Notify>,
+    space: watch::Receiver<Space>,
+    /// Takes the snapshots, when the machine can be replayed beside.
+    replayer: Option<Replayer<M>>,
     core: Core<M, Proposer<M>, Told>,
 }
 
 impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
     pub(super) fn new(parts: Parts<M, L, O>) -> Self {
-        let limits = parts.log.limits();
+        let (limits, mut config) = (parts.log.limits(), parts.config.clone());
+        if limits.durability == Durability::Nothing {
+            config.snapshot_every = 0;
+        }
+        let Recovered {
+            machine,
+            position,
+            snapshot,
+            ..
+        } = &parts.recovered;
+        let replayer = Replayer::beside(machine, *position, *snapshot, &config);
+        if replayer.is_some() {
+            // One of them takes the snapshots.
+            config.snapshot_every = 0;
+        }
         let core = Core::new(
             parts.partition,
             parts.recovered,
             parts.claim,
-            &parts.config,
+            &config,
             limits,
         );
         Self {
+            space: parts.log.space(),
             log: parts.log,
             partition: parts.partition,
             config: parts.config,
@@ -50,6 +68,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             observer: parts.observer,
             inboxes: parts.inboxes,
             snapshot_ended: Arc::default(),
+            replayer,
             core,
         }
     }
@@ -84,11 +103,13 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                     self.core.end(Phase::Stopped);
                 }
                 // A notice that is not taken waits for the next look.
-                () = self.snapshot_ended.notified() => self.core.snapshot_ended(),
+                () = self.snapshot_ended.notified() => match &mut self.replayer {
+                    Some(replayer) => replayer.ended(),
+                    None => self.core.snapshot_ended(),
+                },
                 work = self.inboxes.next(), if self.core.has_room() => self.take(work),
                 () = tokio::time::sleep_until(rest), if idle.is_some() => {
-                    self.core.rest();
-                    self.perform();
+                    self.rest();
                     rest = tokio::time::Instant::now() + self.config.rest_every;
                 }
             }
@@ -129,6 +150,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                     reply,
                 } = proposal;
                 self.core.set_full(self.status.borrow().is_full);
+                self.core.set_space(*self.space.borrow());
                 self.core
                     .propose(class, input, (self.config.clock)(), reply);
             }
@@ -145,6 +167,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                 Output::Committed { position, events } => {
                     self.status.send_modify(|status| status.position = position);
                     self.observer.committed(&events);
+                    self.snapshot_if_due(position, events.len());
                 }
                 Output::Release(actions) => self.observer.release(actions),
                 Output::Answer(proposer, answer) => {
@@ -152,29 +175,39 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                     let _gone = proposer.send(answer);
                 }
                 Output::Seen(told) => told(),
-                Output::Snapshot(at, bytes) => self.store_snapshot(at, bytes),
+                Output::Snapshot(at, bytes) => self.keeper().store(at, bytes, &self.tasks),
             }
         }
     }
 
-    /// Stores a snapshot beside the loop, then lets go of the records before the *previous* one,
-    /// so that a damaged newest snapshot can still be replaced by the one before.
-    fn store_snapshot(&self, at: Position, bytes: Bytes) {
-        let (log, partition) = (Arc::clone(&self.log), self.partition);
-        let (status, ended) = (self.status.clone(), Arc::clone(&self.snapshot_ended));
-        self.tasks.spawn("log-snapshot", async move {
-            let previous = status.borrow().snapshot;
-            match log.put_snapshot(partition, at, bytes).await {
-                Ok(()) => {
-                    status.send_modify(|status| status.snapshot = at);
-                    if let Err(error) = log.trim(partition, previous.next()).await {
-                        tracing::warn!(%partition, %error, "failed to trim the log");
-                    }
-                }
-                Err(error) => tracing::error!(%partition, %error, "failed to store a snapshot"),
-            }
-            ended.notify_one();
-        });
+    fn keeper(&self) -> Keeper<L> {
+        Keeper {
+            log: Arc::clone(&self.log),
+            partition: self.partition,
+            status: self.status.clone(),
+            followers: self.config.followers.clone(),
+            lag_max: self.config.follower_lag_max,
+            ended: Arc::clone(&self.snapshot_ended),
+        }
+    }
+
+    /// What is durable has grown to `position`: it may be time for a snapshot.
+    fn snapshot_if_due(&mut self, position: Position, records: usize) {
+        let replayer = self.replayer.as_mut();
+        if let Some(empty) = replayer.and_then(|replayer| replayer.begin_if_due(records)) {
+            self.keeper().replay(empty, position, &self.tasks);
+        }
+    }
+
+    /// Takes a snapshot while nothing comes in, so that the log may be trimmed.
+    fn rest(&mut self) {
+        let position = self.status.borrow().position;
+        let replayer = self.replayer.as_mut();
+        if let Some(empty) = replayer.and_then(|replayer| replayer.begin_at_rest(position)) {
+            self.keeper().replay(empty, position, &self.tasks);
+        }
+        self.core.rest();
+        self.perform();
     }
 }
 

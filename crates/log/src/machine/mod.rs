@@ -6,15 +6,18 @@ mod config;
 pub mod core;
 mod definition;
 pub mod delivery;
+mod followers;
 mod handle;
 mod inboxes;
 mod leader;
 pub mod recovery;
+mod replayer;
 mod replica;
 mod snapshot;
 
 pub use crate::record::Header;
 pub use config::Config;
 pub use definition::{Decision, DecodeError, Machine, Observer};
+pub use followers::{Follower, Followers};
 pub use handle::{Class, Handle, Phase, ProposeError, Status};
 pub use replica::Replica;

@@ -39,6 +39,7 @@ impl Files {
     fn new(disk: Arc<dyn Disk>, dir: Option<tempfile::TempDir>, segment_bytes: u64) -> Self {
         let config = Config {
             segment_bytes,
+            ballast_bytes: 0,
             ..Config::default()
         };
         Self {

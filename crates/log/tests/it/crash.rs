@@ -7,7 +7,7 @@ use taraf_base::Rng;
 use taraf_log::contract::{Writer, read_all};
 use taraf_log::file::disk::Disk;
 use taraf_log::file::memory_disk::MemoryDisk;
-use taraf_log::file::{Config, truncate_at};
+use taraf_log::file::truncate_at;
 use taraf_log::{Batch, Error, Log, Position, Term};
 
 use crate::files::{DIR, Files, Open, P, Q, Recorded, config, record, segments, used};
@@ -347,7 +347,7 @@ async fn a_directory_of_a_newer_program_is_left_alone() {
         Path::new(DIR).join("FORMAT"),
         b"taraf log format 2\nstripes 2\n".to_vec(),
     )]);
-    let error = Open::new(&disk, Config::default()).err().unwrap();
+    let error = Open::new(&disk, config(SEGMENT_BYTES)).err().unwrap();
     assert!(matches!(error, Error::Format { .. }), "{error}");
     assert!(error.to_string().contains("format 2"), "{error}");
     disk.remove(&Path::new(DIR).join("FORMAT")).unwrap();

@@ -21,6 +21,7 @@ pub(crate) fn config(segment_bytes: u64) -> Config {
     Config {
         segment_bytes,
         stripes: 1,
+        ballast_bytes: 0,
         ..Config::default()
     }
 }

@@ -1,6 +1,7 @@
 //! A small machine that shows every path of a replica: named sums, and inputs that misbehave.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use taraf_base::Timestamp;
@@ -9,12 +10,23 @@ use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
 const ADDED: u8 = 1;
 const CURSED: u8 = 2;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub sums: BTreeMap<u64, u64>,
     pub count: u64,
     pub time: i64,
+    /// Whether snapshots are replayed beside the leader, and who counts those that it takes itself.
+    pub replayed: Option<Arc<AtomicUsize>>,
 }
+
+/// By what is recorded.
+impl PartialEq for Ledger {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.sums, self.count, self.time) == (&other.sums, other.count, other.time)
+    }
+}
+
+impl Eq for Ledger {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
@@ -135,7 +147,18 @@ impl Machine for Ledger {
         }
     }
 
+    fn empty(&self) -> Option<Self> {
+        // The copy has a counter of its own: only the leader's is looked at.
+        self.replayed.as_ref().map(|_counter| Self {
+            replayed: Some(Arc::default()),
+            ..Self::default()
+        })
+    }
+
     fn snapshot(&self) -> Vec<u8> {
+        if let Some(taken) = &self.replayed {
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.count.to_le_bytes());
         bytes.extend_from_slice(&self.time.to_le_bytes());

@@ -6,6 +6,8 @@
 )]
 
 mod backends;
+mod backup;
+mod beside;
 mod blobs;
 mod crash;
 mod files;
@@ -14,3 +16,4 @@ mod ledger;
 mod model;
 mod process;
 mod replica;
+mod space;

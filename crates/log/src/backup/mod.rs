@@ -1,0 +1,132 @@
+//! Everything a node keeps, as one file that is made while the node runs, checked, and put back.
+//!
+//! A backup is a tar file: the files of the data directory, in the order in which they were read,
+//! and last a [`Manifest`] with the hash of each. Without its manifest a backup is not whole. The
+//! log decides what is in it: the cut is taken while nothing is trimmed and no blob is collected,
+//! so that whatever a record in it names is in it too.
+
+mod manifest;
+mod pack;
+mod restore;
+mod tar;
+mod verify;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::file::disk::{Disk, DiskFile};
+pub use manifest::Manifest;
+pub use pack::Pack;
+pub use restore::{Restored, extract, restore};
+pub use verify::{Report, verify_backup, verify_directory};
+
+/// The folder of the log in a data directory.
+pub const LOG: &str = "log";
+/// The folder of the blobs in a data directory.
+pub const BLOBS: &str = "blobs";
+
+/// Bytes read or written at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A file that a backup holds, by its path in the data directory.
+pub struct Item {
+    /// The path, with `/` between its parts.
+    pub path: String,
+    /// As many bytes of it as belong to the backup.
+    pub len: u64,
+    /// Where they come from.
+    pub source: Source,
+}
+
+/// Where the bytes of a file come from.
+pub enum Source {
+    /// A file that is open already, and may have lost its name since.
+    Open(Arc<dyn DiskFile>),
+    /// A file that is opened when its turn comes.
+    Path(PathBuf),
+}
+
+/// An error of a backup.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The backup cannot be used as it is.
+    #[error("the backup {} cannot be used: {what}", .file.display())]
+    Unusable {
+        /// The backup.
+        file: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// There is something where the data would go.
+    #[error("{} is there already; restore into a folder that does not exist", .0.display())]
+    Exists(PathBuf),
+    /// The path does not fit a backup.
+    #[error("the path {0} is too long for a backup")]
+    Path(String),
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] crate::Error),
+    /// The operating system refused something.
+    #[error("failed to {doing}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The operating system's answer.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// The files in `dir` and its folders, sorted, as items below `prefix`; those that `skip` names are
+/// left out. Nothing when there is no such folder.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn items_in(
+    disk: &dyn Disk,
+    dir: &Path,
+    prefix: &str,
+    skip: &dyn Fn(&str) -> bool,
+) -> Result<Vec<Item>, Error> {
+    let mut items = Vec::new();
+    let mut names = match disk.list(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(items),
+        Err(error) => return Err(Error::io(format!("list {}", dir.display()))(error)),
+    };
+    names.sort_unstable();
+    for name in names {
+        let (path, place) = (join(prefix, &name), dir.join(&name));
+        if skip(&path) {
+            continue;
+        }
+        if disk.is_dir(&place) {
+            items.extend(items_in(disk, &place, &path, skip)?);
+            continue;
+        }
+        let size = disk.open(&place).and_then(|file| file.size());
+        items.push(Item {
+            path,
+            len: size.map_err(Error::io(format!("look at {}", place.display())))?,
+            source: Source::Path(place),
+        });
+    }
+    Ok(items)
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}/{name}")
+    }
+}
