@@ -7,7 +7,7 @@ use std::time::Duration;
 use taraf_base::{Tasks, Timestamp};
 use taraf_flow::event::CloudEvent;
 use taraf_log::machine::{Class, Handle, Observer, Replica};
-use taraf_log::{Log, PartitionId};
+use taraf_log::{Log, PartitionId, Space};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -92,11 +92,12 @@ impl Leader {
             snapshot_every: SNAPSHOT_EVERY,
             ..taraf_log::machine::Config::default()
         };
+        let space = log.space();
         let handle = Replica::start(log, partition, machine, config, observer, tasks).await?;
         leading.send_replace(Some(handle.clone()));
         tasks.spawn(
             "timers of runs",
-            drive_timers(timers, handle.clone(), tasks.clone()),
+            drive_timers(timers, handle.clone(), space, tasks.clone()),
         );
         tasks.spawn("sweep of ended runs", sweep(handle.clone(), tasks.clone()));
         Ok(Self { partition, handle })
@@ -168,7 +169,14 @@ impl Observer<Partition> for Watcher {
     }
 }
 
-async fn drive_timers(timers: Arc<Timers>, handle: Handle<Partition>, tasks: Tasks) {
+/// Proposes the timers that are due. What they wake begins work, so they wait while there is no room:
+/// the outcomes of what runs come first.
+async fn drive_timers(
+    timers: Arc<Timers>,
+    handle: Handle<Partition>,
+    mut space: watch::Receiver<Space>,
+    tasks: Tasks,
+) {
     let stopping = tasks.token();
     loop {
         let due = tokio::select! {
@@ -176,6 +184,12 @@ async fn drive_timers(timers: Arc<Timers>, handle: Handle<Partition>, tasks: Tas
             // Safe to cancel: what is taken is returned in the same poll.
             due = timers.due() => due,
         };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            // Who tells of the room may be gone; then there is room. What was cleared meanwhile is
+            // refused as any late timer is.
+            _space = space.wait_for(|space| *space != Space::Full) => {}
+        }
         let mut proposals = JoinSet::new();
         for (due, run, step, purpose) in due {
             let handle = handle.clone();

@@ -48,6 +48,9 @@ const WARM: [&str; 2] = ["38744563", "13548146"];
 /// Where data lie in a project that does not say it.
 pub(crate) const DATA: &str = ".taraf";
 
+/// Held back on the disk of a developer, who has other things on it.
+const BALLAST_BYTES_MAX: u64 = 8 << 20;
+
 /// Says that nothing is kept.
 const MEMORY: &str = ":memory:";
 
@@ -56,6 +59,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let dir = options.dir.canonicalize();
     let dir = dir.with_context(|| format!("failed to find {}", options.dir.display()))?;
     let mut config = project_config(&dir)?;
+    config.log.ballast_bytes = config.log.ballast_bytes.min(BALLAST_BYTES_MAX);
     telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let place = data_place(&options, &config, &dir);

@@ -5,6 +5,7 @@ mod document;
 mod groups;
 mod serve;
 pub(crate) mod signal;
+mod space;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use anyhow::Context as _;
 use taraf_base::{Secret, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Gateway, Routes};
-use taraf_log::{FileLog, Log, MemoryLog};
+use taraf_log::backup::LOG;
+use taraf_log::{FileLog, Log, MemoryLog, Space};
 use taraf_service::{Client, Directory};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,8 +30,8 @@ use groups::Groups;
 
 pub(crate) use serve::serve;
 
-/// The log's folder in the data directory.
-const LOG: &str = "log";
+/// The folder of finished runs in the data directory.
+pub(crate) const ARCHIVE: &str = "archive";
 
 /// Where a node keeps what must survive.
 #[derive(Clone, Debug)]
@@ -55,6 +57,15 @@ pub(crate) struct Node {
     groups: Groups,
 }
 
+/// What opening the operator's door takes: the listener, what is told of the node, who may enter, and
+/// what a backup holds.
+type Opening = (
+    TcpListener,
+    operator::NodeInfo,
+    Secret,
+    Option<operator::Kept>,
+);
+
 /// What a node is made of, before its doors are opened.
 struct Core {
     client: Client,
@@ -62,6 +73,7 @@ struct Core {
     directory: watch::Sender<Arc<Directory>>,
     accounts: Accounts,
     engine: Engine,
+    space: watch::Receiver<Space>,
 }
 
 impl Node {
@@ -77,12 +89,18 @@ impl Node {
         // First, as it is the most common reason for not starting at all.
         let door = listen(config.operator.listen, "the operator API").await?;
         let groups = Groups::new();
+        let mut kept = None;
         let core = match place {
             DataPlace::Folder(dir) => {
                 data::create(dir)?;
                 let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
-                let log = opened.context("failed to open the log")?;
-                Core::start(Arc::new(log), config, apps, &groups).await?
+                let log = Arc::new(opened.context("failed to open the log")?);
+                let dir = dir.clone();
+                kept = Some(operator::Kept {
+                    log: Arc::clone(&log),
+                    dir,
+                });
+                Core::start(log, config, apps, &groups).await?
             }
             DataPlace::Memory => {
                 let log = Arc::new(MemoryLog::new());
@@ -97,7 +115,7 @@ impl Node {
             started: began,
         };
         let token = token(config, place)?;
-        Self::open(core, config, apps, groups, (door, info, token)).await
+        Self::open(core, config, apps, groups, (door, info, token, kept)).await
     }
 
     /// Opens the doors: the gateway's, then the operator's.
@@ -106,7 +124,7 @@ impl Node {
         config: &Config,
         apps: &[App],
         groups: Groups,
-        (door, mut info, token): (TcpListener, operator::NodeInfo, Secret),
+        (door, mut info, token, kept): Opening,
     ) -> anyhow::Result<Self> {
         let (routes, follow_routes) = watch::channel(Arc::new(routes(apps)?));
         let descriptors = core.started.descriptors.clone();
@@ -131,6 +149,7 @@ impl Node {
             core.client.metrics().clone(),
         ];
         registries.extend(core.started.metrics.clone());
+        registries.push(space::metrics(core.space.clone(), &groups.operator));
         let node = Self {
             gateway,
             operator: info.operator,
@@ -154,6 +173,8 @@ impl Node {
             token,
             reasons: follow_reasons,
             tasks: node.groups.operator.clone(),
+            kept,
+            space: core.space,
             node: info,
         };
         operator::serve(door, parts, &node.groups.operator).await?;
@@ -200,6 +221,7 @@ impl Core {
         let started = apps::start(apps, config, &client, &groups.services).await?;
         directory.send_replace(Arc::new(started.directory(config, apps)?));
 
+        let space = log.space();
         let settings = config.accounts.clone();
         let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
         let settings = engine_settings(config)?;
@@ -210,6 +232,7 @@ impl Core {
             directory,
             accounts: accounts.context("failed to start the accounts")?,
             engine: engine.context("failed to start the engine")?,
+            space,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The operator API: one table of operations, a token before `/v1`, problems for all errors.
 
 mod auth;
+mod backup;
 mod document;
 mod events;
 mod flows;
@@ -10,6 +11,7 @@ mod overview;
 mod request;
 mod runs;
 
+pub(crate) use backup::{BYTES_HEADER as BACKUP_BYTES, Kept};
 pub(crate) use flows::PUBLICATION;
 
 use std::net::SocketAddr;
@@ -24,6 +26,7 @@ use serde_json::Value;
 use taraf_base::{Secret, Tasks, Timestamp};
 use taraf_engine::Engine;
 use taraf_gateway::{Accounts, Routes};
+use taraf_log::Space;
 use taraf_service::metrics::Registry;
 use taraf_service::{Client, Directory, ServiceName, problem, serve};
 use tokio::net::TcpListener;
@@ -48,6 +51,10 @@ pub(crate) struct Parts {
     pub(crate) reasons: watch::Receiver<Vec<String>>,
     /// Where the streams of events run; they end when it stops.
     pub(crate) tasks: Tasks,
+    /// What a backup holds; nothing when all is in memory.
+    pub(crate) kept: Option<Kept>,
+    /// How much room is left for what must survive.
+    pub(crate) space: watch::Receiver<Space>,
     pub(crate) node: NodeInfo,
 }
 
@@ -98,6 +105,7 @@ fn operations() -> Vec<Entry> {
         op("get", "/metrics", &[], get(overview::metrics)),
         op("get", "/v1/openapi.json", &[], get(document::show)),
         op("get", "/v1/status", &[], get(overview::status)),
+        op("get", "/v1/backup", &[], get(backup::stream)),
         op("get", "/v1/services", &[], get(overview::services)),
         op("get", "/v1/routes", &[], get(overview::routes)),
         op("get", "/v1/metrics/summary", &[], get(overview::summary)),

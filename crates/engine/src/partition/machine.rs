@@ -127,6 +127,11 @@ impl Machine for Partition {
         Ok(())
     }
 
+    fn empty(&self) -> Option<Self> {
+        let definitions = Arc::clone(&self.definitions);
+        Some(Self::new(self.settings.clone(), definitions))
+    }
+
     fn state_hash(&self) -> u64 {
         let mut hasher = Fnv(0xCBF2_9CE4_8422_2325);
         hasher.write(&self.state.save());

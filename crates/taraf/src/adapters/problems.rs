@@ -1,11 +1,16 @@
 //! [pure] What the engine refuses, as problem documents.
 
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use serde_json::{Value, json};
 use taraf_engine::Error;
 use taraf_flow::{Finding, FlowError};
 use taraf_gateway::AccountsError;
 use taraf_gateway::registry::Refusal;
 use taraf_service::{Problem, problem};
+
+/// Overload and want of room pass or last; neither is over sooner for being asked about often.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// The problem that tells a caller what the engine refused.
 pub(crate) fn engine(error: &Error) -> Problem {
@@ -23,7 +28,9 @@ pub(crate) fn engine(error: &Error) -> Problem {
             .with_detail(detail)
             .with("run", existing.to_string()),
         Error::Refused { .. } => problem::BAD_REQUEST.with_detail(detail),
-        Error::Overloaded(_) | Error::Partition(_) => problem::OVERLOADED.with_detail(detail),
+        Error::Overloaded(_) | Error::Partition(_) => problem::OVERLOADED
+            .with_detail(detail)
+            .with_header(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
         Error::Log(_) | Error::State(_) => problem::INTERNAL.with_detail(detail),
     }
 }

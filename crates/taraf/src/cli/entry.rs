@@ -9,7 +9,8 @@ use clap::error::ErrorKind;
 use super::failure::{Exit, Failure};
 use super::output::{Output, OutputArgs};
 use super::{
-    call, completions, explain, flow, key, repair, run, serve, services, start, status, version,
+    backup, call, completions, explain, flow, key, repair, restore, run, serve, services, start,
+    status, verify, version,
 };
 
 /// What a bare `taraf` shows: the six things that people do first.
@@ -69,6 +70,12 @@ enum Command {
     Start(start::Args),
     /// Runs: list, show, why, watch, cancel, suspend, resume, export.
     Run(run::Args),
+    /// Everything the server keeps, in one file, while it works.
+    Backup(backup::Args),
+    /// Makes a data directory of a backup.
+    Restore(restore::Args),
+    /// Checks a backup, or a data directory that no server uses.
+    Verify(verify::Args),
     /// Gives up the damaged end of a log, when there is no backup.
     Repair(repair::Args),
     /// What a code such as T0312 or `quota_exceeded` means, and what to do.
@@ -99,6 +106,8 @@ fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Completions(args) => completions::run(&args, &output),
         Command::Explain(args) => explain::run(&args, &output),
         Command::Repair(args) => repair::run(&args, &output),
+        Command::Restore(args) => restore::run(&args, &output),
+        Command::Verify(args) => verify::run(&args, &output),
         waiting => on_runtime(waiting, &output),
     };
     end(&output, ended)
@@ -139,6 +148,7 @@ async fn dispatch(command: Command, output: &Output) -> Result<Exit, Failure> {
 async fn visit(command: Command, output: &Output) -> Result<Exit, Failure> {
     match command {
         Command::Status(args) => status::run(args, output).await,
+        Command::Backup(args) => backup::run(args, output).await,
         Command::Services(args) => services::run(args, output).await,
         Command::Key(args) => key::run(args, output).await,
         Command::Call(args) => call::run(args, output).await,
@@ -150,6 +160,8 @@ async fn visit(command: Command, output: &Output) -> Result<Exit, Failure> {
         | Command::Service(_)
         | Command::Explain(_)
         | Command::Repair(_)
+        | Command::Restore(_)
+        | Command::Verify(_)
         | Command::Completions(_)
         | Command::Version => Ok(Exit::Done),
     }

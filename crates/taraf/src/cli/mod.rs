@@ -1,5 +1,6 @@
 //! The command line: one file per command, and what they share.
 
+mod backup;
 mod call;
 mod completions;
 mod entry;
@@ -12,7 +13,9 @@ mod input;
 mod key;
 mod operator;
 mod output;
+mod progress;
 mod repair;
+mod restore;
 mod run;
 mod run_query;
 mod run_view;
@@ -21,6 +24,7 @@ mod services;
 mod start;
 mod status;
 mod table;
+mod verify;
 mod version;
 mod yaml;
 

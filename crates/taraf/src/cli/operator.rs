@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -191,7 +192,30 @@ impl Operator {
         }
     }
 
+    /// Makes a call whose answer may be of any length, and leaves it to be read.
+    pub(crate) async fn open(&self, call: Call) -> Result<http::Response<Incoming>, Failure> {
+        let limit = call.limit;
+        let opened = tokio::time::timeout(limit, self.send(call)).await;
+        let answer = opened.unwrap_or_else(|_elapsed| {
+            let limit = taraf_base::duration::format(limit);
+            let message = format!("{} did not answer within {limit}", self.address);
+            Err(Failure::new(Exit::TimedOut, message))
+        })?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        self.read(answer).await.and_then(|answer| {
+            let body = serde_json::from_slice(&answer.body).ok();
+            Err(Failure::of_answer(answer.status, body))
+        })
+    }
+
     async fn exchange(&self, call: Call) -> Result<Answer, Failure> {
+        let answer = self.send(call).await?;
+        self.read(answer).await
+    }
+
+    async fn send(&self, call: Call) -> Result<http::Response<Incoming>, Failure> {
         let connect = tokio::net::TcpStream::connect((self.host.as_str(), self.port));
         let stream = match tokio::time::timeout(CONNECT_LIMIT, connect).await {
             Ok(Ok(stream)) => stream,
@@ -206,10 +230,11 @@ impl Operator {
             // The call itself sees the error that ends its connection.
             drop(connection.await);
         });
-        let answer = sender
-            .send_request(self.request(call)?)
-            .await
-            .map_err(broken)?;
+        let request = self.request(call)?;
+        sender.send_request(request).await.map_err(broken)
+    }
+
+    async fn read(&self, answer: http::Response<Incoming>) -> Result<Answer, Failure> {
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
             .collect()

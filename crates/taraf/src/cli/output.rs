@@ -122,6 +122,11 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// Whether hints and progress are wanted.
+    pub(crate) const fn talks(&self) -> bool {
+        !self.is_quiet
+    }
+
     /// Talk: hints, progress.
     pub(crate) fn say(&self, text: &str) {
         if !self.is_quiet {

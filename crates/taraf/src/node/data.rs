@@ -16,13 +16,43 @@ const FILE_MODE: u32 = 0o600;
 /// The file of the operator token in the data directory.
 pub(crate) const OPERATOR_TOKEN: &str = "operator.token";
 
-/// Makes the directory, and those above it, where they are missing.
+/// Says how the directory is laid out. The log in it is locked by who uses it, and has a format of
+/// its own.
+const FORMAT: &str = "FORMAT";
+const FORMAT_LINE: &str = "taraf data ";
+const FORMAT_VERSION: u32 = 1;
+
+/// Makes the directory, and those above it, where they are missing; refuses one of a newer program.
 pub(crate) fn create(dir: &Path) -> anyhow::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
         .create(dir)
-        .with_context(|| format!("failed to make the data directory {}", dir.display()))
+        .with_context(|| format!("failed to make the data directory {}", dir.display()))?;
+    let path = dir.join(FORMAT);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = format!("{FORMAT_LINE}{FORMAT_VERSION}\n");
+            return write_private(&path, text.as_bytes());
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("failed to read {}", path.display()));
+        }
+    };
+    let version = text.strip_prefix(FORMAT_LINE).map(str::trim);
+    match version.and_then(|version| version.parse::<u32>().ok()) {
+        Some(version) if version <= FORMAT_VERSION => Ok(()),
+        Some(version) => anyhow::bail!(
+            "the data directory {} has format {version} and this program knows formats up to \
+             {FORMAT_VERSION}; use the newer program",
+            dir.display()
+        ),
+        None => anyhow::bail!(
+            "{} does not say which format the data directory has; restore a backup",
+            path.display()
+        ),
+    }
 }
 
 /// Reads a secret from its file; makes both when there is no file.
@@ -92,6 +122,20 @@ mod tests {
         assert_eq!(secret(&path, new_token).unwrap(), first);
         assert_eq!(first.expose().len(), 43);
         assert_eq!((mode(&dir), mode(&path)), (DIRECTORY_MODE, FILE_MODE));
+    }
+
+    #[test]
+    fn a_directory_of_a_newer_program_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path()).unwrap();
+        let format = folder.path().join(FORMAT);
+        assert_eq!(fs::read_to_string(&format).unwrap(), "taraf data 1\n");
+        create(folder.path()).unwrap();
+        for (text, part) in [("taraf data 2\n", "format 2"), ("what\n", "does not say")] {
+            fs::write(&format, text).unwrap();
+            let error = create(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

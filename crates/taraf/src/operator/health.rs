@@ -5,29 +5,45 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
+use taraf_log::Space;
 
 use super::Shared;
 
 /// The process answers; that is all it says.
 pub(crate) async fn live() -> Response {
-    answer(&[])
+    answer(&[], None)
 }
 
 /// The node takes calls.
 pub(crate) async fn ready(State(parts): State<Shared>) -> Response {
-    answer(&parts.reasons.borrow())
+    let space = *parts.space.borrow();
+    answer(&parts.reasons.borrow(), warning(space))
 }
 
 /// The operator API is served once everything else has started.
 pub(crate) async fn startup() -> Response {
-    answer(&[])
+    answer(&[], None)
 }
 
-fn answer(reasons: &[String]) -> Response {
+/// A node without room still serves calls and ends what runs: that is told beside, not as a reason to
+/// send it no calls.
+fn warning(space: Space) -> Option<&'static str> {
+    match space {
+        Space::Ample => None,
+        Space::Low => Some("room for data is low: new runs are refused"),
+        Space::Full => Some("there is no room for data: new runs are refused and timers wait"),
+    }
+}
+
+fn answer(reasons: &[String], warning: Option<&str>) -> Response {
     let (status, word) = if reasons.is_empty() {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     };
-    (status, Json(json!({"status": word, "reasons": reasons}))).into_response()
+    let mut document = json!({"status": word, "reasons": reasons});
+    if let Some(warning) = warning {
+        document["warnings"] = json!([warning]);
+    }
+    (status, Json(document)).into_response()
 }

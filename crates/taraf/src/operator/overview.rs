@@ -37,6 +37,7 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         "gateway": format!("http://{}", parts.node.gateway),
         "operator": format!("http://{}", parts.node.operator),
         "data": parts.node.data,
+        "space": parts.space.borrow().as_str(),
         "services": services,
         "flows": parts.engine.flows().iter().count(),
         "runs": count_runs(&parts).await?,

@@ -16,7 +16,7 @@ const ROUNDS: u64 = 10;
 const STARTS: usize = 40;
 const CALLERS: usize = 4;
 
-const ECHO: &str = "document: { dsl: '1.0.3', namespace: test, name: echo, version: '1.0.0' }\n\
+pub(crate) const ECHO: &str = "document: { dsl: '1.0.3', namespace: test, name: echo, version: '1.0.0' }\n\
     do:\n  - echo: { set: '${ { said: .n } }' }\n";
 
 #[test]
@@ -65,7 +65,7 @@ fn every_acknowledged_start_survives_kill_9_and_none_is_there_twice() {
 }
 
 /// Starts runs, each with a key of its own, until the server is gone.
-fn start_until_killed(
+pub(crate) fn start_until_killed(
     url: &str,
     bearer: &str,
     next: &AtomicU64,
@@ -84,7 +84,7 @@ fn start_until_killed(
     }
 }
 
-fn all_runs(program: &Program, token: &str) -> Vec<Value> {
+pub(crate) fn all_runs(program: &Program, token: &str) -> Vec<Value> {
     let mut all = Vec::new();
     let mut after = String::new();
     loop {

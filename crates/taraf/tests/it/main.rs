@@ -5,6 +5,7 @@
     reason = "a failing helper is a failing test"
 )]
 
+mod backup;
 mod calls;
 mod crash;
 mod data;
@@ -14,5 +15,6 @@ mod http;
 mod live;
 mod operator;
 mod program;
+mod space;
 mod start;
 mod stop;

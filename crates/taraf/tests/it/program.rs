@@ -185,9 +185,15 @@ impl Site {
         let site = Self {
             dir: TempDir::new().unwrap(),
         };
+        // A server of a test holds nothing back, unless that is what is tested.
+        let ballast = if more.contains("ballast_bytes") {
+            ""
+        } else {
+            "log.ballast_bytes = 0\n"
+        };
         let text = format!(
             "gateway.listen = \"127.0.0.1:0\"\noperator.listen = \"127.0.0.1:0\"\n\
-             data.dir = \"data\"\nlog.segment_bytes = 1048576\n{more}"
+             data.dir = \"data\"\nlog.segment_bytes = 1048576\n{ballast}{more}"
         );
         std::fs::write(site.config(), text).unwrap();
         site
