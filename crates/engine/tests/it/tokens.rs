@@ -205,14 +205,12 @@ async fn a_hundred_parallel_calls_have_one_token_and_after_a_refusal_one_more() 
     world.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_a_token_away_is_an_authentication_error_that_a_flow_catches() {
-    let world = World::start(1, config()).await;
-    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let free = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+/// The authority's kind, what its policy says beside, and the error that the call ends with.
+type Trouble = (&'static str, Value, &'static str, u16, &'static str);
+
+fn troubles(free: &str) -> [Trouble; 10] {
     let none = json!({});
-    for (n, (kind, more, error, status, told)) in [
+    [
         (
             "echo",
             none.clone(),
@@ -224,10 +222,10 @@ async fn what_keeps_a_token_away_is_an_authentication_error_that_a_flow_catches(
         ("moved", none.clone(), "authentication", 502, "answers 302"),
         ("html", none.clone(), "authentication", 502, "not JSON"),
         ("large", none.clone(), "authentication", 502, "262144"),
-        ("mac", none.clone(), "authentication", 502, "not Bearer"),
+        ("mac", none, "authentication", 502, "not Bearer"),
         (
             "good",
-            json!({"authority": free}),
+            json!({ "authority": free }),
             "authentication",
             503,
             "connect",
@@ -254,9 +252,16 @@ async fn what_keeps_a_token_away_is_an_authentication_error_that_a_flow_catches(
             "browser",
         ),
     ]
-    .into_iter()
-    .enumerate()
-    {
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_token_away_is_an_authentication_error_that_a_flow_catches() {
+    let world = World::start(1, config()).await;
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let free = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let troubles = troubles(&free).into_iter().enumerate();
+    for (n, (kind, more, error, status, told)) in troubles {
         let name = format!("flow-{n}");
         let call = world.call(kind, "x", &more);
         let filter = format!(

@@ -141,7 +141,9 @@ impl Asked {
         let response = self.response(login, covered, &count, client_nonce);
         let mut text = self.user(&login.username);
         let mut quoted = |name: &str, value: &str| {
-            text.push_str(&format!(", {name}={}", quote(value)));
+            for part in [", ", name, "=", &quote(value)] {
+                text.push_str(part);
+            }
         };
         quoted("realm", &self.realm);
         quoted("nonce", &self.nonce);
@@ -154,12 +156,16 @@ impl Asked {
             quoted("cnonce", client_nonce);
         }
         if let Some(algorithm) = &self.algorithm {
-            text.push_str(&format!(", algorithm={algorithm}"));
+            text.push_str(", algorithm=");
+            text.push_str(algorithm);
         }
         match self.quality {
             Quality::Absent => {}
-            Quality::Auth => text.push_str(&format!(", qop=auth, nc={count}")),
-            Quality::AuthInt => text.push_str(&format!(", qop=auth-int, nc={count}")),
+            Quality::Auth => text.push_str(", qop=auth, nc="),
+            Quality::AuthInt => text.push_str(", qop=auth-int, nc="),
+        }
+        if self.quality != Quality::Absent {
+            text.push_str(&count);
         }
         text
     }
