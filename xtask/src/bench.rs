@@ -25,7 +25,7 @@ const BENCHES: [(&str, &str, &str, &str); 4] = [
         "gateway",
         "taraf-gateway",
         "proxy",
-        "requests a second with key and limiter",
+        "processor time of a proxied call beside nginx and HAProxy",
     ),
     (
         "flows",

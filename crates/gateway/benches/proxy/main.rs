@@ -1,11 +1,12 @@
 //! Processor time of a proxied call beside nginx and HAProxy on the same work, and its latency.
 //!
-//! `cargo xtask bench gateway [ROUNDS] [SECONDS]`. Each proxy is a process of its own and does the
-//! same for a call: finds the key among 10,000, asks a limiter, passes on a request whose answer has
-//! 515 bytes, over 64 connections that stay on both sides. Ours also spends quota that is reserved in
-//! its log, counts and times the call, and gives it a request and a trace id. Rounds alternate
-//! between the proxies, so that what else the machine does falls on all of them; of a round's
-//! processor time only what the proxy's own processes used counts. The access log is off in all.
+//! `cargo xtask bench gateway [ROUNDS] [SECONDS]`, after `cargo build --release`. Each proxy is a
+//! process of its own and does the same for a call: finds the key among 10,000, asks a limiter, passes
+//! on a request whose answer has 515 bytes, over 64 connections that stay on both sides. Ours also
+//! spends quota that is reserved in its log, counts and times the call, and gives it a request and a
+//! trace id. Rounds alternate between the proxies, so that what else the machine does falls on all of
+//! them; of a round's processor time only what the proxy's own processes used counts. The access log
+//! is off in all.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
