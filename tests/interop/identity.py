@@ -420,12 +420,13 @@ def digest(algorithm, quality):
     nonce = given["nonce"]
     first = h(given["username"], 'a "realm"', "Circle of Life")
     if algorithm.endswith("-sess"):
-        first = h(first, nonce, given["cnonce"])
+        first = h(first, nonce, given.get("cnonce", ""))
     target = request.full_path if request.query_string else request.path
     second = [request.method, target]
     if quality == "auth-int":
         second.append(made(request.get_data()).hexdigest())
-    middle = [] if quality == "none" else [given["nc"], given["cnonce"], given["qop"]]
+    counted = [given.get(name, "") for name in ("nc", "cnonce", "qop")]
+    middle = [] if quality == "none" else counted
     expected = h(first, nonce, *middle, h(*second))
     is_right = (
         given["response"] == expected
