@@ -197,7 +197,7 @@ mod tests {
         let items = service_items(&directory, &[]);
         assert_eq!(
             json!(items),
-            json!([{"name": "rates", "endpoints": [{"address": "127.0.0.1:1", "weight": 1}]}])
+            json!([{"name": "rates", "endpoints": [{"address": "127.0.0.1:1", "weight": 1, "transport": "http1"}]}])
         );
     }
 }
