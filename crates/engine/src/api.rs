@@ -1,5 +1,8 @@
 //! The engine as its users hold it.
 
+mod finding;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,16 +14,17 @@ use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
 use taraf_log::{BatchId, Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
-use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
+use crate::archive::Archive;
 use crate::config::MAX_PARTITIONS;
 use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
-use crate::invoker::{Authenticator, Means};
+use crate::invoker::{Authenticator, Means, Pace, Places};
 use crate::leader::{Hub, Leader};
 use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
 use crate::{
-    Beside, Catalog, Config, Error, Filter, FlowId, JournalEntry, Page, Published, Run, RunId,
-    RunPage, Start, Started, Status, placement, reading, resources,
+    Beside, Catalog, Config, Error, FlowId, Published, Run, RunId, Start, Started, Status,
+    placement, resources,
 };
 
 /// The first partition of durable runs.
@@ -31,6 +35,10 @@ const EPHEMERAL: PartitionId = PartitionId(15);
 const EPHEMERAL_KEPT_MAX: Duration = Duration::from_secs(60);
 /// Longest idempotency key.
 const KEY_MAX: usize = 255;
+/// How often a start looks for its key while many runs move to the archive.
+const LOOKS_MAX: usize = 8;
+/// How often it is looked for what the archive no longer keeps.
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
 /// How many partitions of runs there are: as many as were first claimed, whatever is configured
 /// now. With fewer, the runs of the others would be gone; with more, keys would meet other
@@ -75,6 +83,26 @@ fn flow_id(definition: &Definition) -> FlowId {
     }
 }
 
+/// Deletes what the archive no longer keeps, now and then.
+async fn expiry(
+    archive: Archive,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    keep_for: Duration,
+    tasks: Tasks,
+) {
+    let stopping = tasks.token();
+    loop {
+        let retention = catalog.borrow().retention(keep_for);
+        if let Err(error) = archive.expire(retention, Timestamp::now()).await {
+            tracing::warn!(%error, "the archive keeps what it should have deleted; it tries again");
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(EXPIRE_EVERY) => {}
+        }
+    }
+}
+
 /// Executes flows durably. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -88,6 +116,7 @@ struct Inner {
     means: Arc<Means>,
     leaders: Vec<Leader>,
     ephemeral: Leader,
+    archive: Option<Archive>,
     turn: AtomicU64,
     tasks: Tasks,
 }
@@ -114,17 +143,25 @@ impl Engine {
         )
         .await?;
         let hub = Arc::new(Hub::new(config.event_backlog));
+        let archive = match &config.archive_dir {
+            Some(dir) => Some(Archive::open(dir.clone()).await?),
+            None => None,
+        };
         let settings = Settings {
             limits: config.limits.clone(),
             keep: config.keep_finished,
             keep_for: config.keep_finished_for,
+            archives: archive.is_some(),
         };
+        let (linger, keep_for) = (config.archive.linger, config.archive.keep_for);
         let count = partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
             authenticator: Authenticator::new(client.clone(), tasks),
             client,
             hub: Arc::clone(&hub),
-            places: Semaphore::new(config.calls.clamp(1, Semaphore::MAX_PERMITS)),
+            places: Places::new(config.calls),
+            pace: Pace::new(config.restarted_per_second, config.hold),
+            busy: Arc::default(),
             config,
         });
         let library = || Arc::new(Library(catalog.clone()));
@@ -132,32 +169,32 @@ impl Engine {
         for number in 0..count {
             let partition = PartitionId(FIRST_PARTITION.saturating_add(number));
             let (log, means) = (Arc::clone(&log), Arc::clone(&means));
-            let leader =
-                Leader::start(log, partition, settings.clone(), library(), means, tasks).await?;
-            leaders.push(leader);
+            let machine = Partition::new(settings.clone(), library());
+            let archive = archive.clone().map(|archive| (archive, linger));
+            leaders.push(Leader::start(log, partition, machine, means, archive, tasks).await?);
+        }
+        if let Some(archive) = &archive {
+            let expiry = expiry(archive.clone(), catalog.clone(), keep_for, tasks.clone());
+            tasks.spawn("expiry of the archive", expiry);
         }
         let null = Arc::new(NullLog);
         let settings = Settings {
             keep_for: settings.keep_for.min(EPHEMERAL_KEPT_MAX),
+            archives: false,
             ..settings
         };
-        let ephemeral = Leader::start(
-            null,
-            EPHEMERAL,
-            settings,
-            library(),
-            Arc::clone(&means),
-            tasks,
-        )
-        .await?;
+        let machine = Partition::new(settings, library());
+        let ephemeral =
+            Leader::start(null, EPHEMERAL, machine, Arc::clone(&means), None, tasks).await?;
         let turn = AtomicU64::new(0);
         let inner = Inner {
             hub,
             catalog,
             sources,
-            means: Arc::clone(&means),
+            means,
             leaders,
             ephemeral,
+            archive,
             turn,
             tasks: tasks.clone(),
         };
@@ -173,6 +210,24 @@ impl Engine {
         leaders
             .chain([&self.inner.ephemeral])
             .all(|leader| leader.handle.status().borrow().phase == Phase::Leading)
+    }
+
+    /// Whether the engine leads and performs nothing: no call, no timer, no next turn.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.inner.means.pace.is_held()
+    }
+
+    /// Lets go on what was held; answers whether anything was.
+    #[must_use]
+    pub fn release(&self) -> bool {
+        self.inner.means.pace.release()
+    }
+
+    /// Says that the gateway in front of this engine listens there. Calls to it may wait for runs
+    /// that call in their turn, so they do not count against the limit of calls.
+    pub fn add_front_door(&self, address: SocketAddr) {
+        self.inner.means.places.add_door(address);
     }
 
     /// Publishes a definition. A version is immutable; the same content again changes nothing.
@@ -288,6 +343,16 @@ impl Engine {
                 why,
             });
         }
+        let (bytes, max) = (
+            start
+                .input
+                .as_ref()
+                .map_or(0, |input| input.as_bytes().len()),
+            self.inner.means.config.limits.input_bytes,
+        );
+        if bytes > max {
+            return Err(Error::TooLarge { bytes, max });
+        }
         let catalog = self.flows();
         let Some(info) = catalog.resolve(&start.flow) else {
             return Err(Error::NoSuchFlow(start.flow));
@@ -302,17 +367,42 @@ impl Engine {
             owner: start.owner,
             key: start.idempotency_key,
             traceparent: start.traceparent,
+            moved: 0,
         };
-        match leader
-            .handle
-            .propose(Class::Start, Input::Start(Box::new(begin)))
-            .await?
-        {
-            Reply::Started { id, existing } => Ok(Started { id, existing }),
-            Reply::KeyConflict { existing } => Err(Error::KeyConflict { existing }),
-            Reply::TooManyRuns => Err(Error::Overloaded("too many runs are alive")),
-            _ => Err(Error::NoSuchFlow(start.flow)),
+        for _ in 0..LOOKS_MAX {
+            let mut begin = begin.clone();
+            // Before the archive: what moves from here on, the partition still remembers.
+            begin.moved = leader.ended.moved();
+            if let Some(found) = self.archived_start(&begin).await? {
+                return found;
+            }
+            let input = Input::Start(Box::new(begin.clone()));
+            return match leader.handle.propose(Class::Start, input).await? {
+                Reply::Started { id, existing } => Ok(Started { id, existing }),
+                Reply::KeyConflict { existing } => Err(Error::KeyConflict { existing }),
+                Reply::Overloaded(why) => Err(Error::Overloaded(why)),
+                Reply::Moved { .. } | Reply::LookAgain => continue,
+                _ => Err(Error::NoSuchFlow(start.flow)),
+            };
         }
+        Err(Error::Overloaded(
+            "runs move to the archive faster than keys are found there",
+        ))
+    }
+
+    /// What an earlier start with the same key made, when that run is in the archive.
+    async fn archived_start(&self, begin: &Begin) -> Result<Option<Result<Started, Error>>, Error> {
+        let (Some(archive), Some(key)) = (&self.inner.archive, &begin.key) else {
+            return Ok(None);
+        };
+        let run = archive.by_key(begin.owner.clone(), key.clone()).await?;
+        Ok(run.map(|run| {
+            let (id, existing) = (run.id, true);
+            match begin.is_same(&run.flow, &run.input) {
+                true => Ok(Started { id, existing }),
+                false => Err(Error::KeyConflict { existing: id }),
+            }
+        }))
     }
 
     /// The run when it has ended, or as it is when the limit has passed.
@@ -337,69 +427,6 @@ impl Engine {
         })
         .await;
         self.expect(id).await
-    }
-
-    /// One run.
-    ///
-    /// # Errors
-    /// When its partition does not answer.
-    pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
-        let view = move |state: &State| state.runs.get(&id).map(crate::partition::Run::view);
-        match self.look(id, view).await {
-            // The id names a partition that does not exist.
-            Err(Error::NoSuchRun(_)) => Ok(None),
-            other => other,
-        }
-    }
-
-    /// Runs, newest first.
-    ///
-    /// # Errors
-    /// When the page's cursor is none of ours, or a partition does not answer.
-    pub async fn list(&self, filter: &Filter, page: &Page) -> Result<RunPage, Error> {
-        let before = page.after.as_deref().map(str::parse::<RunId>).transpose();
-        let before = before.map_err(|error| Error::Refused {
-            what: "the cursor",
-            why: error.to_string(),
-        })?;
-        let limit = page.limit.clamp(1, Page::MAX);
-        let mut runs = Vec::new();
-        for leader in &self.inner.leaders {
-            let (filter, partition) = (filter.clone(), leader.partition);
-            let found = leader.handle.read(move |machine| {
-                reading::find(
-                    machine.state(),
-                    partition,
-                    &filter,
-                    before,
-                    limit.saturating_add(1),
-                )
-            });
-            runs.extend(found.await?);
-        }
-        runs.sort_by_key(|run| std::cmp::Reverse(reading::order(run.id)));
-        let more = runs.len() > limit;
-        runs.truncate(limit);
-        let last = runs.last().filter(|_| more);
-        let next = last.map(|run| run.id.to_string());
-        Ok(RunPage { runs, next })
-    }
-
-    /// What happened in a run.
-    ///
-    /// # Errors
-    /// When there is no such run.
-    pub async fn journal(&self, id: RunId) -> Result<Vec<JournalEntry>, Error> {
-        let journal = self.look(id, move |state| state.journal(id)).await?;
-        journal.ok_or(Error::NoSuchRun(id))
-    }
-
-    /// One sentence: what a run waits for, or how it ended.
-    ///
-    /// # Errors
-    /// When there is no such run.
-    pub async fn why(&self, id: RunId) -> Result<String, Error> {
-        Ok(self.expect(id).await?.why)
     }
 
     /// Ends a run.
@@ -496,7 +523,12 @@ impl Engine {
             .propose(Class::Control, Input::Control(id, control))
             .await?
         {
-            Reply::NotFound => Err(Error::NoSuchRun(id)),
+            // A run in the archive has ended; an unknown one is told by its absence there.
+            Reply::NotFound => Err(Error::NotPossible {
+                action,
+                run: id,
+                status: self.expect(id).await?.status,
+            }),
             Reply::NotPossible(status) => Err(Error::NotPossible {
                 action,
                 run: id,

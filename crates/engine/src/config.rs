@@ -1,10 +1,13 @@
 //! Settings of the engine and the limits of a run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use taraf_base::Secret;
+
+use crate::archive;
 
 /// Settings of the engine.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,18 +18,32 @@ pub struct Config {
     pub partitions: u32,
     /// What `$secrets` may name, as text or as JSON text of an object.
     pub secrets: BTreeMap<String, Secret>,
-    /// Calls that may be under way at the same time.
+    /// Calls of one target (host and port) that may be under way at the same time; others wait,
+    /// durably scheduled, without a connection.
     pub calls: usize,
+    /// How many calls and overdue timers a second go on after a restart.
+    pub restarted_per_second: u32,
+    /// Whether to lead and perform nothing until released. The program sets it.
+    #[serde(skip)]
+    pub hold: bool,
+    /// Whether waits end at once when nothing else is under way, for tests of flows.
+    #[serde(skip)]
+    pub skip_waits: bool,
     /// Longest time that one call may take when its task sets none.
     #[serde(with = "taraf_base::duration::serde")]
     pub call_deadline: Duration,
     /// Largest response body that a call may answer with.
     pub response_bytes: usize,
-    /// Finished runs kept in each partition.
+    /// Finished runs kept in each partition when there is no archive.
     pub keep_finished: usize,
-    /// How long a finished run is kept.
+    /// How long a finished run is kept when there is no archive.
     #[serde(with = "taraf_base::duration::serde")]
     pub keep_finished_for: Duration,
+    /// How finished runs are kept in the archive.
+    pub archive: archive::Config,
+    /// Where the archive lies. The program sets it; without it finished runs stay in memory.
+    #[serde(skip)]
+    pub archive_dir: Option<PathBuf>,
     /// Lifecycle events that a slow subscriber may fall behind.
     pub event_backlog: usize,
     /// What one run may use.
@@ -38,11 +55,16 @@ impl Default for Config {
         Self {
             partitions: 0,
             secrets: BTreeMap::new(),
-            calls: 1_024,
+            calls: 256,
+            restarted_per_second: 1_000,
+            hold: false,
+            skip_waits: false,
             call_deadline: Duration::from_secs(30),
             response_bytes: 8 << 20,
             keep_finished: 100_000,
             keep_finished_for: Duration::from_secs(7 * 24 * 3_600),
+            archive: archive::Config::default(),
+            archive_dir: None,
             event_backlog: 4_096,
             limits: Limits::default(),
         }
@@ -57,7 +79,9 @@ pub struct Limits {
     pub task_starts: u64,
     /// Branches of one fork.
     pub branches: usize,
-    /// Bytes of one input, output or context.
+    /// Bytes of the input with which a run may be started; more is refused and not recorded.
+    pub input_bytes: usize,
+    /// Bytes of one input, output or context of a task.
     pub data_bytes: usize,
     /// Entries in the journal of one run.
     pub history: u64,
@@ -65,6 +89,10 @@ pub struct Limits {
     pub depth: usize,
     /// Runs of one partition that have not ended.
     pub live_runs: usize,
+    /// Bytes of the journals of those runs.
+    pub live_bytes: usize,
+    /// Bytes of the journals of one partition's runs that have ended and wait for the archive.
+    pub ended_bytes: usize,
     /// Record events that one input may cause before the run lets others have their turn.
     pub group_events: usize,
     /// Bytes of data that one input may cause to be recorded before the run lets others go on.
@@ -76,10 +104,13 @@ impl Default for Limits {
         Self {
             task_starts: 100_000,
             branches: 256,
+            input_bytes: 4 << 20,
             data_bytes: 4 << 20,
             history: 100_000,
             depth: 64,
             live_runs: 100_000,
+            live_bytes: 512 << 20,
+            ended_bytes: 64 << 20,
             group_events: 512,
             group_bytes: 256 << 10,
         }

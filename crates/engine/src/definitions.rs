@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use taraf_log::PartitionId;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
 use tokio::sync::watch;
 
+use crate::archive::Retention;
 use crate::partition::Definitions;
 use crate::{FlowId, FlowRef};
 
@@ -91,6 +93,18 @@ impl Catalog {
     /// The highest version of each flow, by namespace and name.
     pub fn latest(&self) -> impl Iterator<Item = &FlowInfo> {
         self.flows.values().filter_map(highest)
+    }
+
+    /// How long finished runs of each flow are kept: as the flow's highest version says.
+    pub(crate) fn retention(&self, default: Duration) -> Retention {
+        let said = self.latest().filter_map(|info| {
+            let kept = info.definition.retention()?;
+            Some(((info.id.namespace.clone(), info.id.name.clone()), kept))
+        });
+        Retention {
+            default,
+            flows: said.collect(),
+        }
     }
 
     fn add(&mut self, info: FlowInfo) {

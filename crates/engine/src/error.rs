@@ -3,6 +3,7 @@
 use taraf_flow::Finding;
 use taraf_log::machine::ProposeError;
 
+use crate::archive;
 use crate::{FlowId, FlowRef, RunId};
 
 /// Why the engine did not do what it was asked.
@@ -60,6 +61,14 @@ pub enum Error {
         /// Why it is refused.
         why: String,
     },
+    /// The input of a run is over the limit. Nothing was recorded.
+    #[error("accept the input: it has {bytes} bytes, more than the {max} that are allowed")]
+    TooLarge {
+        /// How many bytes it has.
+        bytes: usize,
+        /// The most that it may have.
+        max: usize,
+    },
     /// Too much is waiting: try again later.
     #[error("accept more work: {0}")]
     Overloaded(&'static str),
@@ -69,9 +78,12 @@ pub enum Error {
     /// The log did not open.
     #[error("use the log")]
     Log(#[from] taraf_log::Error),
-    /// What the log holds cannot be used.
-    #[error("rebuild the state: {0}")]
-    State(String),
+    /// The archive did not answer.
+    #[error("use the archive of finished runs")]
+    Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A search of the archive took too long.
+    #[error("find runs in time: narrow the search by status, flow, owner or time")]
+    SearchTooLong,
 }
 
 impl Error {
@@ -94,6 +106,15 @@ impl From<ProposeError> for Error {
                 ),
             },
             other => Self::Partition(other),
+        }
+    }
+}
+
+impl From<archive::Error> for Error {
+    fn from(error: archive::Error) -> Self {
+        match error {
+            archive::Error::TooLong => Self::SearchTooLong,
+            other => Self::Archive(Box::new(other)),
         }
     }
 }

@@ -34,6 +34,13 @@ impl RunId {
         PartitionId(u32::try_from(self.get() >> (TIME_BITS + CHANCE_BITS)).unwrap_or(0))
     }
 
+    /// The time of the run's start, as the clock was that made the id.
+    #[must_use]
+    pub fn began(self) -> Timestamp {
+        let millis = (self.get() >> CHANCE_BITS) & ((1 << TIME_BITS) - 1);
+        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+
     /// Everything but the partition: ids of all partitions sort by time with it.
     #[must_use]
     pub fn within_partition(self) -> u128 {
@@ -95,6 +102,7 @@ mod tests {
         let late = RunId::compose(PartitionId(17), Timestamp::from_millis(1_001), 0);
         assert_eq!(early.partition(), PartitionId(17));
         assert!(early < late);
+        assert_eq!(late.began(), Timestamp::from_millis(1_001));
         let elsewhere = late.moved_to(PartitionId(16));
         assert_eq!(elsewhere.partition(), PartitionId(16));
         assert_eq!(elsewhere.within_partition(), late.within_partition());

@@ -47,7 +47,9 @@ mod tests {
             seen.push(match input {
                 Input::Outcome { outcome, .. } => match outcome {
                     Outcome::Ok(_) => "answer".to_owned(),
-                    Outcome::Err(error) => error.detail.unwrap_or_default(),
+                    Outcome::Err(error) | Outcome::Unsent(error) => {
+                        error.detail.unwrap_or_default()
+                    }
                 },
                 Input::Fault(_, error) => format!("fault: {}", error.detail.unwrap_or_default()),
                 Input::TimerDue { .. } => "timer".to_owned(),

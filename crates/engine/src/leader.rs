@@ -7,16 +7,16 @@ use std::time::Duration;
 use taraf_base::{Tasks, Timestamp};
 use taraf_flow::event::CloudEvent;
 use taraf_log::machine::{Class, Handle, Observer, Replica};
-use taraf_log::{Log, PartitionId, Space};
+use taraf_log::{Log, PartitionId};
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
 
-use crate::insist::insist;
+use crate::archive::Archive;
+use crate::archivist::{Archivist, Ended};
 use crate::invoker::{Invoker, Means};
 use crate::lifecycle::Projection;
 use crate::metrics::Metrics;
-use crate::partition::{Action, Definitions, Event, Input, Partition, Reply, Settings, What};
-use crate::timers::Timers;
+use crate::partition::{Action, Event, Input, Partition, Reply, What};
+use crate::timers::{Driver, Timers};
 use crate::{Error, RunId};
 
 /// How often runs that ended long ago are looked for.
@@ -28,7 +28,7 @@ const SNAPSHOT_EVERY: u64 = 100_000;
 pub(crate) struct Hub {
     waiting: Mutex<BTreeMap<RunId, watch::Sender<()>>>,
     pub(crate) lifecycle: broadcast::Sender<Arc<CloudEvent>>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Hub {
@@ -36,7 +36,7 @@ impl Hub {
         Self {
             waiting: Mutex::default(),
             lifecycle: broadcast::Sender::new(backlog.max(1)),
-            metrics: Metrics::new(),
+            metrics: Arc::new(Metrics::new()),
         }
     }
 
@@ -66,6 +66,8 @@ impl Hub {
 pub(crate) struct Leader {
     pub(crate) partition: PartitionId,
     pub(crate) handle: Handle<Partition>,
+    /// What has ended and moved.
+    pub(crate) ended: Arc<Ended>,
 }
 
 impl Leader {
@@ -73,21 +75,23 @@ impl Leader {
     pub(crate) async fn start<L: Log>(
         log: Arc<L>,
         partition: PartitionId,
-        settings: Settings,
-        definitions: Arc<dyn Definitions>,
+        machine: Partition,
         means: Arc<Means>,
+        archive: Option<(Archive, Duration)>,
         tasks: &Tasks,
     ) -> Result<Self, Error> {
         let timers = Arc::new(Timers::default());
+        let ended = Arc::new(Ended::default());
         let leading = watch::Sender::new(None);
         let invoker = Invoker::new(Arc::clone(&means), leading.subscribe(), tasks.clone());
+        let is_recovered = invoker.clone();
         let observer = Watcher {
             hub: Arc::clone(&means.hub),
             projection: Projection::default(),
             timers: Arc::clone(&timers),
+            ended: Arc::clone(&ended),
             invoker,
         };
-        let machine = Partition::new(settings, definitions);
         let config = taraf_log::machine::Config {
             snapshot_every: SNAPSHOT_EVERY,
             ..taraf_log::machine::Config::default()
@@ -95,12 +99,32 @@ impl Leader {
         let space = log.space();
         let handle = Replica::start(log, partition, machine, config, observer, tasks).await?;
         leading.send_replace(Some(handle.clone()));
-        tasks.spawn(
-            "timers of runs",
-            drive_timers(timers, handle.clone(), space, tasks.clone()),
-        );
-        tasks.spawn("sweep of ended runs", sweep(handle.clone(), tasks.clone()));
-        Ok(Self { partition, handle })
+        is_recovered.recovered();
+        let driver = Driver {
+            timers,
+            handle: handle.clone(),
+            means: Arc::clone(&means),
+            space,
+        };
+        tasks.spawn("timers of runs", driver.run(tasks.clone()));
+        match archive {
+            Some((archive, linger)) => {
+                let archivist = Archivist {
+                    archive,
+                    handle: handle.clone(),
+                    ended: Arc::clone(&ended),
+                    linger,
+                    metrics: Arc::clone(&means.hub.metrics),
+                };
+                tasks.spawn("archivist", archivist.run(tasks.clone()));
+            }
+            None => tasks.spawn("sweep of ended runs", sweep(handle.clone(), tasks.clone())),
+        }
+        Ok(Self {
+            partition,
+            handle,
+            ended,
+        })
     }
 }
 
@@ -109,12 +133,15 @@ struct Watcher {
     hub: Arc<Hub>,
     projection: Projection,
     timers: Arc<Timers>,
+    ended: Arc<Ended>,
     invoker: Invoker,
 }
 
 impl Observer<Partition> for Watcher {
     fn recovered(&mut self, machine: &Partition) {
-        self.projection.recover(machine.state());
+        let state = machine.state();
+        self.projection.recover(state);
+        self.ended.recovered(state.ended.len(), state.moved());
     }
 
     fn committed(&mut self, events: &[(Timestamp, Event)]) {
@@ -134,14 +161,20 @@ impl Observer<Partition> for Watcher {
                 What::Completed { .. } => "completed",
                 What::Faulted { .. } => "faulted",
                 What::Cancelled { .. } => "cancelled",
+                What::Moved => {
+                    self.ended.one_moved();
+                    continue;
+                }
                 _ => continue,
             };
+            self.ended.one();
             metrics.ended.with(&[ended]).increment();
             self.hub.ended(event.run);
         }
     }
 
     fn release(&mut self, actions: Vec<Action>) {
+        let mut timers = Vec::new();
         for action in actions {
             match action {
                 Action::SetTimer {
@@ -149,61 +182,27 @@ impl Observer<Partition> for Watcher {
                     step,
                     purpose,
                     due,
-                } => {
-                    self.timers.set((due, run, step, purpose));
-                }
+                } => timers.push((true, (due, run, step, purpose))),
                 Action::ClearTimer {
                     run,
                     step,
                     purpose,
                     due,
-                } => {
-                    self.timers.clear((due, run, step, purpose));
-                }
+                } => timers.push((false, (due, run, step, purpose))),
                 Action::Call(call) => self.invoker.call(*call),
                 Action::CancelCall { run, step } => self.invoker.cancel(run, step),
                 Action::Uncertain { run, step } => self.invoker.uncertain(run, step),
                 Action::Continue { run } => self.invoker.next_turn(run),
             }
         }
-    }
-}
-
-/// Proposes the timers that are due. What they wake begins work, so they wait while there is no room:
-/// the outcomes of what runs come first.
-async fn drive_timers(
-    timers: Arc<Timers>,
-    handle: Handle<Partition>,
-    mut space: watch::Receiver<Space>,
-    tasks: Tasks,
-) {
-    let stopping = tasks.token();
-    loop {
-        let due = tokio::select! {
-            () = stopping.cancelled() => return,
-            // Safe to cancel: what is taken is returned in the same poll.
-            due = timers.due() => due,
-        };
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            // Who tells of the room may be gone; then there is room. What was cleared meanwhile is
-            // refused as any late timer is.
-            _space = space.wait_for(|space| *space != Space::Full) => {}
+        // Last: where waits are skipped, a timer may come as soon as nothing else is under way.
+        for (is_set, timer) in timers {
+            if is_set {
+                self.timers.set(timer);
+            } else {
+                self.timers.clear(timer);
+            }
         }
-        let mut proposals = JoinSet::new();
-        for (due, run, step, purpose) in due {
-            let handle = handle.clone();
-            proposals.spawn(async move {
-                let input = Input::TimerDue {
-                    run,
-                    step,
-                    purpose,
-                    due,
-                };
-                insist(&handle, input).await;
-            });
-        }
-        while proposals.join_next().await.is_some() {}
     }
 }
 

@@ -1,6 +1,8 @@
 //! Durable execution of flows: every run reaches its end, whatever crashes.
 
 mod api;
+mod archive;
+mod archivist;
 mod config;
 mod definitions;
 mod error;
@@ -18,6 +20,7 @@ mod timers;
 mod view;
 
 pub use api::Engine;
+pub use archive::Config as ArchiveConfig;
 pub use config::{Config, Limits};
 pub use definitions::{Catalog, FlowInfo, Published};
 pub use error::Error;

@@ -111,7 +111,8 @@ impl Teller<'_> {
             | What::Joined { .. }
             | What::Caught(_)
             | What::Paused { .. }
-            | What::Removed => Vec::new(),
+            | What::Removed
+            | What::Moved => Vec::new(),
         }
     }
 

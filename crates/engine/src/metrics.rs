@@ -16,6 +16,12 @@ pub(crate) struct Metrics {
     pub(crate) call_seconds: Histogram,
     /// Record events that became durable.
     pub(crate) events: Counter,
+    /// Finished runs moved to the archive.
+    pub(crate) archived: Counter,
+    /// How long the archive took to take some.
+    pub(crate) archive_seconds: Histogram,
+    /// How often it did not take them.
+    pub(crate) archive_failures: Counter,
 }
 
 impl Metrics {
@@ -38,6 +44,18 @@ impl Metrics {
             events: registry.counter(
                 "taraf_engine_events_total",
                 "Record events that became durable.",
+            ),
+            archived: registry.counter(
+                "taraf_engine_runs_archived_total",
+                "Finished runs moved to the archive.",
+            ),
+            archive_seconds: registry.histogram(
+                "taraf_engine_archive_seconds",
+                "How long the archive took to take finished runs.",
+            ),
+            archive_failures: registry.counter(
+                "taraf_engine_archive_failures_total",
+                "How often the archive did not take finished runs.",
             ),
             registry,
         }

@@ -1,12 +1,23 @@
 //! [pure] Finding runs in a partition: filters and pages.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::partition::{Run, State};
-use crate::{Filter, RunId, view};
+use crate::partition::{Ending, Run, State};
+use crate::{Filter, RunId, Status, view};
 
 /// How far the order of ids and that of records may differ.
 const SKEW: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Runs that one look goes through at most: the leader does nothing else meanwhile.
+const LOOKED_AT_MAX: usize = 2_000;
+
+/// What one look at a partition found.
+pub(crate) struct Found {
+    pub(crate) runs: Vec<view::Run>,
+    /// The last run looked at, when others lie behind it.
+    pub(crate) rest: Option<RunId>,
+}
 
 /// Runs of a partition that a filter lets through, newest first, those before `before` in the order
 /// of all partitions.
@@ -16,27 +27,47 @@ pub(crate) fn find(
     filter: &Filter,
     before: Option<RunId>,
     limit: usize,
-) -> Vec<view::Run> {
+) -> Found {
     let end = match before {
         None => Bound::Unbounded,
         // Runs of the same instant and chance are ordered by partition, the highest first.
         Some(last) if partition < last.partition() => Bound::Included(last.moved_to(partition)),
         Some(last) => Bound::Excluded(last.moved_to(partition)),
     };
-    let runs = state
-        .runs
-        .range((Bound::Unbounded, end))
-        .rev()
-        .map(|(_, run)| run);
-    runs.take_while(|run| {
-        filter
-            .since
-            .is_none_or(|since| run.created.plus(SKEW) >= since)
-    })
-    .filter(|run| lets_through(filter, run))
-    .take(limit)
-    .map(Run::view)
-    .collect()
+    let q = filter.q.as_ref().map(|q| q.to_lowercase());
+    let mut runs = Vec::new();
+    let mut last = None;
+    for (n, (id, run)) in state.runs.range((Bound::Unbounded, end)).rev().enumerate() {
+        let is_older = |since| run.created.plus(SKEW) < since;
+        if filter.since.is_some_and(is_older) {
+            break;
+        }
+        if n == LOOKED_AT_MAX || runs.len() == limit {
+            return Found { runs, rest: last };
+        }
+        if lets_through(filter, q.as_deref(), run) {
+            runs.push(run.view());
+        }
+        last = Some(*id);
+    }
+    Found { runs, rest: None }
+}
+
+/// Runs by phase, a bounded number of those behind `after`; also the last one looked at, when others
+/// lie behind it.
+pub(crate) fn count(state: &State, after: Option<RunId>) -> (BTreeMap<Status, u64>, Option<RunId>) {
+    let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut counts = BTreeMap::new();
+    let mut last = None;
+    let runs = state.runs.range((begin, Bound::Unbounded));
+    for (n, (id, run)) in runs.enumerate() {
+        if n == LOOKED_AT_MAX {
+            return (counts, last);
+        }
+        *counts.entry(run.status()).or_default() += 1;
+        last = Some(*id);
+    }
+    (counts, None)
 }
 
 /// The order of runs of all partitions, the newest first when compared in reverse.
@@ -44,7 +75,7 @@ pub(crate) fn order(run: RunId) -> (u128, u32) {
     (run.within_partition(), run.partition().0)
 }
 
-fn lets_through(filter: &Filter, run: &Run) -> bool {
+fn lets_through(filter: &Filter, q: Option<&str>, run: &Run) -> bool {
     let flow = &run.begun.flow;
     filter.status.is_none_or(|status| run.status() == status)
         && filter.since.is_none_or(|since| run.created >= since)
@@ -61,17 +92,14 @@ fn lets_through(filter: &Filter, run: &Run) -> bool {
                     .as_ref()
                     .is_none_or(|version| *version == flow.version)
         })
-        && filter
-            .q
-            .as_ref()
-            .is_none_or(|q| mentions(run, &q.to_lowercase()))
+        && q.is_none_or(|q| mentions(run, q))
 }
 
 fn mentions(run: &Run, q: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(q);
-    let view = run.view();
-    has(&view.id.to_string())
-        || has(&view.flow.to_string())
-        || view.idempotency_key.as_deref().is_some_and(has)
-        || view.error.is_some_and(|error| has(&error.to_string()))
+    let begun = &run.begun;
+    has(&run.id.to_string())
+        || has(&begun.flow.to_string())
+        || begun.key.as_deref().is_some_and(has)
+        || matches!(&run.ended, Some((_, Ending::Faulted(error))) if has(&error.to_string()))
 }

@@ -1,11 +1,20 @@
 //! Timers of one partition: proposed in the order in which they are due.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use taraf_base::Timestamp;
-use tokio::sync::Notify;
+use taraf_base::{Tasks, Timestamp};
+use taraf_log::Space;
+use taraf_log::machine::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
-use crate::partition::{self, Timer};
+use crate::insist::insist;
+use crate::invoker::Means;
+use crate::partition::{self, Input, Partition, Timer};
+
+/// A timer that comes so much later than it was due was due while nobody led.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// The timers that are set, and who waits for them.
 #[derive(Default)]
@@ -44,9 +53,105 @@ impl Timers {
         }
     }
 
+    /// Takes the next timer, whenever it is due.
+    pub(crate) fn take_first(&self) -> Option<Timer> {
+        self.locked(partition::Timers::take_first)
+    }
+
     fn locked<T>(&self, change: impl FnOnce(&mut partition::Timers) -> T) -> T {
         change(&mut self.set.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Proposes timers when they are due.
+pub(crate) struct Driver {
+    pub(crate) timers: Arc<Timers>,
+    pub(crate) handle: Handle<Partition>,
+    pub(crate) means: Arc<Means>,
+    /// How much room is left for what must survive.
+    pub(crate) space: watch::Receiver<Space>,
+}
+
+impl Driver {
+    /// Goes on until the tasks stop.
+    pub(crate) async fn run(self, tasks: Tasks) {
+        let stopping = tasks.token();
+        let work = async {
+            self.means.pace.let_go().await;
+            if self.means.config.skip_waits {
+                self.skip().await;
+            } else {
+                self.wait().await;
+            }
+        };
+        tokio::select! {
+            // What was taken and not proposed is due again after the next start.
+            () = stopping.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn wait(&self) {
+        loop {
+            let mut proposals = JoinSet::new();
+            let due = self.timers.due().await;
+            self.wait_for_room().await;
+            for timer in due {
+                // What became due while nobody led goes on no faster than calls made again.
+                if Timestamp::now().since(timer.0) > OVERDUE {
+                    self.means.pace.turn().await;
+                }
+                let handle = self.handle.clone();
+                proposals.spawn(async move { propose(&handle, timer).await });
+            }
+            while proposals.join_next().await.is_some() {}
+        }
+    }
+
+    /// What a timer wakes begins work, so it waits while there is no room: the outcomes of what runs
+    /// come first. What was cleared meanwhile is refused as any late timer is.
+    async fn wait_for_room(&self) {
+        let mut space = self.space.clone();
+        // Who tells of the room may be gone; then there is room.
+        let _told = space.wait_for(|space| *space != Space::Full).await;
+    }
+
+    /// Timers come in their order as soon as nothing else is under way, whenever they are due.
+    async fn skip(&self) {
+        loop {
+            // Asked for before looking, so that what changes meanwhile wakes this wait.
+            let (changed, idle) = (
+                self.timers.changed.notified(),
+                self.means.busy.idle.notified(),
+            );
+            if self.means.busy.is_idle() {
+                match self.timers.take_first() {
+                    Some(timer) => propose(&self.handle, timer).await,
+                    None => changed.await,
+                }
+                continue;
+            }
+            tokio::select! {
+                () = idle => {}
+                // A timeout of what is under way.
+                due = self.timers.due() => {
+                    for timer in due {
+                        propose(&self.handle, timer).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn propose(handle: &Handle<Partition>, (due, run, step, purpose): Timer) {
+    let input = Input::TimerDue {
+        run,
+        step,
+        purpose,
+        due,
+    };
+    insist(handle, input).await;
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::Authentication;
 use crate::data::Data;
@@ -229,6 +230,15 @@ impl Definition {
             .and_then(|ours| ours.get("durable"))
             .and_then(|durable| durable.as_bool())
             .unwrap_or(true)
+    }
+
+    /// How long finished runs are kept: `metadata.taraf.retention`, such as `30d`; none when the
+    /// flow does not say. The check refuses what is no duration.
+    #[must_use]
+    pub fn retention(&self) -> Option<Duration> {
+        let ours = self.document.metadata.get("taraf")?;
+        let text = ours.get("retention")?.as_str()?;
+        taraf_base::duration::parse(&text).ok()
     }
 
     /// What an engine that runs `do`, `set`, `call: http`, `switch`, `for`, `fork`, `try`, `raise` and

@@ -95,16 +95,16 @@ impl Node {
                 data::create(dir)?;
                 let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
                 let log = Arc::new(opened.context("failed to open the log")?);
-                let dir = dir.clone();
+                let archive = Some(dir.join(ARCHIVE));
                 kept = Some(operator::Kept {
                     log: Arc::clone(&log),
-                    dir,
+                    dir: dir.clone(),
                 });
-                Core::start(log, config, apps, &groups).await?
+                Core::start(log, config, archive, apps, &groups).await?
             }
             DataPlace::Memory => {
                 let log = Arc::new(MemoryLog::new());
-                Core::start(log, config, apps, &groups).await?
+                Core::start(log, config, None, apps, &groups).await?
             }
         };
         apps::publish_all(&core.engine, apps, on_conflict).await?;
@@ -142,6 +142,7 @@ impl Node {
         };
         let gateway = Gateway::start(config.gateway.clone(), parts, &groups.gateway).await?;
         info.gateway = gateway.addr();
+        core.engine.add_front_door(gateway.addr());
         let (reasons, follow_reasons) = watch::channel(Vec::new());
         let mut registries = vec![
             gateway.metrics().clone(),
@@ -213,6 +214,7 @@ impl Core {
     async fn start<L: Log>(
         log: Arc<L>,
         config: &Config,
+        archive: Option<PathBuf>,
         apps: &[App],
         groups: &Groups,
     ) -> anyhow::Result<Self> {
@@ -224,7 +226,8 @@ impl Core {
         let space = log.space();
         let settings = config.accounts.clone();
         let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
-        let settings = engine_settings(config)?;
+        let mut settings = engine_settings(config)?;
+        settings.archive_dir = archive;
         let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
         Ok(Self {
             client,

@@ -136,6 +136,7 @@ fn operations() -> Vec<Entry> {
         op("post", "/v1/runs/{id}/cancel", &[], post(runs::cancel)),
         op("post", "/v1/runs/{id}/suspend", &[], post(runs::suspend)),
         op("post", "/v1/runs/{id}/resume", &[], post(runs::resume)),
+        op("post", "/v1/release", &[], post(overview::release)),
     ]
 }
 

@@ -84,7 +84,8 @@ impl Document<'_> {
             response_bytes_max: DOCUMENT_BYTES_MAX,
             class: CallClass::Idempotent,
         };
-        let (_, head, bytes) = exchange(&means.client, &request).await?;
+        let answer = exchange(&means.client, &request).await;
+        let (_, head, bytes) = answer.map_err(|failed| failed.error)?;
         Ok((head, bytes))
     }
 }

@@ -17,6 +17,7 @@ use url::Url;
 use super::auth::{Authorization, DigestLogin};
 use crate::RunId;
 use crate::partition::CallClass;
+use crate::partition::tasks::call::uncertain;
 
 pub(super) use redirect::shown;
 
@@ -58,6 +59,35 @@ pub(crate) struct HttpRequest {
     pub(crate) class: CallClass,
 }
 
+/// A call that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// In the language's terms.
+    pub(crate) error: FlowError,
+    /// Whether anything may have reached the other side.
+    pub(crate) is_sent: bool,
+}
+
+impl Failure {
+    /// It failed before anything was sent.
+    pub(crate) const fn unsent(error: FlowError) -> Self {
+        Self {
+            error,
+            is_sent: false,
+        }
+    }
+}
+
+/// Unless something says otherwise, it may have been sent.
+impl From<FlowError> for Failure {
+    fn from(error: FlowError) -> Self {
+        Self {
+            error,
+            is_sent: true,
+        }
+    }
+}
+
 /// The step that a call is an effect of.
 #[derive(Clone, Debug)]
 pub(crate) struct Effect {
@@ -77,12 +107,12 @@ pub(crate) struct Effect {
 /// In the language's terms: `communication` with the status that fits, `authorization` when the
 /// host may not be called, `configuration` for an address or header that cannot be sent, `runtime`
 /// for an answer over the limit. The caller adds the task's pointer.
-pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, FlowError> {
+pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, Failure> {
     let limit = call.deadline;
     match tokio::time::timeout(limit, exchange(client, &call)).await {
         Ok(done) => {
             let (sent, head, bytes) = done?;
-            answer::data(call.output, &sent, &head, &bytes)
+            Ok(answer::data(call.output, &sent, &head, &bytes)?)
         }
         Err(_elapsed) => {
             let detail = format!(
@@ -90,7 +120,7 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
                 shown(&call.uri),
                 taraf_base::duration::format(limit)
             );
-            Err(unanswered(call.class, detail, 504))
+            Err(unanswered(call.class, detail, 504).into())
         }
     }
 }
@@ -99,10 +129,10 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
 pub(super) async fn exchange(
     client: &Client,
     call: &HttpRequest,
-) -> Result<(answer::Sent, response::Parts, Bytes), FlowError> {
+) -> Result<(answer::Sent, response::Parts, Bytes), Failure> {
     let mut hop = redirect::Hop {
-        url: request::url(call)?,
-        method: request::method(&call.method)?,
+        url: request::url(call).map_err(Failure::unsent)?,
+        method: request::method(&call.method).map_err(Failure::unsent)?,
         keeps_body: true,
         keeps_authorization: true,
     };
@@ -119,7 +149,7 @@ pub(super) async fn exchange(
     };
     let mut followed = 0;
     loop {
-        let (sent, response) = ask(client, call, &hop, &policy).await?;
+        let (sent, response) = ask(client, call, &hop, &policy, followed == 0).await?;
         let (head, body) = response.into_parts();
         if call.redirect
             && followed < REDIRECTS_MAX
@@ -134,7 +164,7 @@ pub(super) async fn exchange(
             .map_err(|error| unreadable(call.class, &error, call.response_bytes_max))?;
         let highest = if call.redirect { 399 } else { 299 };
         if !(200..=highest).contains(&head.status.as_u16()) {
-            return Err(answer::refused(&head, &bytes));
+            return Err(answer::refused(&head, &bytes).into());
         }
         return Ok((sent, head, bytes));
     }
@@ -147,16 +177,23 @@ async fn ask(
     call: &HttpRequest,
     hop: &redirect::Hop,
     policy: &CallPolicy,
-) -> Result<(answer::Sent, Response<Body>), FlowError> {
+    is_first: bool,
+) -> Result<(answer::Sent, Response<Body>), Failure> {
     let mut answered = 0;
     let mut known = None;
     loop {
-        let (request, nonce) = request::build(call, hop)?;
+        let (request, nonce) = request::build(call, hop).map_err(|error| Failure {
+            error,
+            is_sent: !is_first,
+        })?;
         let sent = answer::Sent::of(&request, &hop.url);
         let response = client
             .call(request, policy)
             .await
-            .map_err(|error| lost(call.class, &error, &hop.url))?;
+            .map_err(|error| Failure {
+                is_sent: !is_first || may_be_sent(&error),
+                error: lost(call.class, &error, &hop.url),
+            })?;
         let Some(login) = request::digest(call, hop) else {
             return Ok((sent, response));
         };
@@ -195,14 +232,19 @@ pub(super) fn is_unauthorized(error: &FlowError) -> bool {
     error.is(ErrorKind::Communication) && error.status == 401
 }
 
-/// Type of the error of an at-most-once call of which nobody knows whether it was made.
-const UNCERTAIN: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/uncertain";
-
-/// What is told of an at-most-once call that may or may not have been made.
-pub(super) fn uncertain(detail: impl Into<String>) -> FlowError {
-    let mut error = FlowError::runtime(detail).with_title("Uncertain");
-    error.type_ = UNCERTAIN.to_owned();
-    error
+/// Whether the request, or part of it, may have reached the other side.
+const fn may_be_sent(error: &CallError) -> bool {
+    !matches!(
+        error,
+        CallError::NoSuchService(_)
+            | CallError::NoEndpoint(_)
+            | CallError::BreakerOpen(_)
+            | CallError::Overloaded(_)
+            | CallError::Resolve { .. }
+            | CallError::Connect { .. }
+            | CallError::Denied(_)
+            | CallError::Invalid(_)
+    )
 }
 
 /// A request was sent, or part of it, and no whole answer came.

@@ -4,15 +4,18 @@ mod auth;
 mod document;
 mod http;
 mod mask;
+mod pace;
+mod places;
 mod send;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taraf_base::{Tasks, Timestamp};
 use taraf_log::machine::Handle;
 use taraf_service::Client;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use auth::Authenticator;
@@ -21,8 +24,12 @@ pub(crate) use send::secrets;
 
 use crate::insist::insist;
 use crate::leader::Hub;
-use crate::partition::{Call, Input, Outcome, Partition};
+use crate::partition::tasks::call::uncertain;
+use crate::partition::{Call, CallClass, Input, Outcome, Partition};
 use crate::{Config, RunId};
+use http::Failure;
+pub(crate) use pace::Pace;
+pub(crate) use places::Places;
 
 /// What all invokers share.
 pub(crate) struct Means {
@@ -31,7 +38,41 @@ pub(crate) struct Means {
     pub(crate) config: Config,
     pub(crate) hub: Arc<Hub>,
     /// Places for calls under way.
-    pub(crate) places: Semaphore,
+    pub(crate) places: Places,
+    /// How fast what was outstanding goes on.
+    pub(crate) pace: Pace,
+    /// What is under way anywhere.
+    pub(crate) busy: Arc<Busy>,
+}
+
+/// Counts what will propose something without a timer: calls, turns.
+#[derive(Default)]
+pub(crate) struct Busy {
+    count: AtomicUsize,
+    pub(crate) idle: Notify,
+}
+
+/// One thing under way.
+struct Doing(Arc<Busy>);
+
+impl Busy {
+    /// Whether only timers will go on with anything.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    fn begin(self: &Arc<Self>) -> Doing {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Doing(Arc::clone(self))
+    }
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
 }
 
 type Leading = watch::Receiver<Option<Handle<Partition>>>;
@@ -44,6 +85,8 @@ pub(crate) struct Invoker {
     leading: Leading,
     tasks: Tasks,
     running: Running,
+    /// Whether what is asked for was outstanding when the partition was taken over.
+    is_recovering: Arc<AtomicBool>,
 }
 
 impl Invoker {
@@ -53,7 +96,13 @@ impl Invoker {
             leading,
             tasks,
             running: Running::default(),
+            is_recovering: Arc::new(AtomicBool::new(true)),
         }
+    }
+
+    /// What was outstanding has been asked for: from here on everything is new.
+    pub(crate) fn recovered(&self) {
+        self.is_recovering.store(false, Ordering::Release);
     }
 
     /// Makes a call when there is a place, and proposes its outcome. The number of calls that wait
@@ -63,11 +112,14 @@ impl Invoker {
         let cancel = self.tasks.token().child_token();
         self.locked(|running| running.insert(place, cancel.clone()));
         let invoker = self.clone();
+        let was_outstanding = self.is_recovering.load(Ordering::Acquire);
+        let doing = self.means.busy.begin();
         self.tasks.spawn("call of a flow", async move {
+            let _doing = doing;
             tokio::select! {
                 // Given up, or to be made again after a restart.
                 () = cancel.cancelled() => {}
-                () = invoker.perform(call) => {}
+                () = invoker.perform(call, was_outstanding) => {}
             }
             invoker.locked(|running| running.remove(&place));
         });
@@ -82,7 +134,7 @@ impl Invoker {
 
     /// Proposes that an at-most-once call may or may not have been made.
     pub(crate) fn uncertain(&self, run: RunId, step: u32) {
-        let error = http::uncertain(
+        let error = uncertain(
             "the engine stopped while the call was under way; it may or may not have been made",
         );
         let now = Timestamp::now();
@@ -104,19 +156,28 @@ impl Invoker {
     fn propose_later(&self, input: Input) {
         let invoker = self.clone();
         let stopping = self.tasks.token();
+        let doing = self.means.busy.begin();
         self.tasks.spawn("outcome of a flow", async move {
+            let _doing = doing;
+            let propose = async {
+                invoker.means.pace.let_go().await;
+                invoker.propose(input).await;
+            };
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = invoker.propose(input) => {}
+                () = propose => {}
             }
         });
     }
 
-    async fn perform(&self, call: Call) {
-        // The semaphore is never closed.
-        let Ok(_place) = self.means.places.acquire().await else {
-            return;
-        };
+    async fn perform(&self, call: Call, was_outstanding: bool) {
+        let pace = &self.means.pace;
+        if was_outstanding {
+            pace.turn().await;
+        } else {
+            pace.let_go().await;
+        }
+        let _place = self.means.places.take(&call).await;
         let Some(handle) = self.handle().await else {
             return;
         };
@@ -132,7 +193,12 @@ impl Invoker {
         metrics.call_seconds.observe(ended.since(began));
         let outcome = match answer {
             Ok(data) => Outcome::Ok(data),
-            Err(error) => Outcome::Err(error),
+            // For all others it makes no difference, and is not written down.
+            Err(Failure {
+                error,
+                is_sent: false,
+            }) if call.class == CallClass::AtMostOnce => Outcome::Unsent(error),
+            Err(Failure { error, .. }) => Outcome::Err(error),
         };
         let (run, step) = (call.run, call.step);
         self.propose(Input::Outcome {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Means;
 use super::auth::Authorization;
-use super::http::{Effect, HttpRequest, is_unauthorized, perform};
+use super::http::{Effect, Failure, HttpRequest, is_unauthorized, perform};
 use super::mask::Mask;
 use crate::partition::Call;
 use crate::partition::tasks::call::is_deferred;
@@ -20,12 +20,13 @@ use crate::partition::tasks::call::is_deferred;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Makes the call. What comes back never holds a secret of ours.
-pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data, FlowError> {
+pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data, Failure> {
+    let unsent = |what| Failure::unsent(FlowError::configuration(what));
     let Kind::Call(kind) = &call.task.kind else {
-        return Err(FlowError::configuration("the step is no call"));
+        return Err(unsent("the step is no call"));
     };
     let TaskCall::Http(http) = &**kind else {
-        return Err(FlowError::configuration("only calls of `http` are built"));
+        return Err(unsent("only calls of `http` are built"));
     };
     let secrets = secrets(&call.secrets, &means.config.secrets);
     let mut scope = call.scope.clone();
@@ -49,7 +50,10 @@ pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data,
     match answer {
         Ok(output) if http.output == HttpOutput::Response => Ok(mask.response(output)),
         Ok(output) => Ok(output),
-        Err(error) => Err(mask.error(error)),
+        Err(failure) => Err(Failure {
+            error: mask.error(failure.error),
+            ..failure
+        }),
     }
 }
 
@@ -67,22 +71,27 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     /// Makes the call; once more when the service refused what was shown and there is another token.
-    async fn perform(&mut self) -> Result<Data, FlowError> {
+    /// What fails before, or after a refusal, was not performed.
+    async fn perform(&mut self) -> Result<Data, Failure> {
         let client = &self.means.client;
         let Some(policy) = &self.http.endpoint.authentication else {
-            return perform(client, self.request(Authorization::Absent)?).await;
+            let request = self.request(Authorization::Absent);
+            return perform(client, request.map_err(Failure::unsent)?).await;
         };
         let authenticator = &self.means.authenticator;
-        let mut prover = authenticator.prover(policy, &self.call.input, &self.scope)?;
+        let prover = authenticator.prover(policy, &self.call.input, &self.scope);
+        let mut prover = prover.map_err(Failure::unsent)?;
         let mut is_first = true;
         loop {
             self.hidden.push(prover.sensitive());
-            let (authorization, seen) = prover.prove(self.until).await?;
+            let proof = prover.prove(self.until).await;
+            let (authorization, seen) = proof.map_err(Failure::unsent)?;
             self.hidden.push(prover.sensitive());
             self.scope.authorization = Some(seen);
-            let answer = perform(client, self.request(authorization)?).await;
+            let request = self.request(authorization).map_err(Failure::unsent)?;
+            let answer = perform(client, request).await;
             if is_first
-                && matches!(&answer, Err(error) if is_unauthorized(error))
+                && matches!(&answer, Err(failed) if is_unauthorized(&failed.error))
                 && prover.refused().await
             {
                 is_first = false;

@@ -99,7 +99,10 @@ impl Work<'_> {
         let Doing::Try { attempt, .. } = step.doing else {
             return Ok(Verdict::Leave(error.clone()));
         };
+        // Another attempt could not make an at-most-once call again that was made or may have been.
+        let is_spent = |task: &str| self.run.has_spent(task);
         if let Some(policy) = &catch.retry
+            && !error.instance.as_deref().is_some_and(is_spent)
             && policy.allows(&document, scope)?
         {
             let schedule = policy.schedule(&step.input, scope, step.started)?;

@@ -13,12 +13,12 @@ use super::event::{
 use crate::RunId;
 
 /// Version of the snapshot's layout.
-pub const SNAPSHOT_VERSION: u8 = 1;
+pub const SNAPSHOT_VERSION: u8 = 2;
 /// Version of the bodies' layout that is written.
 const VERSION: u16 = 1;
 
 /// Kind numbers and their names. A number is never used again for something else.
-pub const KINDS: [(u8, &str); 21] = [
+pub const KINDS: [(u8, &str); 22] = [
     (1, "started"),
     (2, "entered"),
     (3, "skipped"),
@@ -40,6 +40,7 @@ pub const KINDS: [(u8, &str); 21] = [
     (19, "faulted"),
     (20, "cancelled"),
     (21, "removed"),
+    (22, "moved"),
 ];
 
 impl What {
@@ -68,6 +69,7 @@ impl What {
             Self::Faulted { .. } => 19,
             Self::Cancelled { .. } => 20,
             Self::Removed => 21,
+            Self::Moved => 22,
         }
     }
 
@@ -86,7 +88,7 @@ impl What {
 struct WireError(#[serde(with = "as_json")] FlowError);
 
 /// Appends the body of an event, and answers what the record says beside it.
-pub(super) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
+pub(crate) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
     match &event.what {
         What::Started(begun) => put(body, &**begun),
         What::Entered(entered) => put(body, entered),
@@ -129,7 +131,7 @@ pub(super) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
         What::Completed { output } => put(body, &(output,)),
         What::Faulted { error } => put(body, &(WireError(error.clone()),)),
         What::Cancelled { why } => put(body, &(why,)),
-        What::Suspended | What::Removed => {}
+        What::Suspended | What::Removed | What::Moved => {}
     }
     Header {
         kind: event.what.kind(),
@@ -139,7 +141,7 @@ pub(super) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
 }
 
 /// Reads an event of any version ever written.
-pub(super) fn decode(header: &Header, body: &[u8]) -> Result<Event, DecodeError> {
+pub(crate) fn decode(header: &Header, body: &[u8]) -> Result<Event, DecodeError> {
     let kind = header.kind;
     if !KINDS.iter().any(|(number, _)| *number == kind) {
         return Err(DecodeError::UnknownKind(kind));
@@ -251,6 +253,7 @@ fn decode_second(kind: u8, body: &[u8]) -> Result<What, DecodeError> {
             why: get::<(String,)>(body)?.0,
         },
         21 => What::Removed,
+        22 => What::Moved,
         other => return Err(DecodeError::UnknownKind(other)),
     })
 }

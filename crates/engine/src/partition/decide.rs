@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use taraf_base::Timestamp;
-use taraf_flow::{Definition, FlowError, Kind};
+use taraf_flow::{Data, Definition, FlowError, Kind};
 use taraf_log::machine::Decision;
 
 use super::action::{Action, Purpose, Wake};
@@ -14,7 +14,7 @@ use super::machine::Partition;
 use super::run::{Doing, Run};
 use super::state::key_of;
 use super::work::{Next, Work, check, same, template};
-use crate::RunId;
+use crate::{FlowId, RunId};
 
 /// Runs forgotten by one sweep.
 const SWEEP_MAX: usize = 1_000;
@@ -51,21 +51,13 @@ impl Partition {
                 Some(false) => reply(Reply::NotPossible(crate::Status::Running)),
                 Some(true) => removed(std::iter::once(run), Reply::Done),
             },
+            Input::Moved(runs) => self.moved(runs),
         }
     }
 
     fn start(&self, begin: Begin, now: Timestamp) -> Decided {
-        let key = key_of(begin.owner.as_deref(), begin.key.as_deref());
-        if let Some(existing) = key.and_then(|key| self.state.keys.get(&key)) {
-            return reply(match self.state.runs.get(existing) {
-                Some(run) if is_same_start(run, &begin) => Reply::Started {
-                    id: *existing,
-                    existing: true,
-                },
-                _ => Reply::KeyConflict {
-                    existing: *existing,
-                },
-            });
+        if let Some(known) = self.known(&begin) {
+            return reply(known);
         }
         if let Some(run) = self.state.runs.get(&begin.id) {
             return reply(Reply::Started {
@@ -73,8 +65,8 @@ impl Partition {
                 existing: true,
             });
         }
-        if self.state.live() >= self.settings.limits.live_runs {
-            return reply(Reply::TooManyRuns);
+        if let Some(what) = self.overloaded() {
+            return reply(Reply::Overloaded(what));
         }
         let Some(definition) = self.definitions.definition(&begin.hash) else {
             return reply(Reply::NotFound);
@@ -120,6 +112,23 @@ impl Partition {
                 decided
             },
         )
+    }
+
+    /// What the key of a start says, when another start may have used it.
+    fn known(&self, begin: &Begin) -> Option<Reply> {
+        let key = key_of(begin.owner.as_deref(), begin.key.as_deref())?;
+        let Some(&existing) = self.state.keys.get(&key) else {
+            let look_again = self.state.has_forgotten_since(begin.moved);
+            return look_again.then_some(Reply::LookAgain);
+        };
+        Some(match self.state.runs.get(&existing) {
+            Some(run) if begin.is_same(&run.begun.flow, &run.begun.raw) => Reply::Started {
+                id: existing,
+                existing: true,
+            },
+            Some(_) => Reply::KeyConflict { existing },
+            None => Reply::Moved { existing },
+        })
     }
 
     /// Works on a run that has not ended.
@@ -216,6 +225,38 @@ impl Partition {
         }
     }
 
+    /// What there is too much of for another run.
+    fn overloaded(&self) -> Option<&'static str> {
+        let (limits, state) = (&self.settings.limits, &self.state);
+        if state.live() >= limits.live_runs {
+            return Some("too many runs are alive");
+        }
+        if state.live_bytes() >= limits.live_bytes {
+            return Some("the runs that are alive take too much memory");
+        }
+        let is_kept = state.ended_bytes() >= limits.ended_bytes;
+        (is_kept && self.settings.archives).then_some("too many finished runs wait for the archive")
+    }
+
+    fn moved(&self, runs: Vec<RunId>) -> Decided {
+        let has_ended = |id: &RunId| {
+            self.state
+                .runs
+                .get(id)
+                .is_some_and(|run| run.ended.is_some())
+        };
+        let moved = runs.into_iter().filter(has_ended);
+        let events = moved.map(|run| Event {
+            run,
+            what: What::Moved,
+        });
+        Decision {
+            events: events.collect(),
+            actions: Vec::new(),
+            reply: Reply::Done,
+        }
+    }
+
     fn sweep(&self, now: Timestamp) -> Decided {
         let over = self.state.ended.len().saturating_sub(self.settings.keep);
         let old = |at: &Timestamp| now.since(*at) >= self.settings.keep_for;
@@ -280,11 +321,14 @@ fn ended(run: &Run, how: What) -> Decided {
     }
 }
 
-fn is_same_start(run: &Run, begin: &Begin) -> bool {
-    let flow = &run.begun.flow;
-    let same_flow = flow.namespace == begin.flow.namespace && flow.name == begin.flow.name;
-    let same_version = !begin.versioned || flow.version == begin.flow.version;
-    same_flow && same_version && run.begun.raw == begin.input
+impl Begin {
+    /// Whether a run of this flow and input is what this would begin.
+    pub(crate) fn is_same(&self, flow: &FlowId, input: &Data) -> bool {
+        flow.namespace == self.flow.namespace
+            && flow.name == self.flow.name
+            && (!self.versioned || flow.version == self.flow.version)
+            && *input == self.input
+    }
 }
 
 impl Run {
@@ -369,7 +413,7 @@ fn answered(
             Ok(()) => Outcome::Ok(data),
             Err(error) => Outcome::Err(error),
         },
-        Outcome::Err(error) => Outcome::Err(error),
+        failed @ (Outcome::Err(_) | Outcome::Unsent(_)) => failed,
     };
     work.record(What::Answered {
         step,
@@ -398,7 +442,7 @@ fn go_on_after_call(work: &mut Work<'_>, step: u32) {
                 raw: Given::Answer,
                 then: None,
             },
-            Outcome::Err(error) => Next::Failed {
+            Outcome::Err(error) | Outcome::Unsent(error) => Next::Failed {
                 step,
                 error: error.clone(),
             },

@@ -39,6 +39,11 @@ impl Timers {
         self.set.contains(timer)
     }
 
+    /// Takes the next one, whenever it is due.
+    pub fn take_first(&mut self) -> Option<Timer> {
+        self.set.pop_first()
+    }
+
     /// Takes those that are due, not too many at once. When none is: how long to wait before the
     /// next look, unless none is set.
     pub fn take_due(&mut self, now: Timestamp) -> (Vec<Timer>, Option<Duration>) {

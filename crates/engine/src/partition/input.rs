@@ -46,6 +46,8 @@ pub enum Input {
     Sweep,
     /// Forget this run, which has ended.
     Remove(RunId),
+    /// Let go of these runs, which are durable in the archive.
+    Moved(Vec<RunId>),
 }
 
 /// A person's word about a run.
@@ -78,6 +80,8 @@ pub struct Begin {
     pub key: Option<String>,
     /// W3C trace context of the starter.
     pub traceparent: Option<String>,
+    /// How many runs had moved to the archive when the key was last looked for there.
+    pub moved: u64,
 }
 
 /// What the proposer is told.
@@ -87,8 +91,12 @@ pub enum Reply {
     Started { id: RunId, existing: bool },
     /// The key was used with another flow or input.
     KeyConflict { existing: RunId },
-    /// Too many runs are alive.
-    TooManyRuns,
+    /// The key names a run that has moved to the archive.
+    Moved { existing: RunId },
+    /// So many runs have moved to the archive meanwhile that the key must be looked for there again.
+    LookAgain,
+    /// There is no room for another run, for this reason.
+    Overloaded(&'static str),
     /// Done.
     Done,
     /// Ended runs were forgotten; whether others are left to forget.

@@ -91,6 +91,7 @@ fn instead(input: &Input, why: &ProposeError) -> Option<Input> {
         | Input::Start(_)
         | Input::Control(..)
         | Input::Sweep
+        | Input::Moved(_)
         | Input::Remove(_) => return None,
     };
     let error = match why {

@@ -8,8 +8,8 @@ use taraf_flow::Data;
 
 use super::event::{BranchOutcome, Given, Outcome, What};
 use super::state::State;
+use crate::RunId;
 use crate::view::JournalEntry;
-use crate::{FlowId, RunId};
 
 /// A step, as later entries of its run are told about it.
 struct Told {
@@ -22,21 +22,17 @@ impl State {
     /// What happened in a run.
     #[must_use]
     pub fn journal(&self, run: RunId) -> Option<Vec<JournalEntry>> {
-        let entries = self.journals.get(&run)?;
-        let mut steps = BTreeMap::new();
-        let numbered = (1_u64..).zip(entries);
-        Some(
-            numbered
-                .map(|(n, (at, what))| entry(n, *at, what, &mut steps))
-                .collect(),
-        )
+        self.recorded(run).map(told)
     }
+}
 
-    /// The flow that a run follows.
-    #[must_use]
-    pub fn flow(&self, run: RunId) -> Option<&FlowId> {
-        self.runs.get(&run).map(|run| &run.begun.flow)
-    }
+/// Recorded events of one run, the first first, as its readers see them.
+pub(crate) fn told(recorded: &[(Timestamp, What)]) -> Vec<JournalEntry> {
+    let mut steps = BTreeMap::new();
+    let numbered = (1_u64..).zip(recorded);
+    numbered
+        .map(|(n, (at, what))| entry(n, *at, what, &mut steps))
+        .collect()
 }
 
 fn entry(n: u64, at: Timestamp, what: &What, steps: &mut BTreeMap<u32, Told>) -> JournalEntry {
@@ -102,7 +98,7 @@ fn detail(entry: &mut JournalEntry, what: &What) {
             ..
         } => entry.data = Some(data.clone()),
         What::Answered {
-            outcome: Outcome::Err(error),
+            outcome: Outcome::Err(error) | Outcome::Unsent(error),
             ..
         }
         | What::Joined {
@@ -126,7 +122,8 @@ fn detail(entry: &mut JournalEntry, what: &What) {
         | What::Paused { .. }
         | What::Suspended
         | What::Resumed { .. }
-        | What::Removed => {}
+        | What::Removed
+        | What::Moved => {}
     }
 }
 
@@ -155,7 +152,8 @@ impl What {
             | Self::Completed { .. }
             | Self::Faulted { .. }
             | Self::Cancelled { .. }
-            | Self::Removed => None,
+            | Self::Removed
+            | Self::Moved => None,
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub keep: usize,
     /// How long they are kept.
     pub keep_for: Duration,
+    /// Whether runs that have ended move to an archive, rather than being kept here.
+    pub archives: bool,
 }
 
 /// A partition of runs.
@@ -125,6 +127,10 @@ impl Machine for Partition {
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
         self.state = State::load(snapshot)?;
         Ok(())
+    }
+
+    fn is_current(snapshot: &[u8]) -> bool {
+        snapshot.first() == Some(&codec::SNAPSHOT_VERSION)
     }
 
     fn empty(&self) -> Option<Self> {

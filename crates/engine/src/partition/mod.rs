@@ -20,13 +20,15 @@ mod work;
 
 pub use action::{Action, Call, Purpose, Wake};
 pub use codec::{KINDS, SNAPSHOT_VERSION};
-pub(crate) use codec::{get, put};
+pub(crate) use codec::{decode, encode, get, put};
 pub use due::{Timer, Timers};
+pub(crate) use event::as_json;
 pub use event::{
     Begun, BranchOutcome, CallClass, Caught, Entered, Event, Given, Lane, Outcome, StepKind, What,
 };
 pub use input::{Begin, Control, Input, Reply};
 pub use insistence::{Insist, Insistence};
+pub(crate) use journal::told;
 pub use machine::{Definitions, Partition, Settings};
-pub use run::{Doing, Run, Step, TryPhase};
-pub use state::State;
+pub use run::{Doing, Ending, Run, Step, TryPhase};
+pub use state::{Finished, Recorded, State};

@@ -1,6 +1,6 @@
 //! [pure] The state of one run, and how its events change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub struct Run {
     pub lanes: BTreeMap<Lane, LaneState>,
     /// Lanes that wait for the run's next turn, and the task that comes next in each.
     pub paused: BTreeMap<Lane, u32>,
+    /// Effect keys of at-most-once calls that were made or may have been, by the outermost `try`
+    /// around them. A later attempt of that `try` meets the same keys and does not call again.
+    #[serde(default)]
+    pub spent: BTreeMap<u32, BTreeSet<Arc<str>>>,
 }
 
 /// How a run ended.
@@ -172,6 +176,7 @@ impl Run {
             steps: BTreeMap::new(),
             lanes: BTreeMap::new(),
             paused: BTreeMap::new(),
+            spent: BTreeMap::new(),
             begun,
         }
     }
@@ -242,7 +247,7 @@ impl Run {
         self.updated = at;
         self.history = self.history.saturating_add(1);
         match what {
-            What::Started(_) | What::Removed => {}
+            What::Started(_) | What::Removed | What::Moved => {}
             What::Entered(entered) => self.enter(entered, at),
             What::Skipped { lane, index, .. } => self.visit(*lane, *index),
             What::Looped { step, items } => self.loop_over(*step, items),
@@ -252,17 +257,11 @@ impl Run {
                 class,
                 key,
                 request,
-            } => {
-                if let Some(doing) = self.doing(*step) {
-                    *doing = Doing::Call {
-                        class: *class,
-                        key: Some(Arc::clone(key)),
-                        request: request.clone(),
-                        answer: None,
-                    };
-                }
-            }
+            } => self.schedule(*step, *class, key, request),
             What::Answered { step, outcome, .. } => {
+                if matches!(outcome, Outcome::Unsent(_)) {
+                    self.unspend(*step);
+                }
                 if let Some(Doing::Call { answer, .. }) = self.doing(*step) {
                     *answer = Some(outcome.clone());
                 }
@@ -326,6 +325,39 @@ impl Run {
         }
     }
 
+    /// Whether the at-most-once call with this effect key was made or may have been.
+    #[must_use]
+    pub fn is_spent(&self, key: &str) -> bool {
+        self.spent.values().any(|keys| keys.contains(key))
+    }
+
+    /// Whether an at-most-once call of the task at this pointer was made or may have been.
+    #[must_use]
+    pub fn has_spent(&self, task: &str) -> bool {
+        let place = format!("{}{task}", self.id);
+        let mut keys = self.spent.values().flatten();
+        keys.any(|key| {
+            let iteration = key.strip_prefix(place.as_str());
+            iteration.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '~']))
+        })
+    }
+
+    fn outermost_try(&self, step: u32) -> Option<u32> {
+        let tries = |(_, step): &(u32, &Step)| matches!(step.doing, Doing::Try { .. });
+        self.around(step).filter(tries).last().map(|(id, _)| id)
+    }
+
+    fn unspend(&mut self, step: u32) {
+        let Some(Doing::Call { key: Some(key), .. }) = self.steps.get(&step).map(|s| &s.doing)
+        else {
+            return;
+        };
+        let key = Arc::clone(key);
+        for keys in self.spent.values_mut() {
+            keys.remove(&key);
+        }
+    }
+
     fn doing(&mut self, step: u32) -> Option<&mut Doing> {
         self.steps.get_mut(&step).map(|step| &mut step.doing)
     }
@@ -343,6 +375,23 @@ impl Run {
         self.paused.remove(&lane);
         let visits = self.lane(lane).visits.entry(index).or_insert(0);
         *visits = visits.saturating_add(1);
+    }
+
+    fn schedule(&mut self, step: u32, class: CallClass, key: &Arc<str>, request: &Data) {
+        if class == CallClass::AtMostOnce
+            && let Some(outermost) = self.outermost_try(step)
+        {
+            let keys = self.spent.entry(outermost).or_default();
+            keys.insert(Arc::clone(key));
+        }
+        if let Some(doing) = self.doing(step) {
+            *doing = Doing::Call {
+                class,
+                key: Some(Arc::clone(key)),
+                request: request.clone(),
+                answer: None,
+            };
+        }
     }
 
     fn enter(&mut self, entered: &Entered, at: Timestamp) {
@@ -454,6 +503,7 @@ impl Run {
         if self.steps.remove(&step).is_none() {
             return;
         }
+        self.spent.remove(&step);
         let lanes = Lane::first(step)..=Lane {
             step,
             slot: u32::MAX,
@@ -500,5 +550,6 @@ impl Run {
         self.steps.clear();
         self.lanes.clear();
         self.paused.clear();
+        self.spent.clear();
     }
 }

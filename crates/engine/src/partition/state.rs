@@ -1,6 +1,6 @@
 //! [pure] The state of a partition: its runs, their journals, and who asked for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,25 +12,70 @@ use super::event::{Event, What};
 use super::run::Run;
 use crate::RunId;
 
+/// Keys of moved runs that are remembered: a start that looked for its key in the archive no longer
+/// ago than that many moves is decided rightly.
+const MOVED_KEYS_MAX: usize = 4_096;
+
+/// What was recorded of a run, with the times of the records.
+pub type Recorded = Vec<(Timestamp, What)>;
+
 /// Everything that a partition remembers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// All runs that are kept.
     pub runs: BTreeMap<RunId, Run>,
     /// What happened in each of them.
-    pub journals: BTreeMap<RunId, Vec<(Timestamp, What)>>,
-    /// Which run a key names: by owner and key.
+    journals: BTreeMap<RunId, Journal>,
+    /// Which run a key names: by owner and key. Keys of runs that moved lately are here, too.
     pub keys: BTreeMap<(String, String), RunId>,
     /// Runs that have ended, by when.
     pub ended: BTreeSet<(Timestamp, RunId)>,
+    /// Which keys moved to the archive lately.
+    moved: Moved,
+    /// Bytes of all journals, roughly.
+    bytes: usize,
+    /// Those of runs that have ended.
+    ended_bytes: usize,
 }
 
-/// A snapshot: the state without what can be found again.
+/// The journal of one run. Readers take it as it is: once a run has ended it never changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Journal {
+    entries: Arc<Recorded>,
+    /// Roughly what it takes in memory.
+    bytes: usize,
+}
+
+/// Runs that left for the archive, counted from 1, and the keys of the last of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Moved {
+    /// All that ever moved.
+    count: u64,
+    /// The number of the last one whose key was forgotten.
+    forgotten: u64,
+    /// Number, owner and key, and run of those whose keys are remembered, the oldest first.
+    keys: VecDeque<(u64, (String, String), RunId)>,
+}
+
+/// A run that has ended, on its way to the archive.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// As it ended.
+    pub run: Run,
+    /// What was recorded of it.
+    pub recorded: Arc<Recorded>,
+}
+
+/// A snapshot: the state without what can be found again. What a version added stands at the end
+/// and has a default, so that a snapshot of an earlier one is read as it is.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     runs: Vec<Run>,
     /// Run, and for each entry: time, kind, version, body.
     journals: Vec<(RunId, Vec<SavedEntry>)>,
+    /// Since version 2.
+    #[serde(default)]
+    moved: Moved,
 }
 
 type SavedEntry = (Timestamp, u8, u16, serde_bytes::ByteBuf);
@@ -38,6 +83,7 @@ type SavedEntry = (Timestamp, u8, u16, serde_bytes::ByteBuf);
 impl State {
     /// Applies one recorded event.
     pub fn evolve(&mut self, event: &Event, at: Timestamp) {
+        let mut has_ended = false;
         match &event.what {
             What::Started(begun) => {
                 if let Some(key) = key_of(begun.owner.as_deref(), begun.key.as_deref()) {
@@ -50,20 +96,25 @@ impl State {
                 self.remove(event.run);
                 return;
             }
+            What::Moved => {
+                self.move_away(event.run);
+                return;
+            }
             what => {
                 let Some(run) = self.runs.get_mut(&event.run) else {
                     return;
                 };
                 run.evolve(what, at);
                 if run.ended.is_some() {
-                    self.ended.insert((at, event.run));
+                    has_ended = self.ended.insert((at, event.run));
                 }
             }
         }
-        self.journals
-            .entry(event.run)
-            .or_default()
-            .push((at, event.what.clone()));
+        let journal = self.journals.entry(event.run).or_default();
+        self.bytes = self.bytes.saturating_add(journal.push(at, &event.what));
+        if has_ended {
+            self.ended_bytes = self.ended_bytes.saturating_add(journal.bytes);
+        }
     }
 
     /// Runs that have not ended.
@@ -72,19 +123,98 @@ impl State {
         self.runs.len().saturating_sub(self.ended.len())
     }
 
-    fn remove(&mut self, id: RunId) {
-        self.journals.remove(&id);
-        let Some(run) = self.runs.remove(&id) else {
-            return;
-        };
+    /// Bytes of the journals of runs that have not ended, roughly.
+    #[must_use]
+    pub const fn live_bytes(&self) -> usize {
+        self.bytes.saturating_sub(self.ended_bytes)
+    }
+
+    /// Bytes of the journals of runs that have ended and are still here, roughly.
+    #[must_use]
+    pub const fn ended_bytes(&self) -> usize {
+        self.ended_bytes
+    }
+
+    /// What was recorded of a run.
+    #[must_use]
+    pub fn recorded(&self, run: RunId) -> Option<&[(Timestamp, What)]> {
+        let journal = self.journals.get(&run)?;
+        Some(&journal.entries)
+    }
+
+    /// Runs that have ended, those that ended first first: at most so many, and so many bytes of
+    /// journals, but one at least. Also whether there are others.
+    #[must_use]
+    pub fn finished(&self, runs_max: usize, bytes_max: usize) -> (Vec<Finished>, bool) {
+        let mut bytes = 0_usize;
+        let mut found = Vec::new();
+        for (_, id) in self.ended.iter().take(runs_max) {
+            let (Some(run), Some(journal)) = (self.runs.get(id), self.journals.get(id)) else {
+                continue;
+            };
+            bytes = bytes.saturating_add(journal.bytes);
+            if bytes > bytes_max && !found.is_empty() {
+                break;
+            }
+            found.push(Finished {
+                run: run.clone(),
+                recorded: Arc::clone(&journal.entries),
+            });
+        }
+        let is_all = found.len() >= self.ended.len();
+        (found, !is_all)
+    }
+
+    /// How many runs have moved to the archive.
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved.count
+    }
+
+    /// Whether the key of a run that moved after the first `seen` may have been forgotten.
+    #[must_use]
+    pub const fn has_forgotten_since(&self, seen: u64) -> bool {
+        seen < self.moved.forgotten
+    }
+
+    fn take(&mut self, id: RunId) -> Option<Run> {
+        let run = self.runs.remove(&id)?;
+        let bytes = self.journals.remove(&id).map_or(0, |journal| journal.bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
         if let Some((at, _)) = run.ended {
             self.ended.remove(&(at, id));
+            self.ended_bytes = self.ended_bytes.saturating_sub(bytes);
         }
-        let key = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref());
-        if let Some(key) = key
-            && self.keys.get(&key) == Some(&id)
+        Some(run)
+    }
+
+    fn remove(&mut self, id: RunId) {
+        if let Some(run) = self.take(id)
+            && let Some(key) = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref())
         {
-            self.keys.remove(&key);
+            self.forget_key(&key, id);
+        }
+    }
+
+    fn move_away(&mut self, id: RunId) {
+        let Some(run) = self.take(id) else {
+            return;
+        };
+        self.moved.count = self.moved.count.saturating_add(1);
+        if let Some(key) = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref()) {
+            self.moved.keys.push_back((self.moved.count, key, id));
+        }
+        while self.moved.keys.len() > MOVED_KEYS_MAX
+            && let Some((number, key, id)) = self.moved.keys.pop_front()
+        {
+            self.moved.forgotten = number;
+            self.forget_key(&key, id);
+        }
+    }
+
+    fn forget_key(&mut self, key: &(String, String), id: RunId) {
+        if self.keys.get(key) == Some(&id) {
+            self.keys.remove(key);
         }
     }
 
@@ -105,18 +235,15 @@ impl State {
                 serde_bytes::ByteBuf::from(body),
             )
         };
-        let journal = |(run, entries): (&RunId, &Vec<(Timestamp, What)>)| {
-            (
-                *run,
-                entries
-                    .iter()
-                    .map(|(at, what)| entry(*run, *at, what))
-                    .collect(),
-            )
+        let journal = |(run, journal): (&RunId, &Journal)| {
+            let entries = journal.entries.iter();
+            let entries = entries.map(|(at, what)| entry(*run, *at, what));
+            (*run, entries.collect())
         };
         let saved = Saved {
             runs: self.runs.values().cloned().collect(),
             journals: self.journals.iter().map(journal).collect(),
+            moved: self.moved.clone(),
         };
         let mut bytes = vec![codec::SNAPSHOT_VERSION];
         codec::put(&mut bytes, &saved);
@@ -126,7 +253,7 @@ impl State {
     /// The state of such bytes.
     pub fn load(bytes: &[u8]) -> Result<Self, DecodeError> {
         let body = match bytes.split_first() {
-            Some((&codec::SNAPSHOT_VERSION, body)) => body,
+            Some((&(1..=codec::SNAPSHOT_VERSION), body)) => body,
             Some((version, _)) => {
                 let version = u16::from(*version);
                 return Err(DecodeError::UnknownVersion { kind: 0, version });
@@ -135,6 +262,9 @@ impl State {
         };
         let saved: Saved = codec::get(body)?;
         let mut state = Self::default();
+        for (_, key, id) in &saved.moved.keys {
+            state.keys.insert(key.clone(), *id);
+        }
         for run in saved.runs {
             if let Some(key) = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref()) {
                 state.keys.insert(key, run.id);
@@ -145,18 +275,33 @@ impl State {
             state.runs.insert(run.id, run);
         }
         for (run, entries) in saved.journals {
-            let mut journal = Vec::with_capacity(entries.len());
+            let mut journal = Journal::default();
             for (at, kind, version, body) in entries {
                 let header = Header {
                     kind,
                     version,
                     subject: run.get(),
                 };
-                journal.push((at, codec::decode(&header, &body)?.what));
+                journal.push(at, &codec::decode(&header, &body)?.what);
+            }
+            state.bytes = state.bytes.saturating_add(journal.bytes);
+            if state.runs.get(&run).is_some_and(|run| run.ended.is_some()) {
+                state.ended_bytes = state.ended_bytes.saturating_add(journal.bytes);
             }
             state.journals.insert(run, journal);
         }
+        state.moved = saved.moved;
         Ok(state)
+    }
+}
+
+impl Journal {
+    /// Adds an entry, and answers what it takes.
+    fn push(&mut self, at: Timestamp, what: &What) -> usize {
+        let bytes = what.weight();
+        Arc::make_mut(&mut self.entries).push((at, what.clone()));
+        self.bytes = self.bytes.saturating_add(bytes);
+        bytes
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn settings() -> Settings {
         limits: Limits::default(),
         keep: 1_000,
         keep_for: Duration::from_secs(3_600),
+        archives: false,
     }
 }
 
@@ -120,6 +121,7 @@ impl Bench {
             owner: None,
             key: None,
             traceparent: None,
+            moved: 0,
         };
         let reply = self.propose(Input::Start(Box::new(begin)));
         assert_eq!(
@@ -267,10 +269,8 @@ impl Bench {
     }
 
     pub(crate) fn events(&self, id: RunId) -> Vec<What> {
-        self.machine.state().journals[&id]
-            .iter()
-            .map(|(_, what)| what.clone())
-            .collect()
+        let recorded = self.machine.state().recorded(id).unwrap();
+        recorded.iter().map(|(_, what)| what.clone()).collect()
     }
 
     /// Effect keys of the calls whose outcome is recorded.

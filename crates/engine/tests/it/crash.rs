@@ -7,7 +7,7 @@ use taraf_engine::partition::{Call, CallClass, Input, Outcome, Partition, Reply,
 use taraf_flow::{Data, FlowError};
 use taraf_log::machine::Machine as _;
 
-use crate::bench::{Bench, echo, flow};
+use crate::bench::{Answers, Bench, echo, flow};
 
 const EVERYTHING: &str = r"
 - first: {call: http, with: {method: post, endpoint: 'http://a.service/first', body: {n: 1}}, export: {as: '{first: .n}'}}
@@ -130,6 +130,61 @@ fn an_at_most_once_call_is_not_made_again_but_uncertain() {
         again.run(id).output.unwrap().to_json(),
         json!({"ask": "a person"})
     );
+}
+
+/// Pays at most once, with a retry of the author's around it and a fallible step behind it.
+const PAID: &str = r"
+- t:
+    try:
+      - pay: {call: http, with: {method: post, endpoint: 'http://a.service/pay', body: 1}, metadata: {taraf: {atMostOnce: true}}}
+      - book: {call: http, with: {method: get, endpoint: 'http://a.service/book'}}
+    catch: {retry: {delay: PT1S, limit: {attempt: {count: 3}}}, as: e, do: [{ask: {set: '${ $e }'}}]}";
+
+/// How often it was paid, and what was asked in the end.
+fn paid(answers: Answers) -> (usize, String) {
+    let mut bench = Bench::new();
+    let id = bench.begin(&flow(PAID), json!({}));
+    bench.finish(answers);
+    let made = bench.events(id).into_iter().filter(|what| {
+        matches!(
+            what,
+            What::Scheduled {
+                class: CallClass::AtMostOnce,
+                ..
+            }
+        )
+    });
+    let asked = bench.run(id).output.unwrap().to_json();
+    (
+        made.count(),
+        asked["type"].as_str().unwrap_or("").to_owned(),
+    )
+}
+
+fn down() -> FlowError {
+    FlowError::communication("down").with_status(503)
+}
+
+#[test]
+fn a_retry_of_the_authors_never_repeats_an_at_most_once_call() {
+    let (made, asked) = paid(|_| Outcome::Err(down()));
+    assert_eq!(made, 1, "an error may hide that it was made");
+    assert!(asked.ends_with("/communication"), "{asked}");
+    let (made, asked) = paid(|call| match &*call.task.name {
+        "pay" => Outcome::Ok(Data::null()),
+        _ => Outcome::Err(down()),
+    });
+    assert_eq!(made, 1, "what follows it failed and is tried again");
+    assert!(asked.ends_with("/uncertain"), "{asked}");
+}
+
+#[test]
+fn an_at_most_once_call_that_was_not_sent_may_be_tried_again() {
+    let (made, asked) = paid(|call| match (&*call.task.name, call.attempt) {
+        ("pay", 1) => Outcome::Unsent(down()),
+        _ => Outcome::Ok(Data::null()),
+    });
+    assert_eq!((made, asked.as_str()), (2, ""));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use taraf_engine::partition::{
 use taraf_flow::{Data, FlowError};
 use taraf_log::machine::{Header, Machine as _};
 
-use crate::bench::run_id;
+use crate::bench::{Bench, echo, flow, run_id};
 
 #[expect(clippy::too_many_lines, reason = "one sample of each kind")]
 fn samples() -> Vec<What> {
@@ -86,6 +86,12 @@ fn samples() -> Vec<What> {
             began: at,
             ended: at,
         },
+        What::Answered {
+            step: 3,
+            outcome: Outcome::Unsent(error()),
+            began: at,
+            ended: at,
+        },
         What::Waiting { step: 3, until: at },
         What::Joined {
             step: 3,
@@ -134,6 +140,7 @@ fn samples() -> Vec<What> {
             why: "cancelled on request".to_owned(),
         },
         What::Removed,
+        What::Moved,
     ]
 }
 
@@ -192,4 +199,46 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
         lines, golden,
         "what is written now differs: add a version, keep the old one"
     );
+}
+
+/// A run that waits within a `try`, and one that has ended.
+fn snapshot() -> Bench {
+    let mut bench = Bench::new();
+    let tasks = "- t: {try: [{c: {call: http, with: {method: get, endpoint: 'http://a.service/'}}}, {w: {wait: PT1H}}], catch: {}}";
+    bench.begin(&flow(tasks), json!({"cif": "38744563"}));
+    bench.step(echo);
+    bench.begin(&flow("- s: {set: {x: 1}}"), json!({}));
+    bench
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    std::fs::read(file).unwrap()
+}
+
+#[test]
+fn golden_snapshots_of_every_version_are_read_for_ever() {
+    let bench = snapshot();
+    let written = bench.machine.snapshot();
+    if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-snapshot-v2.bin");
+        std::fs::write(file, &written).unwrap();
+    }
+    assert_eq!(
+        written,
+        golden("run-snapshot-v2.bin"),
+        "add a version, keep the old one"
+    );
+    for (name, is_current) in [
+        ("run-snapshot-v1.bin", false),
+        ("run-snapshot-v2.bin", true),
+    ] {
+        let mut other = Bench::new();
+        let bytes = golden(name);
+        other.machine.restore(&bytes).unwrap();
+        assert_eq!(other.machine.state(), bench.machine.state(), "{name}");
+        assert_eq!(Partition::is_current(&bytes), is_current, "{name}");
+    }
 }

@@ -5,6 +5,7 @@
     reason = "a test stops at the first thing that is not as expected"
 )]
 
+mod archive;
 mod bench;
 mod control;
 mod crash;
@@ -15,5 +16,6 @@ mod kit;
 mod language;
 mod resources;
 mod retries;
+mod takeover;
 mod tokens;
 mod wire;

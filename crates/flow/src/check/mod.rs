@@ -211,6 +211,7 @@ impl Checker {
             checker.map(&member, &format!("`{key}`"));
             Some(member.node.to_data())
         };
+        self.retention(at);
         Some(Document {
             title: self.text(at, "title"),
             summary: self.text(at, "summary"),
@@ -221,6 +222,23 @@ impl Checker {
             name: name?.0,
             version: version?.0,
         })
+    }
+
+    /// `metadata.taraf.retention`
+    fn retention(&mut self, document: &At<'_>) {
+        let ours = document.member("metadata").and_then(|at| {
+            let taraf = at.member("taraf")?;
+            taraf.member("retention")
+        });
+        let Some(at) = ours else {
+            return;
+        };
+        if let Some(text) = self.string(&at, "`retention`")
+            && taraf_base::duration::parse(text).is_err()
+        {
+            let message = format!("`{text}` is not how long runs are kept; `30d` is");
+            self.error_at("T0410", &at, message);
+        }
     }
 
     fn evaluate(&mut self, root: &At<'_>) {

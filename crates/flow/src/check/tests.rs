@@ -1,5 +1,7 @@
 //! Each error and warning with its place; hints; what the engine cannot run.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -483,6 +485,30 @@ fn a_definition_says_whether_it_is_durable() {
     assert!(durable(HEAD));
     let off = HEAD.replace('}', ", metadata: {taraf: {durable: false}}}");
     assert!(!durable(&off));
+}
+
+#[test]
+fn a_definition_may_say_how_long_its_runs_are_kept() {
+    let kept = |head: &str| check(&format!("{head}do: []"));
+    let says = |text: &str| {
+        let metadata = format!(", metadata: {{taraf: {{retention: {text}}}}}}}");
+        HEAD.replace('}', &metadata)
+    };
+    assert_eq!(kept(HEAD).definition.unwrap().retention(), None);
+    let month = Duration::from_secs(30 * 24 * 3_600);
+    assert_eq!(
+        kept(&says("30d")).definition.unwrap().retention(),
+        Some(month)
+    );
+    for wrong in ["long", "7 parsecs"] {
+        let report = kept(&says(wrong));
+        let codes: Vec<_> = report.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(
+            (report.definition.is_none(), codes.as_slice()),
+            (true, &["T0410"][..]),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

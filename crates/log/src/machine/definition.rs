@@ -47,6 +47,13 @@ pub trait Machine: Send + 'static + Sized {
     /// When the bytes are no snapshot that this program knows.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError>;
 
+    /// Whether a snapshot has the version that [`Machine::snapshot`] writes. The hash of a state that
+    /// was restored from an earlier one says nothing about the program that took it.
+    #[must_use]
+    fn is_current(_snapshot: &[u8]) -> bool {
+        true
+    }
+
     /// An empty state with the settings of this one, into which the log can be replayed: then snapshots
     /// are taken beside the leader. Without one the leader takes them, and its inputs wait. A machine
     /// answers one always or never, its empty states included.

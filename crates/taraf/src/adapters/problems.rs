@@ -31,7 +31,9 @@ pub(crate) fn engine(error: &Error) -> Problem {
         Error::Overloaded(_) | Error::Partition(_) => problem::OVERLOADED
             .with_detail(detail)
             .with_header(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
-        Error::Log(_) | Error::State(_) => problem::INTERNAL.with_detail(detail),
+        Error::TooLarge { .. } => problem::PAYLOAD_TOO_LARGE.with_detail(detail),
+        Error::SearchTooLong => problem::OVERLOADED.with_detail(detail),
+        Error::Log(_) | Error::Archive(_) => problem::INTERNAL.with_detail(detail),
     }
 }
 

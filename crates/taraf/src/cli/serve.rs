@@ -31,6 +31,9 @@ pub(crate) struct ServeArgs {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = "taraf.toml")]
     config: PathBuf,
+    /// Lead all runs and perform nothing, until `POST /v1/release` on the operator API.
+    #[arg(long)]
+    hold: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,7 +83,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("no configuration at {file}"))
             .with_help("name it with --config FILE; `taraf dev` needs none"));
     }
-    crate::node::serve(&args.config).await?;
+    crate::node::serve(&args.config, args.hold).await?;
     Ok(Exit::Done)
 }
 

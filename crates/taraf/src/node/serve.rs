@@ -14,8 +14,9 @@ use crate::telemetry;
 
 /// Runs the production server described by the file until a signal ends it. When it is ready, the
 /// first line on standard output is one JSON object with its addresses.
-pub(crate) async fn serve(file: &Path) -> anyhow::Result<()> {
-    let config = Config::load(file, std::env::vars())?;
+pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
+    let mut config = Config::load(file, std::env::vars())?;
+    config.engine.hold = hold;
     telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let place = config.data.dir.clone().map(DataPlace::Folder);
@@ -34,6 +35,9 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<()> {
         "pid": std::process::id(),
     });
     writeln!(std::io::stdout(), "{line}").context("failed to say that the node is ready")?;
+    if hold {
+        tracing::warn!("runs are held: POST /v1/release on the operator API lets them go on");
+    }
     tracing::info!(gateway = node.gateway_url(), operator = %node.operator, "ready");
     signal::on_hangup(&node.groups.gateway, {
         let gateway = node.gateway.clone();

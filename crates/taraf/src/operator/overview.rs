@@ -8,15 +8,11 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use taraf_base::Timestamp;
-use taraf_engine::{Filter, Page};
 use taraf_gateway::{Auth, Route, Target};
 use taraf_service::{Directory, PoolView, Problem, metrics};
 
 use super::{Parts, Shared, page};
 use crate::adapters::problems;
-
-/// Runs are counted by walking the newest ones, at most that many.
-const COUNTED_RUNS_MAX: usize = 10_000;
 
 /// `GET /v1/status`.
 pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, Problem> {
@@ -34,6 +30,7 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         "uptime_ms": u64::try_from(uptime).unwrap_or(u64::MAX),
         "ready": reasons.is_empty(),
         "reasons": reasons,
+        "held": parts.engine.is_held(),
         "gateway": format!("http://{}", parts.node.gateway),
         "operator": format!("http://{}", parts.node.operator),
         "data": parts.node.data,
@@ -44,26 +41,23 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
     })))
 }
 
-/// Runs by status.
-async fn count_runs(parts: &Parts) -> Result<BTreeMap<&'static str, usize>, Problem> {
-    let mut counts = BTreeMap::new();
-    let mut counted = 0;
-    let mut wanted = Page {
-        after: None,
-        limit: Page::MAX,
-    };
-    loop {
-        let found = parts.engine.list(&Filter::default(), &wanted).await;
-        let found = found.map_err(|error| problems::engine(&error))?;
-        for run in &found.runs {
-            *counts.entry(run.status.as_str()).or_default() += 1;
-        }
-        counted += found.runs.len();
-        wanted.after = found.next;
-        if wanted.after.is_none() || counted >= COUNTED_RUNS_MAX {
-            return Ok(counts);
-        }
+/// `POST /v1/release`: what `taraf serve --hold` holds is performed from here on.
+pub(crate) async fn release(State(parts): State<Shared>) -> Json<Value> {
+    let released = parts.engine.release();
+    if released {
+        tracing::info!("runs that were held go on");
     }
+    Json(json!({ "released": released }))
+}
+
+/// Runs by status.
+async fn count_runs(parts: &Parts) -> Result<BTreeMap<&'static str, u64>, Problem> {
+    let counts = parts.engine.count().await;
+    let counts = counts.map_err(|error| problems::engine(&error))?;
+    let named = counts
+        .into_iter()
+        .map(|(status, count)| (status.as_str(), count));
+    Ok(named.collect())
 }
 
 /// `GET /v1/services`.

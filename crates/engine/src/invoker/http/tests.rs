@@ -275,14 +275,16 @@ async fn a_status_outside_the_accepted_is_a_communication_error_with_that_status
             call(world.addr, "POST", &format!("/status/{status}")),
         )
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
         assert!(error.is(ErrorKind::Communication));
         assert_eq!(error.status, status);
         assert_eq!(error.detail.as_deref(), Some("why it is so"));
     }
     let error = perform(&world.client, call(world.addr, "GET", "/status/404"))
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert_eq!(error.title.as_deref(), Some("Not Found"));
 }
 
@@ -295,6 +297,7 @@ async fn redirects_are_followed_when_asked_and_only_then() {
         perform(&world.client, post.clone())
             .await
             .unwrap_err()
+            .error
             .status,
         302
     );
@@ -338,6 +341,7 @@ async fn credentials_stay_with_their_origin() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_goes_wrong_is_told_in_the_languages_terms() {
     let strict = client::Config {
         egress: client::Egress::None,
@@ -346,7 +350,8 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
     let denied = world_with(strict).await;
     let error = perform(&denied.client, call(denied.addr, "GET", "/text?token=1"))
         .await
-        .unwrap_err();
+        .unwrap_err()
+        .error;
     assert!(error.is(ErrorKind::Authorization), "{error:?}");
     assert!(!error.detail.unwrap().contains("token"));
 
@@ -364,20 +369,27 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
     header
         .headers
         .push(("x-custom".to_owned(), "secret\nvalue".to_owned()));
-    for (call, kind, status) in [
-        (call(refused, "GET", "/"), ErrorKind::Communication, 503),
+    for (call, kind, status, is_sent) in [
+        (
+            call(refused, "GET", "/"),
+            ErrorKind::Communication,
+            503,
+            false,
+        ),
         (
             call(world.addr, "GET", "/broken"),
             ErrorKind::Communication,
             502,
+            true,
         ),
-        (short, ErrorKind::Communication, 504),
-        (small, ErrorKind::Runtime, 500),
-        (header, ErrorKind::Configuration, 400),
+        (short, ErrorKind::Communication, 504, true),
+        (small, ErrorKind::Runtime, 500, true),
+        (header, ErrorKind::Configuration, 400, false),
         (
             call(world.addr, "G T", "/text"),
             ErrorKind::Configuration,
             400,
+            false,
         ),
         (
             HttpRequest {
@@ -386,6 +398,7 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
             },
             ErrorKind::Configuration,
             400,
+            false,
         ),
         (
             HttpRequest {
@@ -394,9 +407,12 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
             },
             ErrorKind::Configuration,
             400,
+            false,
         ),
     ] {
-        let error = perform(&world.client, call.clone()).await.unwrap_err();
+        let failure = perform(&world.client, call.clone()).await.unwrap_err();
+        assert_eq!(failure.is_sent, is_sent, "{}", call.uri);
+        let error = failure.error;
         assert!(error.is(kind), "{}: {error:?}", call.uri);
         assert_eq!(error.status, status, "{}: {error:?}", call.uri);
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
@@ -425,7 +441,7 @@ async fn an_at_most_once_call_whose_answer_is_lost_is_uncertain_and_not_repeated
         let before = *count.borrow_and_update();
         let mut call = call(addr, "PUT", "/pay");
         call.class = class;
-        let error = perform(&world.client, call).await.unwrap_err();
+        let error = perform(&world.client, call).await.unwrap_err().error;
         assert!(error.type_.ends_with(type_), "{error:?}");
         assert_eq!(*count.borrow_and_update() - before, calls, "{class:?}");
     }

@@ -24,6 +24,7 @@ fn partition() -> Partition {
         limits: Limits::default(),
         keep: 10,
         keep_for: std::time::Duration::from_secs(60),
+        archives: false,
     };
     let definition = check(SOURCE).definition.unwrap();
     Partition::new(settings, Arc::new(One(definition)))
@@ -51,6 +52,7 @@ fn begin(partition: &mut Partition, n: u64) -> RunId {
         owner: None,
         key: None,
         traceparent: None,
+        moved: 0,
     };
     let decided = partition.decide(Input::Start(Box::new(begin)), NOW);
     evolve(partition, decided);

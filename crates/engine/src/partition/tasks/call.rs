@@ -26,7 +26,12 @@ pub(super) fn begin(
     let request = request(http, &step.input, &scope)?;
     work.fits("request", &request)?;
     let class = class(task, &request);
-    let key = Arc::from(format!("{}{}{}", work.run.id, step.task, step.iteration));
+    let key: Arc<str> = format!("{}{}{}", work.run.id, step.task, step.iteration).into();
+    if class == CallClass::AtMostOnce && work.run.is_spent(&key) {
+        return Err(uncertain(
+            "an earlier attempt made the call or may have made it, and it is made at most once",
+        ));
+    }
     work.bytes = work.bytes.saturating_add(request.as_bytes().len());
     work.record(What::Scheduled {
         step: id,
@@ -68,6 +73,17 @@ fn request(http: &HttpCall, input: &Data, scope: &Scope) -> Result<Data, FlowErr
     parts.push(("output", Data::string(output)));
     parts.push(("redirect", Data::from(serde_json::json!(http.redirect))));
     Ok(Data::from_entries(parts))
+}
+
+/// Type of the error of an at-most-once call of which nobody knows whether it was made, or that
+/// must not be made again.
+const UNCERTAIN: &str = "https://serverlessworkflow.io/spec/1.0.0/errors/uncertain";
+
+/// What is told of an at-most-once call that cannot be made, or not again.
+pub(crate) fn uncertain(detail: impl Into<String>) -> FlowError {
+    let mut error = FlowError::runtime(detail).with_title("Uncertain");
+    error.type_ = UNCERTAIN.to_owned();
+    error
 }
 
 /// Whether a part is evaluated when the call is sent.

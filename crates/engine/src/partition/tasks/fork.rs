@@ -55,7 +55,18 @@ pub(in super::super) fn branch_done(work: &mut Work<'_>, id: u32, branch: u32, f
     }
     let branches = u32::try_from(fork.branches.len()).unwrap_or(u32::MAX);
     let outputs = (0..branches).map(|slot| work.run.lane_data(Lane { step: id, slot }));
-    let raw = Given::Data(Data::array(outputs.collect::<Vec<_>>()));
+    let outputs: Vec<Data> = outputs.collect();
+    // Before they become one: many branches of allowed size may be far too large together.
+    let bytes: usize = outputs.iter().map(|output| output.as_bytes().len()).sum();
+    let limit = work.limits.data_bytes;
+    if bytes > limit {
+        let error = FlowError::runtime(format!(
+            "the outputs of the branches have {bytes} bytes, more than the {limit} that are allowed"
+        ));
+        work.queue.push(Next::Failed { step: id, error });
+        return;
+    }
+    let raw = Given::Data(Data::array(outputs));
     work.queue.push(Next::Raw {
         step: id,
         raw,

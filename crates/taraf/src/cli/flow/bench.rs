@@ -39,6 +39,8 @@ pub(super) struct Surroundings {
     pub(super) beside: Beside,
     /// Whether only rewritten URIs may be called.
     pub(super) is_closed: bool,
+    /// Whether waits end at once when nothing else is under way.
+    pub(super) skips_waits: bool,
 }
 
 /// The engine with the one flow in it.
@@ -70,6 +72,7 @@ impl Bench {
             partitions: 1,
             secrets: around.secrets,
             event_backlog: EVENT_BACKLOG,
+            skip_waits: around.skips_waits,
             ..taraf_engine::Config::default()
         };
         let engine = Engine::start(Arc::new(NullLog), config, client, &tasks)

@@ -187,6 +187,7 @@ async fn judge(flow: &Path, case: &Case) -> anyhow::Result<Vec<String>> {
         rewrites: mocks.rewrites().collect(),
         beside,
         is_closed: true,
+        skips_waits: true,
     };
     let bench = Bench::start(&definition, around, &tasks).await?;
     let limit = case.timeout.unwrap_or(CASE_LIMIT);

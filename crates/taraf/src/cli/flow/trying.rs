@@ -103,6 +103,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
             .collect(),
         beside,
         is_closed: false,
+        skips_waits: false,
     };
     let tasks = Tasks::new();
     let bench = match Bench::start(&definition, around, &tasks).await {

@@ -1,0 +1,142 @@
+//! Runs found and read: those that partitions hold, then those in the archive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use crate::leader::Leader;
+use crate::partition::{Partition, State};
+use crate::{Error, Filter, JournalEntry, Page, Run, RunId, RunPage, Status, reading};
+
+impl Engine {
+    /// One run.
+    ///
+    /// # Errors
+    /// When its partition or the archive does not answer.
+    pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
+        let view = move |state: &State| state.runs.get(&id).map(crate::partition::Run::view);
+        let live = match self.look(id, view).await {
+            // The id names a partition that does not exist.
+            Err(Error::NoSuchRun(_)) => return Ok(None),
+            other => other?,
+        };
+        // A run leaves its partition only when the archive has it, so it is never in neither.
+        match (live, &self.inner.archive) {
+            (None, Some(archive)) => Ok(archive.find(id).await?),
+            (live, _) => Ok(live),
+        }
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// When the page's cursor is none of ours, a partition does not answer, or the archive cannot
+    /// be searched in time.
+    pub async fn list(&self, filter: &Filter, page: &Page) -> Result<RunPage, Error> {
+        let before = page.after.as_deref().map(str::parse::<RunId>).transpose();
+        let before = before.map_err(|error| Error::Refused {
+            what: "the cursor",
+            why: error.to_string(),
+        })?;
+        let limit = page.limit.clamp(1, Page::MAX);
+        let wanted = limit.saturating_add(1);
+        let mut runs = Vec::new();
+        for leader in &self.inner.leaders {
+            runs.extend(live(leader, filter, before, wanted).await?);
+        }
+        // Partitions before the archive, as in `get`: what moves meanwhile is found twice, not
+        // never.
+        if let Some(archive) = &self.inner.archive
+            && filter.status.is_none_or(Status::is_final)
+        {
+            let known: BTreeSet<RunId> = runs.iter().map(|run| run.id).collect();
+            let archived = archive.list(filter.clone(), before, wanted).await?;
+            runs.extend(archived.into_iter().filter(|run| !known.contains(&run.id)));
+        }
+        runs.sort_by_key(|run| std::cmp::Reverse(reading::order(run.id)));
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let last = runs.last().filter(|_| more);
+        let next = last.map(|run| run.id.to_string());
+        Ok(RunPage { runs, next })
+    }
+
+    /// What happened in a run.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn journal(&self, id: RunId) -> Result<Vec<JournalEntry>, Error> {
+        let live = self.look(id, move |state| state.journal(id)).await?;
+        let journal = match (live, &self.inner.archive) {
+            (None, Some(archive)) => archive.journal(id).await?,
+            (live, _) => live,
+        };
+        journal.ok_or(Error::NoSuchRun(id))
+    }
+
+    /// One sentence: what a run waits for, or how it ended.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn why(&self, id: RunId) -> Result<String, Error> {
+        Ok(self.expect(id).await?.why)
+    }
+
+    /// How many runs there are by phase, those in the archive included. One that moves meanwhile
+    /// may count twice.
+    ///
+    /// # Errors
+    /// When a partition or the archive does not answer.
+    pub async fn count(&self) -> Result<BTreeMap<Status, u64>, Error> {
+        let mut counts = match &self.inner.archive {
+            Some(archive) => archive.counts().await?,
+            None => BTreeMap::new(),
+        };
+        for leader in &self.inner.leaders {
+            let mut after = None;
+            loop {
+                let look = move |machine: &Partition| reading::count(machine.state(), after);
+                let (some, rest) = leader.handle.read(look).await?;
+                for (status, count) in some {
+                    *counts.entry(status).or_default() += count;
+                }
+                after = rest;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many bytes the journals of finished runs take on disk.
+    #[must_use]
+    pub fn archive_bytes(&self) -> u64 {
+        self.inner
+            .archive
+            .as_ref()
+            .map_or(0, crate::archive::Archive::bytes)
+    }
+}
+
+/// Runs of one partition, a bounded part of them at a time so that its leader has work between.
+async fn live(
+    leader: &Leader,
+    filter: &Filter,
+    mut before: Option<RunId>,
+    wanted: usize,
+) -> Result<Vec<Run>, Error> {
+    let mut runs = Vec::new();
+    loop {
+        let (filter, partition) = (filter.clone(), leader.partition);
+        let limit = wanted.saturating_sub(runs.len());
+        let found = leader
+            .handle
+            .read(move |machine| reading::find(machine.state(), partition, &filter, before, limit));
+        let found = found.await?;
+        runs.extend(found.runs);
+        match found.rest {
+            Some(rest) if runs.len() < wanted => before = Some(rest),
+            _ => return Ok(runs),
+        }
+    }
+}
