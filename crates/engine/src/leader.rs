@@ -196,13 +196,7 @@ impl Observer<Partition> for Watcher {
             }
         }
         // Last: where waits are skipped, a timer may come as soon as nothing else is under way.
-        for (is_set, timer) in timers {
-            if is_set {
-                self.timers.set(timer);
-            } else {
-                self.timers.clear(timer);
-            }
-        }
+        self.timers.change(timers);
     }
 }
 

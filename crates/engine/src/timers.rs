@@ -24,13 +24,21 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    pub(crate) fn set(&self, timer: Timer) {
-        self.locked(|set| set.set(timer));
+    /// Sets (`true`) and clears timers, all at once: nobody sees some of them without the others.
+    pub(crate) fn change(&self, timers: Vec<(bool, Timer)>) {
+        if timers.is_empty() {
+            return;
+        }
+        self.locked(|set| {
+            for (is_set, timer) in timers {
+                if is_set {
+                    set.set(timer);
+                } else {
+                    set.clear(&timer);
+                }
+            }
+        });
         self.changed.notify_one();
-    }
-
-    pub(crate) fn clear(&self, timer: Timer) {
-        self.locked(|set| set.clear(&timer));
     }
 
     /// Waits until timers are due and takes them, in order.
@@ -164,10 +172,8 @@ mod tests {
     async fn timers_come_in_the_order_in_which_they_are_due() {
         let timer = |at| (Timestamp::from_millis(at), RunId::new(1), 1, Purpose::Delay);
         let timers = Timers::default();
-        for at in [30, 10, 20] {
-            timers.set(timer(at));
-        }
-        timers.clear(timer(20));
+        timers.change([30, 10, 20].map(|at| (true, timer(at))).to_vec());
+        timers.change(vec![(false, timer(20))]);
         assert_eq!(timers.due().await, [timer(10), timer(30)]);
     }
 }

@@ -473,13 +473,11 @@ fn resume(work: &mut Work<'_>) -> Reply {
 }
 
 fn timer(work: &mut Work<'_>, step: u32, purpose: Purpose, due: Timestamp) -> Reply {
-    if !work
-        .run
-        .wakes()
-        .contains(&Wake::Timer { step, purpose, due })
-    {
+    let came = Wake::Timer { step, purpose, due };
+    if !work.run.wakes().contains(&came) {
         return Reply::Late;
     }
+    work.came = Some(came);
     if step == 0 {
         let error = FlowError::timeout("the run took longer than its timeout");
         work.fault(error.at("/timeout"));

@@ -7,7 +7,7 @@ use taraf_flow::{
     Data, Definition, Directive, Expression, FlowError, Schema, Scope, Task, Template,
 };
 
-use super::action::Action;
+use super::action::{Action, Wake};
 use super::event::{Event, Given, Lane, What};
 use super::run::{Run, Step};
 use super::{scope, tasks};
@@ -43,6 +43,8 @@ pub(super) struct Work<'a> {
     pub(super) bytes: usize,
     /// What is left to do, the next last: a branch is followed to its rest before the next begins.
     pub(super) queue: Vec<Next>,
+    /// The timer that came with the input: it is not set any more.
+    pub(super) came: Option<Wake>,
     workflow: Option<Data>,
     runtime: Option<Data>,
 }
@@ -62,6 +64,7 @@ impl<'a> Work<'a> {
             events: Vec::new(),
             bytes: 0,
             queue: Vec::new(),
+            came: None,
             workflow: None,
             runtime: None,
         }
@@ -218,7 +221,16 @@ impl<'a> Work<'a> {
         let new = has.difference(&had);
         let new =
             new.filter_map(|wake| scope::action(&self.run, Some(self.definition), *wake, self.now));
-        gone.chain(new).collect()
+        // A delay may begin again and end at the same instant as the one that came: a timer of its own.
+        let again = self
+            .came
+            .filter(|came| has.contains(came) && !self.events.is_empty());
+        let again = again.into_iter().flat_map(|wake| {
+            let given_up = before.give_up(wake, &self.run);
+            let set = scope::action(&self.run, Some(self.definition), wake, self.now);
+            given_up.into_iter().chain(set)
+        });
+        gone.chain(new).chain(again).collect()
     }
 }
 

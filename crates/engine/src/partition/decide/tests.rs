@@ -135,3 +135,35 @@ fn a_sweep_says_whether_others_are_left() {
     assert_eq!(sweep(), Reply::Swept { more: false });
     assert_eq!(partition.state.runs.len(), 0);
 }
+
+#[test]
+fn a_delay_that_ends_at_the_instant_of_the_one_before_is_a_timer_of_its_own() {
+    let source = SOURCE.replace(
+        "- w: {wait: PT1S}",
+        "- t: {try: [{r: {raise: {error: {type: 'https://example.org/x', status: 503}}}}], \
+         catch: {retry: {delay: PT1S, limit: {attempt: {count: 3}}}}}",
+    );
+    let mut partition = Partition::new(
+        partition().settings,
+        Arc::new(One(check(&source).definition.unwrap())),
+    );
+    let id = begin(&mut partition, 1);
+    // It comes before its time, as where waits are skipped.
+    let due = NOW.plus(std::time::Duration::from_secs(1));
+    let timer = Input::TimerDue {
+        run: id,
+        step: 1,
+        purpose: Purpose::Delay,
+        due,
+    };
+    for _ in 0..2 {
+        let decided = partition.decide(timer.clone(), NOW);
+        let is_set =
+            |action: &Action| matches!(action, Action::SetTimer { due: at, .. } if *at == due);
+        assert!(decided.actions.iter().any(is_set), "{:?}", decided.actions);
+        evolve(&mut partition, decided);
+    }
+    let decided = partition.decide(timer, NOW);
+    evolve(&mut partition, decided);
+    assert_eq!(partition.state.runs[&id].status(), Status::Faulted);
+}
