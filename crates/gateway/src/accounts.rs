@@ -244,6 +244,32 @@ impl Accounts {
         self.shared.view.keys.find(&hash, self.now())
     }
 
+    /// The caller of an identity that something else than a key has proved, charged as the key that
+    /// stands in for all calls of that account on that plan. It is made when it is first needed, and
+    /// no text is its key: it is hashed from what has not a key's form.
+    ///
+    /// # Errors
+    /// When the plan is unknown, a text wrong, or the log does not take it.
+    pub async fn stand_in(
+        &self,
+        by: &str,
+        account: &str,
+        plan: Option<&str>,
+    ) -> Result<Arc<Caller>, Error> {
+        let plan = plan.unwrap_or(&self.shared.config.default_plan);
+        let secret = Secret::new(format!("{by}\0{account}\0{plan}"));
+        let hash = self.hash(&secret);
+        if let Some(known) = self.shared.view.keys.find(&hash, self.now()) {
+            return Ok(known);
+        }
+        let made = self
+            .make_key(account, None, plan.to_owned(), by, secret)
+            .await?;
+        let found = self.shared.view.keys.find(&hash, self.now());
+        // What is committed is in the view before it is answered.
+        found.ok_or(Error::Refused(Refusal::RevokedKey(made.id)))
+    }
+
     /// Lets a call through and charges it: first the rate, then the quota. Also notes the day.
     ///
     /// # Errors

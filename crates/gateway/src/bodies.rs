@@ -232,6 +232,38 @@ impl Drop for Outbound {
     }
 }
 
+/// What was read of a body already, and the rest of it behind.
+pub(crate) struct Chained {
+    first: Option<Bytes>,
+    rest: Body,
+}
+
+impl Chained {
+    pub(crate) fn new(first: Bytes, rest: Body) -> Self {
+        let first = Some(first).filter(|first| !first.is_empty());
+        Self { first, rest }
+    }
+}
+
+impl HttpBody for Chained {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use taraf_service::body;

@@ -24,6 +24,10 @@ pub struct Config {
     pub http2: Http2,
     /// What is refused, closed or given up.
     pub limits: Limits,
+    /// Who else may call than those with an API key.
+    pub auth: crate::auth::Config,
+    /// What is kept of the answers of routes that say so.
+    pub cache: crate::cache::Config,
 }
 
 impl Default for Config {
@@ -35,6 +39,8 @@ impl Default for Config {
             tls: None,
             http2: Http2::default(),
             limits: Limits::default(),
+            auth: crate::auth::Config::default(),
+            cache: crate::cache::Config::default(),
         }
     }
 }

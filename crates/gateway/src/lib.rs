@@ -4,9 +4,11 @@ mod accounts;
 mod answer;
 pub mod auth;
 mod bodies;
+mod cache;
 mod config;
 mod connection;
 mod error;
+mod features;
 mod flows;
 mod forward;
 mod health;
@@ -27,14 +29,20 @@ pub use accounts::{
     AccountUsage, Accounts, Config as AccountsConfig, CreatedKey, Denied, Error as AccountsError,
     KeyUsage, KeyView, MonthUsage, PARTITION,
 };
+pub use cache::{Config as CacheConfig, Settings as Cache};
 pub use config::{
     Certificate, ClientCertificates, Config, Http2, Limits, Tls as TlsConfig, TlsVersion,
 };
 pub use error::Error;
+pub use features::{
+    Canary, Cors, HeaderChanges, Mirror, QueryChanges, RequestTransform, ResponseTransform,
+    RouteLimits, Settings, Sticky, Transform, Validate, When,
+};
 pub use flows::{FlowAnswer, FlowCall, FlowFuture, Flows};
 pub use path::{PathError, Pattern, PatternError, Segment, Segments};
 pub use routes::{
-    AccountView, Auth, Builtin, Entry, Match, NoMatch, Route, RouteError, Routes, Target,
+    AccountView, Auth, Authenticator, Builtin, Entry, Match, NoMatch, Route, RouteError, Routes,
+    Target,
 };
 pub use server::{Gateway, Handle, Parts};
 pub use tls::{Error as TlsError, PeerCertificate};

@@ -2,9 +2,10 @@
 //! flows' schemas, the gateway's own pages.
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use taraf_service::openapi::{Operation, merge};
 
+use crate::features::operation::same_shape;
 use crate::path::{Pattern, Segment};
 use crate::routes::{Auth, Builtin, Route, Routes, Target};
 
@@ -57,6 +58,7 @@ pub fn build(
     flows: &[FlowDescription],
 ) -> Result<Value, Error> {
     let mut base = parts::base(about);
+    parts::schemes(&mut base, routes.iter());
     let mut operations = Vec::new();
     let mut described = Vec::new();
     for route in routes.iter() {
@@ -119,30 +121,6 @@ fn service_operations(
         })
     };
     route.methods.iter().filter_map(of).collect()
-}
-
-/// The path of a document that differs from `to` in the names of parameters alone.
-fn same_shape<'d>(document: &'d Value, to: &str) -> Option<(&'d str, &'d Map<String, Value>)> {
-    let wanted = shape(to)?;
-    let paths = document.get("paths")?.as_object()?;
-    let mut fitting = paths
-        .iter()
-        .filter(|(path, _)| shape(path).as_ref() == Some(&wanted));
-    let (path, item) = fitting.next()?;
-    Some((path, item.as_object()?))
-}
-
-fn shape(path: &str) -> Option<Vec<Option<String>>> {
-    let pattern = Pattern::parse(path).ok()?;
-    let segments = pattern.segments().iter();
-    Some(
-        segments
-            .map(|segment| match segment {
-                Segment::Literal(text) => Some(text.clone()),
-                Segment::Parameter(_) | Segment::Tail(_) => None,
-            })
-            .collect(),
-    )
 }
 
 /// The route's path with each parameter named as in the service's path at the same place of `to`.

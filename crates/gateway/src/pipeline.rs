@@ -7,20 +7,26 @@ use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, WWW_
 use http::{HeaderMap, Method, Request, Response, Version};
 use taraf_service::trace::{self, TraceContext};
 use taraf_service::{Body, Problem, client, problem};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::accounts::Denied;
 use crate::answer::{self, ErrorForm};
+use crate::auth::Shown;
 use crate::auth::api_key::{self, Caller};
 use crate::bodies::Outbound;
 use crate::connection::{Peer, Place};
+use crate::features::cors::{self, Grant};
 use crate::path::{PathError, Segments};
-use crate::routes::{Auth, Match, NoMatch, Routes};
+use crate::routes::{Auth, Entry, Match, NoMatch, Routes};
 use crate::server::Shared;
 use crate::usage::Standing;
 
 mod access_log;
 mod accounts;
+mod cached;
+mod featured;
+mod onward;
 mod target;
 
 /// What stands in logs for the status of a call whose caller went away before an answer.
@@ -41,7 +47,11 @@ pub(crate) struct Call {
     request_id: HeaderValue,
     trace: TraceContext,
     form: ErrorForm,
-    route: Option<String>,
+    /// What a page of another origin is told, on routes that such may call.
+    cors: Option<Grant>,
+    /// Its place among the calls of a route that takes only so many.
+    admission: Option<OwnedSemaphorePermit>,
+    route: Option<Arc<Entry>>,
     caller: Option<Arc<Caller>>,
     standing: Option<Standing>,
     ending: Ending,
@@ -80,8 +90,24 @@ async fn stages(
     limits(gateway, &request)?;
     let path = request.uri().path().to_owned();
     let segments = Segments::read(&path).map_err(unreadable)?;
+    if let Some(question) = cors::asked(request.method(), request.headers())
+        && let Some(answer) = preflight(routes, call, &question, &segments, request.headers())
+    {
+        return answer;
+    }
     let route = matched(routes, call, request.method(), &segments)?;
-    authenticate(gateway, call, &route, request.headers())?;
+    if let Some(features) = &route.entry.features
+        && let Some(policy) = &features.cors
+    {
+        call.cors = policy.grant(request.headers());
+    }
+    let shown = Shown::of(request.headers(), request.extensions());
+    authenticate(routes, call, &route, shown).await?;
+    if let Some(features) = &route.entry.features
+        && let Some(limits) = &features.limits
+    {
+        call.admission = limits.enter(call.started)?;
+    }
     plan(gateway, call, &route).await?;
     let response = target::call(gateway, call, &route, &segments, request).await?;
     Ok(call.form.translated(response).await)
@@ -151,32 +177,51 @@ fn matched<'r>(
             problem::METHOD_NOT_ALLOWED.new().with_header(ALLOW, allow)
         }
     })?;
-    let route = &found.entry.route;
-    call.route = Some(route.id.clone());
-    if route.is_sensitive {
-        call.path.clone_from(&route.path);
-    }
+    call.take(found.entry);
     Ok(found)
 }
 
+/// The answer to a browser's question whether a page of another origin may call; nothing when no
+/// route has an answer, so that the request is one like others. Asking needs no key and costs nothing:
+/// a browser asks by itself.
+fn preflight(
+    routes: &Routes,
+    call: &mut Call,
+    method: &Method,
+    path: &Segments<'_>,
+    headers: &HeaderMap,
+) -> Option<Result<Response<Body>, Problem>> {
+    let found = routes.find(method, path).ok()?;
+    let policy = found.entry.features.as_ref()?.cors.as_ref()?;
+    call.take(found.entry);
+    call.cors = policy.grant(headers);
+    Some(policy.preflight(headers))
+}
+
 /// Who calls, on routes that want to know.
-fn authenticate(
-    gateway: &Shared,
+async fn authenticate(
+    routes: &Routes,
     call: &mut Call,
     route: &Match<'_>,
-    headers: &HeaderMap,
+    shown: Shown<'_>,
 ) -> Result<(), Problem> {
-    match route.entry.route.auth {
+    match &route.entry.route.auth {
         Auth::Open => return Ok(()),
         Auth::Key => {}
+        Auth::Any(accepted) => {
+            let accounts = &call.gateway.accounts;
+            let asked = routes.authenticators().identify(accepted, shown, accounts);
+            call.caller = Some(Box::pin(asked).await?);
+            return Ok(());
+        }
     }
-    let Some(key) = api_key::shown(headers) else {
+    let Some(key) = api_key::shown(shown.headers) else {
         let challenge = HeaderValue::from_static("Bearer realm=\"taraf\"");
         return Err(problem::API_KEY_MISSING
             .with_detail("send a key in the header x-api-key; POST /account/register gives one")
             .with_header(WWW_AUTHENTICATE, challenge));
     };
-    let caller = gateway.accounts.identify(key);
+    let caller = call.gateway.accounts.identify(key);
     let refused = || problem::API_KEY_INVALID.with_detail("the key is unknown or was revoked");
     call.caller = Some(caller.ok_or_else(refused)?);
     Ok(())
@@ -211,6 +256,9 @@ fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
     if let Some(standing) = &call.standing {
         answer::add_standing(headers, standing);
     }
+    if let Some(grant) = call.cors.take() {
+        grant.apply(headers);
+    }
     // A stream without an end is watched for silence instead.
     let is_endless = client::is_stream(headers);
     let until = (!is_endless).then(|| call.started + call.gateway.config.limits.total);
@@ -242,6 +290,8 @@ impl Call {
             request_id: trace::request_id(headers, trace::random_id),
             trace: trace.child(trace::random_span()),
             form: ErrorForm::of(path, headers),
+            cors: None,
+            admission: None,
             route: None,
             caller: None,
             standing: None,
@@ -250,6 +300,14 @@ impl Call {
                 bytes: 0,
                 is_whole: false,
             },
+        }
+    }
+
+    /// The route is found; what a sensitive one holds in its path is not told to logs.
+    fn take(&mut self, entry: &Arc<Entry>) {
+        self.route = Some(Arc::clone(entry));
+        if entry.route.is_sensitive {
+            self.path.clone_from(&entry.route.path);
         }
     }
 
@@ -269,6 +327,9 @@ impl Drop for Call {
             self.place.is_answered();
         }
         metrics.ended(self.route.as_deref(), status, time, bytes);
+        if let (Some(caller), Some(route)) = (&self.caller, &self.route) {
+            metrics.called(caller, route, time);
+        }
         access_log::write(self, time);
     }
 }

@@ -2,10 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::Method;
+use taraf_service::openapi::Source;
 
+use crate::auth::Authenticators;
+use crate::features::{Beside, Features, Settings, Wrong};
+use crate::metrics::RouteSeries;
 use crate::path::{Pattern, PatternError, Segments};
 
 mod builtin;
@@ -44,6 +50,8 @@ pub struct Route {
     pub title: Option<String>,
     /// Groups of the OpenAPI document that it belongs to.
     pub tags: Vec<String>,
+    /// What is done with calls beside passing them on.
+    pub settings: Settings,
 }
 
 impl Route {
@@ -63,17 +71,36 @@ impl Route {
             is_idempotent: None,
             title: None,
             tags: Vec::new(),
+            settings: Settings::default(),
         }
     }
 }
 
 /// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// Whoever shows an API key; the call counts against its plan.
     Key,
     /// Everybody.
     Open,
+    /// Whoever shows one of these; the call counts against the plan of the account that it stands for.
+    Any(Vec<Authenticator>),
+}
+
+/// A way in which a caller can prove who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authenticator {
+    /// An API key.
+    Key,
+    /// A token of an issuer.
+    Jwt {
+        /// The issuer's name in the settings.
+        issuer: String,
+        /// Scopes that the token must have beside those of the issuer.
+        scopes: Vec<String>,
+    },
+    /// A client certificate, verified by the listener.
+    Certificate,
 }
 
 /// Where the calls of a route go.
@@ -163,6 +190,16 @@ pub enum RouteError {
         /// The name.
         service: String,
     },
+    /// A setting of the route is wrong.
+    #[error("route `{id}`: `{at}`: {why}")]
+    Setting {
+        /// The route.
+        id: String,
+        /// The setting: names and numbers from the route down, as `cors.origins.0`.
+        at: String,
+        /// Why.
+        why: String,
+    },
     /// The table is too large.
     #[error("{0} routes are more than {ROUTES_MAX}")]
     TooMany(usize),
@@ -176,6 +213,12 @@ pub struct Entry {
     pub(crate) pattern: Pattern,
     pub(crate) target_path: Option<Pattern>,
     pub(crate) service: Option<taraf_service::Target>,
+    /// Nothing for most routes: a call of those passes straight through.
+    pub(crate) features: Option<Box<Features>>,
+    /// What the route is, as a number: that of a changed route is another.
+    pub(crate) fingerprint: u64,
+    /// Its metrics, looked up at its first call.
+    pub(crate) series: OnceLock<RouteSeries>,
 }
 
 /// The whole table. Immutable: a change is a new table, swapped in through a `watch`.
@@ -184,15 +227,16 @@ pub struct Entry {
 /// parameter before a tail, going back when the rest does not fit. Methods are looked at after that,
 /// so a path that is known with other methods is answered 405, never passed to a looser pattern.
 pub struct Routes {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     root: Node,
+    authenticators: Arc<Authenticators>,
 }
 
 /// A route and the values of its parameters.
 #[derive(Debug)]
 pub struct Match<'a> {
     /// The route.
-    pub entry: &'a Entry,
+    pub entry: &'a Arc<Entry>,
     /// Its parameters' values, decoded, in the order of the pattern.
     pub values: Vec<String>,
 }
@@ -212,21 +256,31 @@ impl Routes {
     /// # Errors
     /// All that is wrong with the table, not only the first finding.
     pub fn build(routes: Vec<Route>) -> Result<Self, Vec<RouteError>> {
+        Self::build_with(routes, &[])
+    }
+
+    /// Builds the table, with the services' OpenAPI documents for the routes that use them.
+    ///
+    /// # Errors
+    /// All that is wrong with the table, not only the first finding.
+    pub fn build_with(routes: Vec<Route>, documents: &[Source]) -> Result<Self, Vec<RouteError>> {
         if routes.len() > ROUTES_MAX {
             return Err(vec![RouteError::TooMany(routes.len())]);
         }
         let mut table = Self {
             entries: Vec::with_capacity(routes.len()),
             root: Node::default(),
+            authenticators: Arc::default(),
         };
+        let is_kept = routes.iter().any(|route| route.settings.cache.is_some());
         let mut ids = BTreeSet::new();
         let mut errors = Vec::new();
         for route in builtin::routes(&routes).into_iter().chain(routes) {
             if !ids.insert(route.id.clone()) {
                 errors.push(RouteError::DuplicateId(route.id.clone()));
             }
-            if let Err(error) = table.add(route) {
-                errors.push(error);
+            if let Err(wrong) = table.add(route, documents, is_kept) {
+                errors.extend(wrong);
             }
         }
         if errors.is_empty() {
@@ -260,38 +314,86 @@ impl Routes {
         })
     }
 
+    /// The table with those who may call its routes beside the holders of keys: one value, so that no
+    /// call meets a new route with the old ones.
+    ///
+    /// # Errors
+    /// When a route names an issuer that is not among them.
+    pub fn with(mut self, authenticators: Arc<Authenticators>) -> Result<Self, String> {
+        authenticators.check(self.iter())?;
+        self.authenticators = authenticators;
+        Ok(self)
+    }
+
+    /// Who may call beside the holders of keys.
+    #[must_use]
+    pub fn authenticators(&self) -> &Authenticators {
+        &self.authenticators
+    }
+
     /// All routes, the gateway's own pages first.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.entries.iter().map(|entry| &entry.route)
     }
 
-    fn add(&mut self, route: Route) -> Result<(), RouteError> {
+    /// What is wrong with the settings of a route, before it is put into a table with others.
+    #[must_use]
+    pub fn check(route: &Route) -> Vec<RouteError> {
+        let Ok(pattern) = parse(&route.id, &route.path) else {
+            // The table says so, with all else that is wrong with paths.
+            return Vec::new();
+        };
+        let beside = Beside {
+            pattern: &pattern,
+            documents: None,
+        };
+        features(route, beside).err().unwrap_or_default()
+    }
+
+    /// Adds a route; where some routes keep their answers, others make them forget.
+    fn add(
+        &mut self,
+        route: Route,
+        documents: &[Source],
+        is_kept: bool,
+    ) -> Result<(), Vec<RouteError>> {
         let id = &route.id;
-        let pattern = parse(id, &route.path)?;
-        let target_path = target_path(&route, &pattern)?;
-        let service = service(&route)?;
+        let pattern = parse(id, &route.path).map_err(|error| vec![error])?;
+        let target_path = target_path(&route, &pattern).map_err(|error| vec![error])?;
+        let service = service(&route).map_err(|error| vec![error])?;
+        let beside = Beside {
+            pattern: &pattern,
+            documents: Some(documents),
+        };
+        let mut features = features(&route, beside)?;
+        if is_kept && !route.methods.iter().all(Method::is_safe) {
+            features.get_or_insert_default().forgets = true;
+        }
         if route.methods.is_empty() {
-            return Err(RouteError::NoMethod(id.clone()));
+            return Err(vec![RouteError::NoMethod(id.clone())]);
         }
         let index = self.entries.len();
         let methods = self.root.insert(pattern.segments());
         for method in with_head(&route.methods) {
             if let Some(first) = methods.get(method.as_str()) {
-                return Err(RouteError::Clash {
+                return Err(vec![RouteError::Clash {
                     first: self.entries[*first].route.id.clone(),
                     second: route.id,
                     method,
                     path: route.path,
-                });
+                }]);
             }
             methods.insert(method.as_str().to_owned(), index);
         }
-        self.entries.push(Entry {
+        self.entries.push(Arc::new(Entry {
+            fingerprint: fingerprint(&route),
             route,
             pattern,
             target_path,
             service,
-        });
+            features,
+            series: OnceLock::new(),
+        }));
         Ok(())
     }
 }
@@ -304,24 +406,57 @@ impl fmt::Debug for Routes {
     }
 }
 
+impl Entry {
+    /// The parameters by name.
+    pub(crate) fn parameters<'v>(
+        &'v self,
+        values: &'v [String],
+    ) -> impl Iterator<Item = (&'v str, &'v str)> {
+        self.pattern
+            .parameters()
+            .zip(values.iter().map(String::as_str))
+    }
+
+    /// A path of the route with the values of a call, percent-encoded.
+    pub(crate) fn fill(&self, path: &Pattern, values: &[String]) -> String {
+        // There are few, and finding one among them costs less than a map.
+        path.fill(|wanted| {
+            let mut parameters = self.parameters(values);
+            let found = parameters.find(|(name, _)| *name == wanted);
+            found.map_or("", |(_, value)| value)
+        })
+    }
+}
+
 impl Match<'_> {
     /// The parameters by name.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let values = self.values.iter().map(String::as_str);
-        self.entry.pattern.parameters().zip(values)
+        self.entry.parameters(&self.values)
     }
 
     /// The path of the target, percent-encoded; nothing when it is the request's own.
     #[must_use]
     pub fn target_path(&self) -> Option<String> {
         let target = self.entry.target_path.as_ref()?;
-        // There are few, and finding one among them costs less than a map.
-        Some(target.fill(|wanted| {
-            let mut parameters = self.parameters();
-            let found = parameters.find(|(name, _)| *name == wanted);
-            found.map_or("", |(_, value)| value)
-        }))
+        Some(self.entry.fill(target, &self.values))
     }
+}
+
+/// Another number for another route, on this node and for as long as it runs.
+fn fingerprint(route: &Route) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{route:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+fn features(route: &Route, beside: Beside<'_>) -> Result<Option<Box<Features>>, Vec<RouteError>> {
+    let told = |Wrong { at, why }| RouteError::Setting {
+        id: route.id.clone(),
+        at,
+        why,
+    };
+    let built = Features::build(route, beside);
+    built.map_err(|wrong| wrong.into_iter().map(told).collect())
 }
 
 fn target_path(route: &Route, pattern: &Pattern) -> Result<Option<Pattern>, RouteError> {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::connection;
 use crate::error::Error;
@@ -59,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) openapi: watch::Receiver<Arc<Bytes>>,
     pub(crate) metrics: Metrics,
+    pub(crate) cache: Cache,
+    /// Work beside calls: it is told to end at a stop, and not waited for.
+    pub(crate) background: Tasks,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) token: CancellationToken,
 }
@@ -84,6 +88,8 @@ impl Gateway {
         let doors = listen::share(config.listen, cores).map_err(listening)?;
         let address = doors[0].local_addr().map_err(listening)?;
         let metrics = Metrics::new();
+        let cache = Cache::new(&config.cache);
+        metrics.watch(&cache);
         let tls = config.tls.clone();
         let tls = tls.map(|files| Tls::load(files, config.http2.tls).map(Arc::new));
         let tls = tls.transpose()?;
@@ -99,6 +105,8 @@ impl Gateway {
             client: parts.client,
             openapi: parts.openapi,
             metrics: metrics.clone(),
+            cache,
+            background: tasks.child(),
             token: tasks.token(),
         });
         tasks.spawn("gateway", run(shared, doors, tasks.child()));

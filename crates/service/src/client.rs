@@ -255,7 +255,8 @@ impl Client {
             .entry(USER_AGENT)
             .or_insert(USER_AGENT_VALUE);
         *request.uri_mut() = origin_form(&uri);
-        attempt::perform(&self.inner.shared, &pool, request, policy).await
+        // A call of a host may meet TLS and addresses: what waits for it should not carry all of that.
+        Box::pin(attempt::perform(&self.inner.shared, &pool, request, policy)).await
     }
 
     /// Forwards a request whose target is known already, without the headers that concern one

@@ -1,5 +1,6 @@
 //! [pure] OpenAPI documents of many services made into one (3.1).
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -50,12 +51,16 @@ pub enum Error {
         source_name: String,
     },
     /// Two operations at one public place.
-    #[error("two operations answer `{method} {path}`")]
+    #[error("two operations answer `{method} {path}`: one of {first} and one of {second}")]
     Clash {
         /// The method.
         method: String,
         /// The path template.
         path: String,
+        /// Whose is there already, and its own template where that is another.
+        first: String,
+        /// Whose comes beside it.
+        second: String,
     },
     /// Two operations have one `operationId` even with their service's name before it.
     #[error("two operations are called `{id}`")]
@@ -125,6 +130,14 @@ pub fn merge(base: Value, sources: &[Source], operations: &[Operation]) -> Resul
     Ok(merged.finish(base))
 }
 
+/// A source's document in 3.1, whichever of the two it is written in.
+///
+/// # Errors
+/// When it is neither.
+pub fn lifted(source: &Source) -> Result<Value, Error> {
+    lift::to_3_1(&source.name, source.document.clone())
+}
+
 /// All operations of a document at their own paths, for a service that is passed on whole.
 #[must_use]
 pub fn operations_of(source: usize, document: &Value) -> Vec<Operation> {
@@ -156,7 +169,8 @@ fn method_rank(operation: &Operation) -> usize {
 struct Merged {
     paths: BTreeMap<String, Map<String, Value>>,
     /// Places taken: templates that differ in the names of their parameters alone are one place.
-    places: BTreeSet<(String, String)>,
+    /// With who answers there.
+    places: BTreeMap<(String, String), String>,
     operation_ids: BTreeSet<String>,
     tags: BTreeMap<String, Value>,
     components: Components,
@@ -166,7 +180,7 @@ impl Merged {
     fn begin(base: &mut Map<String, Value>) -> Self {
         let mut merged = Self {
             paths: BTreeMap::new(),
-            places: BTreeSet::new(),
+            places: BTreeMap::new(),
             operation_ids: BTreeSet::new(),
             tags: BTreeMap::new(),
             components: Components::begin(base.remove("components")),
@@ -178,7 +192,10 @@ impl Merged {
             for (path, item) in paths {
                 let Value::Object(item) = item else { continue };
                 for method in METHODS.iter().filter(|method| item.contains_key(**method)) {
-                    merged.places.insert(((*method).to_owned(), place(&path)));
+                    let taken = ((*method).to_owned(), place(&path));
+                    merged
+                        .places
+                        .insert(taken, "the document itself".to_owned());
                     let id = item[*method].get("operationId").and_then(Value::as_str);
                     merged.operation_ids.extend(id.map(str::to_owned));
                 }
@@ -204,11 +221,19 @@ impl Merged {
             .filter(|_| METHODS.contains(&method.as_str()))
             .and_then(Value::as_object)
             .ok_or_else(missing)?;
-        if !self.places.insert((method.clone(), place(&operation.path))) {
-            return Err(Error::Clash {
-                method: method.to_ascii_uppercase(),
-                path: operation.path.clone(),
-            });
+        let who = format!("`{name}` ({})", operation.source_path);
+        match self.places.entry((method.clone(), place(&operation.path))) {
+            Entry::Vacant(free) => {
+                free.insert(who);
+            }
+            Entry::Occupied(taken) => {
+                return Err(Error::Clash {
+                    method: method.to_ascii_uppercase(),
+                    path: operation.path.clone(),
+                    first: taken.get().clone(),
+                    second: who,
+                });
+            }
         }
         let mut described = described.clone();
         inherit(&mut described, item, document);
@@ -339,5 +364,7 @@ fn rename_parameters(described: &mut Map<String, Value>, from: &str, to: &str) {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

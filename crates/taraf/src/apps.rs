@@ -3,6 +3,7 @@
 mod alone;
 pub(crate) mod beside;
 mod manifest;
+mod manifests;
 mod project;
 mod publish;
 mod services;
@@ -10,7 +11,8 @@ mod shipped;
 
 pub(crate) use alone::serve_one;
 pub(crate) use manifest::{App, FlowSource};
-pub(crate) use project::{CONFIG_FILE, FLOWS, Project, SERVICES};
+pub(crate) use manifests::Manifests;
+pub(crate) use project::{CONFIG_FILE, DOCUMENTS, FLOWS, Project, SERVICES};
 pub(crate) use publish::{OnConflict, publish, publish_all};
 pub(crate) use services::{Started, start};
 pub(crate) use shipped::shipped;

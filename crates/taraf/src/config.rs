@@ -90,6 +90,8 @@ pub(crate) enum Format {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Service {
     pub(crate) endpoints: Vec<SocketAddr>,
+    /// Whether all its routes answer from the examples of its document, without calling it.
+    pub(crate) mock: bool,
     pub(crate) protocol: Protocol,
     /// With `protocol = "tls"`: the name that the certificate must be for, else the address.
     pub(crate) server_name: Option<String>,
@@ -125,6 +127,9 @@ impl Service {
 pub(crate) struct Apps {
     /// Which of them are offered here.
     pub(crate) enabled: Vec<String>,
+    /// A folder whose `services/` and `openapi/` are read beside them, as those of a project; a
+    /// relative path starts at the configuration file. Read again at SIGHUP.
+    pub(crate) folder: Option<PathBuf>,
     /// Where the services started in this process listen, all on one port told apart by host.
     pub(crate) listen: SocketAddr,
     /// The limits of their listener.
@@ -136,6 +141,7 @@ impl Default for Apps {
     fn default() -> Self {
         Self {
             enabled: vec!["romania".to_owned()],
+            folder: None,
             listen: loopback(0),
             server: taraf_service::serve::Config::default(),
             romania: taraf_romania::Config::default(),
@@ -168,9 +174,27 @@ impl Config {
         self
     }
 
+    /// Takes over what can be changed while calls go on: endpoints of services, plans, who may call.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.services = other.services;
+        self.gateway.auth = other.gateway.auth;
+        // Plans that the program added to those of the file stay.
+        self.accounts.plans.extend(other.accounts.plans);
+        self.apps.folder = other.apps.folder;
+    }
+
+    /// Whether the routes of a service answer from its document.
+    pub(crate) fn is_mocked(&self, service: &str) -> bool {
+        self.services
+            .get(service)
+            .is_some_and(|service| service.mock)
+    }
+
     /// The endpoints of the services that run elsewhere.
     pub(crate) fn endpoints(&self) -> BTreeMap<String, Vec<SocketAddr>> {
         let named = self.services.iter();
+        // A service that is only mocked need not be anywhere.
+        let named = named.filter(|(_, service)| !service.endpoints.is_empty() || !service.mock);
         named
             .map(|(name, service)| (name.clone(), service.endpoints.clone()))
             .collect()

@@ -9,19 +9,22 @@ mod space;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use taraf_base::{Secret, Timestamp};
+use taraf_base::{Secret, Tasks, Timestamp};
 use taraf_engine::Engine;
-use taraf_gateway::{Accounts, Gateway, Routes};
+use taraf_gateway::auth::Authenticators;
+use taraf_gateway::openapi::Source;
+use taraf_gateway::{Accounts, Gateway, Routes, Target, auth};
 use taraf_log::backup::LOG;
 use taraf_log::{FileLog, Log, MemoryLog, Space};
 use taraf_service::{Client, Directory};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::adapters::documents;
 use crate::adapters::flows::EngineFlows;
 use crate::apps::{self, App, OnConflict, Started};
 use crate::config::Config;
@@ -53,8 +56,18 @@ pub(crate) struct Node {
     started: Started,
     directory: watch::Sender<Arc<Directory>>,
     routes: watch::Sender<Arc<Routes>>,
+    documents: watch::Sender<Arc<Vec<Source>>>,
+    doorkeepers: Doorkeepers,
     reasons: watch::Sender<Vec<String>>,
+    settings: watch::Sender<Arc<operator::Settings>>,
     groups: Groups,
+}
+
+/// Who may call beside the holders of keys: begun once, and anew only when the settings change.
+struct Doorkeepers {
+    client: Client,
+    tasks: Tasks,
+    last: Mutex<Option<(auth::Config, Arc<Authenticators>)>>,
 }
 
 /// What opening the operator's door takes: the listener, what is told of the node, who may enter, and
@@ -126,8 +139,11 @@ impl Node {
         groups: Groups,
         (door, mut info, token, kept): Opening,
     ) -> anyhow::Result<Self> {
-        let (routes, follow_routes) = watch::channel(Arc::new(routes(apps)?));
-        let descriptors = core.started.descriptors.clone();
+        let sources = sources(&core.started, apps);
+        let doorkeepers = Doorkeepers::new(&core.client, &groups.gateway);
+        let table = routes(config, apps, &sources, &doorkeepers)?;
+        let (routes, follow_routes) = watch::channel(Arc::new(table));
+        let (documents, follow_documents) = watch::channel(Arc::new(sources));
         let parts = taraf_gateway::Parts {
             accounts: core.accounts.clone(),
             routes: follow_routes.clone(),
@@ -136,7 +152,7 @@ impl Node {
             openapi: document::keep(
                 follow_routes.clone(),
                 &core.engine,
-                descriptors,
+                follow_documents,
                 &groups.operator,
             )?,
         };
@@ -144,6 +160,7 @@ impl Node {
         info.gateway = gateway.addr();
         core.engine.add_front_door(gateway.addr());
         let (reasons, follow_reasons) = watch::channel(Vec::new());
+        let (settings, follow_settings) = watch::channel(Arc::default());
         let mut registries = vec![
             gateway.metrics().clone(),
             core.engine.metrics().clone(),
@@ -157,6 +174,9 @@ impl Node {
             token: token.clone(),
             stop_limits: (config.gateway.limits.drain, config.stop.limit),
             routes,
+            documents,
+            doorkeepers,
+            settings,
             reasons,
             directory: core.directory,
             started: core.started,
@@ -173,6 +193,7 @@ impl Node {
             registries,
             token,
             reasons: follow_reasons,
+            settings: follow_settings,
             tasks: node.groups.operator.clone(),
             kept,
             space: core.space,
@@ -182,13 +203,45 @@ impl Node {
         Ok(node)
     }
 
-    /// Takes a changed set of applications and endpoints: all of it or nothing.
-    pub(crate) fn change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
+    /// Takes changed applications, endpoints, plans and ways to call: all of it or nothing. What came
+    /// of it is told by the operator API.
+    pub(crate) async fn change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
+        let changed = self.try_change(config, apps).await;
+        self.tell_settings(changed.as_ref().err().map(|error| format!("{error:#}")));
+        changed
+    }
+
+    /// Says whether the settings that were read last are those that hold.
+    pub(crate) fn tell_settings(&self, error: Option<String>) {
+        self.settings.send_modify(|settings| {
+            let loaded = if error.is_none() {
+                Timestamp::now()
+            } else {
+                settings.loaded
+            };
+            *settings = Arc::new(operator::Settings { loaded, error });
+        });
+    }
+
+    async fn try_change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
         let directory = self.started.directory(config, apps)?;
-        let routes = routes(apps)?;
+        let sources = sources(&self.started, apps);
+        let routes = routes(config, apps, &sources, &self.doorkeepers)?;
+        for (name, plan) in &config.accounts.plans {
+            let set = self.accounts.set_plan(name, plan.clone()).await;
+            set.with_context(|| format!("the plan `{name}` cannot be taken over"))?;
+        }
         self.directory.send_replace(Arc::new(directory));
+        self.documents.send_replace(Arc::new(sources));
         self.routes.send_replace(Arc::new(routes));
         Ok(())
+    }
+
+    /// Takes over the gateway's certificates whose files have changed, beside the calls.
+    pub(crate) fn reload_certificates(&self) {
+        let gateway = self.gateway.clone();
+        let work = move || gateway.reload_certificates();
+        self.groups.gateway.spawn_blocking("certificates", work);
     }
 
     /// Where the gateway is reached.
@@ -265,12 +318,56 @@ async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> 
         .with_context(|| format!("failed to listen on {address} for {what}"))
 }
 
-fn routes(apps: &[App]) -> anyhow::Result<Routes> {
-    let all = apps.iter().flat_map(|app| app.routes.clone()).collect();
-    Routes::build(all).map_err(|errors| {
+/// The documents of all services, whoever runs them.
+fn sources(started: &Started, apps: &[App]) -> Vec<Source> {
+    let shipped = started.descriptors.iter().map(documents::source);
+    let others = apps.iter().flat_map(|app| app.documents.iter().cloned());
+    shipped.chain(others).collect()
+}
+
+fn routes(
+    config: &Config,
+    apps: &[App],
+    sources: &[Source],
+    doorkeepers: &Doorkeepers,
+) -> anyhow::Result<Routes> {
+    let mut all: Vec<_> = apps.iter().flat_map(|app| app.routes.clone()).collect();
+    for route in &mut all {
+        let Target::Service { service, .. } = &route.target else {
+            continue;
+        };
+        route.settings.mock |= config.is_mocked(service);
+    }
+    let table = Routes::build_with(all, sources).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", lines.join("\n"))
-    })
+    })?;
+    let authenticators = doorkeepers.of(&config.gateway.auth)?;
+    table.with(authenticators).map_err(anyhow::Error::msg)
+}
+
+impl Doorkeepers {
+    fn new(client: &Client, tasks: &Tasks) -> Self {
+        Self {
+            client: client.clone(),
+            tasks: tasks.child(),
+            last: Mutex::default(),
+        }
+    }
+
+    fn of(&self, config: &auth::Config) -> anyhow::Result<Arc<Authenticators>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, begun)) = &*last
+            && known == config
+        {
+            return Ok(Arc::clone(begun));
+        }
+        let begun = Authenticators::start(config, &self.client, &self.tasks);
+        let begun = begun.map_err(|why| anyhow::anyhow!("gateway.auth.{why}"))?;
+        let begun = Arc::new(begun);
+        *last = Some((config.clone(), Arc::clone(&begun)));
+        Ok(begun)
+    }
 }
 
 /// The operator token: from its file, else made once in the data directory.

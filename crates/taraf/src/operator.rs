@@ -7,6 +7,7 @@ mod events;
 mod flows;
 mod health;
 mod keys;
+mod latency;
 mod overview;
 mod request;
 mod runs;
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) token: Secret,
     /// Why the node does not take calls now; it does when this is empty.
     pub(crate) reasons: watch::Receiver<Vec<String>>,
+    pub(crate) settings: watch::Receiver<Arc<Settings>>,
     /// Where the streams of events run; they end when it stops.
     pub(crate) tasks: Tasks,
     /// What a backup holds; nothing when all is in memory.
@@ -56,6 +58,24 @@ pub(crate) struct Parts {
     /// How much room is left for what must survive.
     pub(crate) space: watch::Receiver<Space>,
     pub(crate) node: NodeInfo,
+}
+
+/// What became of the settings that were read last.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// When those that hold were read.
+    pub(crate) loaded: Timestamp,
+    /// Why the last ones are not taken over, if so.
+    pub(crate) error: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            loaded: Timestamp::now(),
+            error: None,
+        }
+    }
 }
 
 /// What the node says of itself.

@@ -1,5 +1,7 @@
 //! What people and operators are told of keys and usage.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use taraf_base::Timestamp;
 
@@ -68,6 +70,10 @@ pub struct KeyUsage {
     pub remaining: Option<u64>,
     /// Earlier months.
     pub history: Vec<MonthUsage>,
+    /// Calls by route since this node's start; empty for a key that has not called, or is one of the
+    /// many that are not told apart.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, u64>,
 }
 
 /// What was used in one month.
@@ -163,6 +169,7 @@ impl Accounts {
             usage.used = standing.used;
             usage.remaining = standing.remaining;
         }
+        usage.routes = self.shared.view.routes(usage.id);
         usage
     }
 }
@@ -204,6 +211,7 @@ fn line_usage(registry: &Registry, id: KeyId, key: &Key, month: Month) -> KeyUsa
         used,
         remaining: limit.map(|limit| limit.saturating_sub(used)),
         history,
+        routes: BTreeMap::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use taraf_base::Timestamp;
 use taraf_log::machine::Observer;
 
 use crate::auth::api_key::{Caller, KeyTable};
+use crate::metrics::KeySeries;
 use crate::quota::{Month, Plan};
 use crate::registry::{AccountId, Event, Key, KeyId, Registry};
 use crate::usage::Meter;
@@ -50,6 +51,16 @@ impl View {
             .meters
             .get(&line)
             .map(|(_plan, meter)| Arc::clone(meter))
+    }
+
+    /// A key's calls by route.
+    pub(super) fn routes(&self, id: KeyId) -> BTreeMap<String, u64> {
+        let index = self.lock();
+        let series = index
+            .callers
+            .get(&id)
+            .and_then(|caller| caller.series.get());
+        series.map_or_else(BTreeMap::new, KeySeries::by_route)
     }
 
     fn recovered(&self, registry: &Registry) {

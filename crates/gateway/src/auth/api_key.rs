@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use taraf_base::{Secret, Timestamp, random_bytes};
 
+use crate::metrics::KeySeries;
 use crate::registry::{AccountId, Key, KeyHash, KeyId};
 use crate::usage::Meter;
 
@@ -106,6 +107,8 @@ pub struct Caller {
     /// The plan's name.
     pub plan: Arc<str>,
     pub(crate) meter: Arc<Meter>,
+    /// Its metrics, looked up at its first call.
+    pub(crate) series: OnceLock<KeySeries>,
     hash: KeyHash,
     ends_ms: AtomicI64,
     last_used_day: AtomicU32,
@@ -119,6 +122,7 @@ impl Caller {
             account_name,
             plan: key.plan.as_str().into(),
             meter,
+            series: OnceLock::new(),
             hash: key.hash,
             ends_ms: AtomicI64::new(key.ends.map_or(NEVER, Timestamp::as_millis)),
             last_used_day: AtomicU32::new(key.last_used_day.unwrap_or(0)),

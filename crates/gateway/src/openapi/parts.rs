@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use taraf_service::problem::{self, Kind};
 
 use super::{About, is_open, path_parameters};
-use crate::routes::{AccountView, Route};
+use crate::routes::{AccountView, Auth, Authenticator, Route};
 
 /// The answers that any call with a key may get, by status and name of the shared response.
 const REFUSALS: [(&str, &str); 3] = [
@@ -159,8 +159,58 @@ pub(super) fn enrich(operation: &mut Map<String, Value>, route: &Route) {
             responses.entry(status).or_insert(reference);
         }
     }
-    if is_open {
-        operation.insert("security".to_owned(), Value::Array(Vec::new()));
+    match &route.auth {
+        Auth::Open => {
+            operation.insert("security".to_owned(), Value::Array(Vec::new()));
+        }
+        // What the whole document says.
+        Auth::Key => {}
+        Auth::Any(accepted) => {
+            let ways = accepted.iter().flat_map(requirements);
+            operation.insert("security".to_owned(), ways.collect());
+        }
+    }
+}
+
+/// How a caller may prove who it is, each way a requirement of its own.
+fn requirements(one: &Authenticator) -> Vec<Value> {
+    match one {
+        Authenticator::Key => vec![json!({"apiKey": []}), json!({"bearer": []})],
+        Authenticator::Jwt { issuer, scopes } => vec![json!({scheme_name(issuer): scopes})],
+        Authenticator::Certificate => vec![json!({"clientCertificate": []})],
+    }
+}
+
+/// Components are named with letters, digits, `.`, `-` and `_` alone.
+fn scheme_name(issuer: &str) -> String {
+    let keep = |c: char| {
+        let is_kept = c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if is_kept { c } else { '_' }
+    };
+    format!("token_{}", issuer.chars().map(keep).collect::<String>())
+}
+
+/// The ways that routes ask for beside keys.
+pub(super) fn schemes<'r>(document: &mut Value, routes: impl Iterator<Item = &'r Route>) {
+    for route in routes {
+        let Auth::Any(accepted) = &route.auth else {
+            continue;
+        };
+        let schemes = &mut document["components"]["securitySchemes"];
+        for one in accepted {
+            match one {
+                Authenticator::Key => {}
+                Authenticator::Jwt { issuer, .. } => {
+                    schemes[scheme_name(issuer)] = json!({
+                        "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                        "description": format!("A token of the issuer `{issuer}`."),
+                    });
+                }
+                Authenticator::Certificate => {
+                    schemes["clientCertificate"] = json!({"type": "mutualTLS"});
+                }
+            }
+        }
     }
 }
 

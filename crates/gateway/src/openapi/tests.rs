@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::*;
-use crate::routes::AccountView;
+use crate::routes::{AccountView, Authenticator};
 
 fn about() -> About {
     About {
@@ -123,6 +123,26 @@ fn an_open_route_asks_for_no_key() {
     let operation = &document["paths"]["/api/companies/{code}"]["get"];
     assert_eq!(operation["security"], json!([]));
     assert!(operation["responses"].get("401").is_none());
+}
+
+#[test]
+fn the_ways_that_a_route_takes_are_told() {
+    let jwt = Authenticator::Jwt {
+        issuer: "partner one".to_owned(),
+        scopes: vec!["read".to_owned()],
+    };
+    let route = Route {
+        auth: Auth::Any(vec![Authenticator::Key, jwt, Authenticator::Certificate]),
+        ..to_service("/api/companies/{cif}", "/v1/companies/{cif}")
+    };
+    let document = document(vec![route]);
+    assert_eq!(
+        document["paths"]["/api/companies/{code}"]["get"]["security"],
+        json!([{"apiKey": []}, {"bearer": []}, {"token_partner_one": ["read"]}, {"clientCertificate": []}])
+    );
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(schemes["token_partner_one"]["bearerFormat"], "JWT");
+    assert_eq!(schemes["clientCertificate"]["type"], "mutualTLS");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn write(call: &Call, time: Duration) {
         target: "access",
         method = %call.method,
         path,
-        route = call.route.as_deref().unwrap_or("-"),
+        route = call.route.as_ref().map_or("-", |entry| entry.route.id.as_str()),
         status = call.ending.status,
         bytes = call.ending.bytes,
         whole = call.ending.is_whole,

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{CONTENT_LOCATION, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode, Uri};
 use serde_json::{Map, Value};
 use taraf_service::{Body, CallPolicy, Problem, problem};
 
-use super::{Call, accounts};
+use super::{Call, accounts, featured};
 use crate::bodies::{Cut, Inbound};
 use crate::flows::{self, FlowCall, Input};
 use crate::forward::{self, Hop};
 use crate::path::Segments;
-use crate::routes::{Builtin, Match, Target};
+use crate::routes::{Builtin, Entry, Match, Target};
 use crate::server::Shared;
 use crate::tunnel::{self, Wish};
 use crate::{answer, health, portal};
@@ -34,6 +35,13 @@ pub(super) async fn call(
         Target::Account(view) => accounts::answer(gateway, call, *view, request).await,
         Target::Builtin(page) => builtin(gateway, call, *page, route).await,
     };
+    if let Some(features) = &route.entry.features
+        && features.forgets
+        && !call.method.is_safe()
+        && let Ok(answer) = &answered
+    {
+        forget(gateway, path, answer);
+    }
     // A body that was cut makes every target fail, and the caller is told its own part in it.
     answered.map_err(|problem| match cut.problem() {
         Some(own) => own,
@@ -80,8 +88,12 @@ async fn service(
     let Some(target) = &route.entry.service else {
         return Err(problem::INTERNAL.new());
     };
-    *request.uri_mut() = target_uri(route, path, request.uri())?;
     let wish = tunnel::wish(&mut request);
+    // What leaves HTTP has no body to change and no answer to keep.
+    if route.entry.features.is_some() && wish.is_none() {
+        return Box::pin(featured::service(gateway, call, route, path, request)).await;
+    }
+    let to = route.target_path().unwrap_or_else(|| path.canonical());
     let hop = Hop {
         peer: &call.peer.text,
         is_secure: call.peer.is_secure,
@@ -90,36 +102,81 @@ async fn service(
         request_id: &call.request_id,
         traceparent: call.trace.to_header(),
     };
-    forward::request(request.headers_mut(), hop);
+    prepare(uri(to, request.uri().query())?, hop, &mut request);
     let policy = CallPolicy {
-        deadline: deadline(gateway, route),
-        idempotent: route.entry.route.is_idempotent == Some(true),
-        once: route.entry.route.is_idempotent == Some(false),
-        stream_idle: gateway.config.limits.stream_idle,
         switch: wish.as_ref().map(|_wish| Wish::PROTOCOL),
-        ..CallPolicy::default()
+        ..policy(gateway, route.entry)
     };
-    let answered = gateway.client.forward(request, target, &policy).await;
-    let mut response = answered.map_err(|error| {
-        tracing::debug!(%error, request_id = ?call.request_id, "the target did not answer");
-        error.problem()
-    })?;
-    forward::answer(response.headers_mut());
+    let response = send(gateway, &call.request_id, target, &policy, request).await?;
     Ok(match wish {
         Some(wish) => wish.granted(response, gateway, call),
         None => response,
     })
 }
 
-/// The target's path with the caller's query, unchanged.
-fn target_uri(route: &Match<'_>, path: &Segments<'_>, uri: &Uri) -> Result<Uri, Problem> {
-    let mut target = route.target_path().unwrap_or_else(|| path.canonical());
-    if let Some(query) = uri.query() {
-        target.push('?');
-        target.push_str(query);
+/// Makes the caller's request that to the service.
+pub(super) fn prepare(uri: Uri, hop: Hop<'_>, request: &mut Request<Body>) {
+    *request.uri_mut() = uri;
+    forward::request(request.headers_mut(), hop);
+}
+
+/// What a call of the route may take.
+pub(super) fn policy(gateway: &Shared, entry: &Entry) -> CallPolicy {
+    CallPolicy {
+        deadline: deadline(gateway, entry),
+        idempotent: entry.route.is_idempotent == Some(true),
+        once: entry.route.is_idempotent == Some(false),
+        stream_idle: gateway.config.limits.stream_idle,
+        ..CallPolicy::default()
     }
-    Uri::try_from(target)
+}
+
+/// Sends the request to a service and takes its answer.
+pub(super) async fn send(
+    gateway: &Shared,
+    request_id: &HeaderValue,
+    target: &taraf_service::Target,
+    policy: &CallPolicy,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let answered = gateway.client.forward(request, target, policy).await;
+    let mut response = answered.map_err(|error| {
+        tracing::debug!(%error, ?request_id, "the target did not answer");
+        error.problem()
+    })?;
+    forward::answer(response.headers_mut());
+    Ok(response)
+}
+
+/// A path at a service with a query.
+pub(super) fn uri(mut path: String, query: Option<&str>) -> Result<Uri, Problem> {
+    if let Some(query) = query {
+        path.push('?');
+        path.push_str(query);
+    }
+    Uri::try_from(path)
         .map_err(|_odd| problem::BAD_REQUEST.with_detail("the path cannot be sent on"))
+}
+
+/// What was kept of the path that a call has changed is no longer so (RFC 9111 §4.4).
+fn forget(gateway: &Shared, path: &Segments<'_>, answer: &Response<Body>) {
+    if answer.status().is_client_error() || answer.status().is_server_error() {
+        return;
+    }
+    let store = &gateway.cache.store;
+    store.forget(&path.canonical());
+    for name in [LOCATION, CONTENT_LOCATION] {
+        let other = answer
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok());
+        // Another host's path is none of ours.
+        let other = other.filter(|other| other.starts_with('/') && !other.starts_with("//"));
+        let other = other.and_then(|other| Segments::read(other.split(['?', '#']).next()?).ok());
+        if let Some(other) = other {
+            store.forget(&other.canonical());
+        }
+    }
 }
 
 async fn flow(
@@ -143,7 +200,7 @@ async fn flow(
     let max = usize::try_from(FLOW_BODY_BYTES_MAX).unwrap_or(usize::MAX);
     let body = flows::json_body(&parts.headers, body, max).await?;
     let input = Input { body, ..input };
-    let deadline = deadline(gateway, route).max(*wait);
+    let deadline = deadline(gateway, route.entry).max(*wait);
     let start = FlowCall {
         route: route.entry.route.id.clone(),
         namespace: namespace.clone(),
@@ -207,12 +264,12 @@ async fn run(gateway: &Shared, call: &Call, route: &Match<'_>) -> Result<Respons
     };
     let account = caller.account.to_string();
     let asked = gateway.flows.run(id, &account);
-    let answered = tokio::time::timeout(deadline(gateway, route), asked).await;
+    let answered = tokio::time::timeout(deadline(gateway, route.entry), asked).await;
     let answered = answered.map_err(|_late| problem::UPSTREAM_TIMEOUT.new())?;
     answered.map(flows::FlowAnswer::into_response)
 }
 
-fn deadline(gateway: &Shared, route: &Match<'_>) -> Duration {
+fn deadline(gateway: &Shared, entry: &Entry) -> Duration {
     let limits = &gateway.config.limits;
-    route.entry.route.deadline.unwrap_or(limits.deadline)
+    entry.route.deadline.unwrap_or(limits.deadline)
 }

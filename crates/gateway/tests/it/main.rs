@@ -5,8 +5,10 @@
 )]
 
 mod bodies;
+mod caching;
 mod certificates;
 mod failures;
+mod features;
 mod flows;
 mod gone;
 mod headers;
@@ -18,4 +20,6 @@ mod peers;
 mod stack;
 mod stop;
 mod tls;
+mod tokens;
+mod transforms;
 mod tunnels;

@@ -121,7 +121,10 @@ fn two_operations_at_one_place_are_an_error() {
         operation("get", "/x/{code}", 1, "/x/{id}"),
     ];
     let error = merge(base(), &sources, &clash).unwrap_err();
-    assert_eq!(error.to_string(), "two operations answer `GET /x/{code}`");
+    assert_eq!(
+        error.to_string(),
+        "two operations answer `GET /x/{code}`: one of `a` (/x/{id}) and one of `b` (/x/{id})"
+    );
     let beside = [
         operation("GET", "/x/{id}", 0, "/x/{id}"),
         operation("PUT", "/x/{id}", 1, "/x/{id}"),

@@ -166,6 +166,11 @@ kinds! {
         "The service's answer broke off or made no sense.",
         "Try again; an effect may have happened."
     }
+    TRANSFORM_FAILED {
+        "transform_failed", 502, "Answer could not be transformed",
+        "The route changes the service's answer, and this one could not be changed.",
+        "Tell the operator what the detail says; an effect may have happened."
+    }
     SERVICE_UNAVAILABLE {
         "service_unavailable", 503, "Service unavailable",
         "The service has no endpoint that could answer now.",

@@ -20,16 +20,16 @@ fn about() -> About {
 /// The document as JSON text.
 pub(crate) fn public(
     routes: &Routes,
-    services: &[Descriptor],
+    services: &[Source],
     catalog: &Catalog,
 ) -> Result<Bytes, Error> {
-    let services: Vec<_> = services.iter().map(source).collect();
     let flows: Vec<_> = catalog.iter().map(flow).collect();
-    let document = openapi::build(&about(), routes, &services, &flows)?;
+    let document = openapi::build(&about(), routes, services, &flows)?;
     Ok(document.to_string().into())
 }
 
-fn source(service: &Descriptor) -> Source {
+/// What a shipped service says of itself.
+pub(crate) fn source(service: &Descriptor) -> Source {
     Source {
         name: service.name.to_string(),
         document: service.openapi.clone(),

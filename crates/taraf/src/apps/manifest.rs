@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use http::Method;
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
+use serde::de::{self, DeserializeOwned, Deserializer};
 use serde_json::Value;
 use taraf_engine::Beside;
 use taraf_flow::yaml::{self, Node};
-use taraf_gateway::{AccountView, Auth, Route, Target};
+use taraf_gateway::openapi::Source;
+use taraf_gateway::{
+    AccountView, Auth, Authenticator, Cache, Canary, Cors, Mirror, Route, RouteError, RouteLimits,
+    Routes, Settings, Target, Transform, Validate,
+};
 
 /// How long a call to a flow waits for its output where its route does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(20);
@@ -23,6 +27,8 @@ pub(crate) struct App {
     pub(crate) routes: Vec<Route>,
     /// A glob of the flow documents, as the manifest says.
     pub(crate) flows: Vec<FlowSource>,
+    /// The OpenAPI documents of services that run elsewhere.
+    pub(crate) documents: Vec<Source>,
 }
 
 /// A flow document and where it came from.
@@ -41,7 +47,7 @@ pub(crate) struct ServiceEntry {
     pub(crate) name: String,
     /// Where it answers when it is not started here.
     pub(crate) endpoints: Vec<SocketAddr>,
-    /// The file of its OpenAPI document, beside the manifest.
+    /// The file of its OpenAPI document, from the project's folder on.
     pub(crate) openapi: Option<String>,
 }
 
@@ -96,14 +102,99 @@ struct WrittenRoute {
     title: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
+    cors: Option<Cors>,
+    limits: Option<RouteLimits>,
+    validate: Option<Validate>,
+    #[serde(default)]
+    mock: bool,
+    cache: Option<Cache>,
+    transform: Option<Transform>,
+    canary: Option<Canary>,
+    mirror: Option<Mirror>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What is wrong with an entry of a list, and where in it: names and numbers from the entry down.
+struct Wrong {
+    at: String,
+    why: String,
+}
+
+/// Who may call: `key`, `none`, or a list of what is taken.
+#[derive(Default, Deserialize)]
+#[serde(from = "Ways")]
 enum WrittenAuth {
     #[default]
     Key,
     None,
+    Any(Vec<WrittenWay>),
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "`key`, `none`, or a list of `key`, `certificate` and `{ jwt: ISSUER }`"
+)]
+enum Ways {
+    Word(WrittenWord),
+    List(Vec<WrittenWay>),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenWord {
+    Key,
+    None,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenWay {
+    Word(WrittenWayWord),
+    Jwt(WrittenJwt),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenWayWord {
+    Key,
+    Certificate,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenJwt {
+    /// The issuer's name in `[gateway.auth.jwt]`.
+    jwt: String,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+impl From<Ways> for WrittenAuth {
+    fn from(written: Ways) -> Self {
+        match written {
+            Ways::Word(WrittenWord::Key) => Self::Key,
+            Ways::Word(WrittenWord::None) => Self::None,
+            Ways::List(list) => Self::Any(list),
+        }
+    }
+}
+
+impl From<WrittenAuth> for Auth {
+    fn from(written: WrittenAuth) -> Self {
+        let way = |way| match way {
+            WrittenWay::Word(WrittenWayWord::Key) => Authenticator::Key,
+            WrittenWay::Word(WrittenWayWord::Certificate) => Authenticator::Certificate,
+            WrittenWay::Jwt(WrittenJwt { jwt, scopes }) => Authenticator::Jwt {
+                issuer: jwt,
+                scopes,
+            },
+        };
+        match written {
+            WrittenAuth::Key => Self::Key,
+            WrittenAuth::None => Self::Open,
+            WrittenAuth::Any(list) => Self::Any(list.into_iter().map(way).collect()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -154,14 +245,13 @@ impl App {
         };
         for (index, value) in written.services.into_iter().enumerate() {
             let service = service(value)
-                .map_err(|message| error(position(&root, "services", index), message))?;
+                .map_err(|wrong| error(position(&root, "services", index, &wrong), wrong.why))?;
             app.services.push(service);
         }
         for (index, value) in written.routes.into_iter().enumerate() {
-            let route = serde_json::from_value(value)
-                .map_err(|refused| refused.to_string())
+            let route = read(value)
                 .and_then(route)
-                .map_err(|message| error(position(&root, "routes", index), message))?;
+                .map_err(|wrong| error(position(&root, "routes", index, &wrong), wrong.why))?;
             app.routes.push(route);
         }
         Ok(app)
@@ -169,7 +259,7 @@ impl App {
 }
 
 /// A service is its name, or a mapping with its name and more.
-fn service(value: Value) -> Result<ServiceEntry, String> {
+fn service(value: Value) -> Result<ServiceEntry, Wrong> {
     if let Value::String(name) = value {
         return Ok(ServiceEntry {
             name,
@@ -177,8 +267,7 @@ fn service(value: Value) -> Result<ServiceEntry, String> {
             openapi: None,
         });
     }
-    let written: WrittenService =
-        serde_json::from_value(value).map_err(|refused| refused.to_string())?;
+    let written: WrittenService = read(value)?;
     Ok(ServiceEntry {
         name: written.name,
         endpoints: written.endpoints,
@@ -186,15 +275,29 @@ fn service(value: Value) -> Result<ServiceEntry, String> {
     })
 }
 
-fn route(written: WrittenRoute) -> Result<Route, String> {
-    let method = Method::from_str(&written.method)
-        .map_err(|_invalid| format!("`{}` is not a method", written.method))?;
-    let target = target(&written)?;
-    let mut route = Route::new(method, &written.path, target);
-    route.auth = match written.auth {
-        WrittenAuth::Key => Auth::Key,
-        WrittenAuth::None => Auth::Open,
+/// Reads an entry, and says where in it something is wrong.
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, Wrong> {
+    serde_path_to_error::deserialize(value).map_err(|refused| {
+        let at = refused.path().to_string();
+        let why = refused.into_inner().to_string();
+        Wrong { at, why }
+    })
+}
+
+fn route(written: WrittenRoute) -> Result<Route, Wrong> {
+    let wrong = |at: &str, why: String| Wrong {
+        at: at.to_owned(),
+        why,
     };
+    let method = Method::from_str(&written.method)
+        .map_err(|_invalid| wrong("method", format!("`{}` is not a method", written.method)))?;
+    let target = target(&written).map_err(|why| wrong("", why))?;
+    let mut route = Route::new(method, &written.path, target);
+    if matches!(&written.auth, WrittenAuth::Any(list) if list.is_empty()) {
+        let why = "name at least one way; `none` lets everybody call".to_owned();
+        return Err(wrong("auth", why));
+    }
+    route.auth = written.auth.into();
     route.cost = written.cost.unwrap_or(route.cost);
     route.deadline = written.deadline;
     route.body_bytes_max = written.body_max;
@@ -202,7 +305,21 @@ fn route(written: WrittenRoute) -> Result<Route, String> {
     route.is_idempotent = written.idempotent;
     route.title = written.title;
     route.tags = written.tags;
-    Ok(route)
+    route.settings = Settings {
+        cors: written.cors,
+        limits: written.limits,
+        validate: written.validate,
+        mock: written.mock,
+        cache: written.cache,
+        transform: written.transform,
+        canary: written.canary,
+        mirror: written.mirror,
+    };
+    match Routes::check(&route).into_iter().next() {
+        Some(RouteError::Setting { at, why, .. }) => Err(Wrong { at, why }),
+        Some(other) => Err(wrong("", other.to_string())),
+        None => Ok(route),
+    }
 }
 
 fn target(written: &WrittenRoute) -> Result<Target, String> {
@@ -241,13 +358,53 @@ fn flow_target(flow: &str, wait: Option<Duration>) -> Result<Target, String> {
     })
 }
 
-/// Where an entry of one of the lists begins.
-fn position(root: &Node, list: &str, index: usize) -> (u32, u32) {
+/// Where in an entry of one of the lists something is wrong: at the member that the path leads to, as
+/// far as there is one, and there at the unknown name, if that is what is wrong.
+fn position(root: &Node, list: &str, index: usize, wrong: &Wrong) -> (u32, u32) {
     let entry = root
         .get(list)
         .and_then(Node::as_array)
         .and_then(|entries| entries.get(index));
-    entry.map_or((1, 1), |entry| (entry.span.line, entry.span.column))
+    let Some(mut node) = entry else {
+        return (1, 1);
+    };
+    let mut span = node.span;
+    // A name may have dots in it, as that of a header: the longest that is there is meant.
+    let mut rest = wrong.at.replace('[', ".").replace(']', "");
+    while let Some((next, place, left)) = step(node, &rest) {
+        (node, span, rest) = (next, place, left);
+    }
+    let unknown = wrong.why.strip_prefix("unknown field `");
+    let unknown = unknown.and_then(|rest| rest.split('`').next());
+    let members = node.as_object().unwrap_or_default().iter();
+    if let Some(member) = members
+        .into_iter()
+        .find(|member| Some(&*member.key) == unknown)
+    {
+        span = member.span;
+    }
+    (span.line, span.column)
+}
+
+/// The part of a node that a path leads to first, where it stands, and the rest of the path.
+fn step<'n>(node: &'n Node, path: &str) -> Option<(&'n Node, yaml::Span, String)> {
+    let left = |name: &str| {
+        let rest = path.strip_prefix(name)?;
+        let rest = match rest.strip_prefix('.') {
+            None if rest.is_empty() => rest,
+            rest => rest?,
+        };
+        Some(rest.to_owned())
+    };
+    if let Some(items) = node.as_array() {
+        let number = path.split('.').next()?;
+        let item = items.get(number.parse::<usize>().ok()?)?;
+        return Some((item, item.span, left(number)?));
+    }
+    let members = node.as_object()?.iter();
+    let fitting = members.filter_map(|member| Some((member, left(&member.key)?)));
+    let (member, rest) = fitting.max_by_key(|(member, _)| member.key.len())?;
+    Some((&member.node, member.span, rest))
 }
 
 #[cfg(test)]
@@ -280,34 +437,92 @@ mod tests {
         assert_eq!(app.routes[2].auth, Auth::Open);
     }
 
+    #[test]
+    fn a_route_names_who_may_call_it() {
+        let auth = |written: &str| {
+            let text = format!(
+                "app: x\nroutes:\n- {{ method: GET, path: /a, service: s, auth: {written} }}\n"
+            );
+            parse(&text).map(|app| app.routes[0].auth.clone())
+        };
+        assert_eq!(auth("none"), Ok(Auth::Open));
+        let jwt = Authenticator::Jwt {
+            issuer: "p".to_owned(),
+            scopes: vec!["a".to_owned()],
+        };
+        let any = Auth::Any(vec![Authenticator::Key, jwt, Authenticator::Certificate]);
+        assert_eq!(auth("[key, { jwt: p, scopes: [a] }, certificate]"), Ok(any));
+        for wrong in ["[]", "all", "[none]", "[{ jwt: p, scope: a }]"] {
+            let error = auth(wrong).unwrap_err();
+            assert!(error.starts_with("services/x.yaml:3:"), "{error}");
+        }
+    }
+
     fn check_refused(route: &str, expected: &str) {
         let text = format!(
             "app: x\nroutes:\n  - {{ method: GET, path: /a, account: usage }}\n  - {route}\n"
         );
         let error = parse(&text).unwrap_err();
-        let prefix = format!("services/x.yaml:4:5: {expected}");
+        let prefix = format!("services/x.yaml:4:{expected}");
         assert!(error.starts_with(&prefix), "{error}");
     }
 
     #[test]
+    fn a_wrong_setting_is_refused_at_its_own_place() {
+        let check = |setting: &str, expected: &str| {
+            let text = format!(
+                "app: x\nroutes:\n- method: GET\n  path: /a/{{id}}\n  service: s\n{setting}"
+            );
+            let error = parse(&text).unwrap_err();
+            assert!(
+                error.starts_with(&format!("services/x.yaml:{expected}")),
+                "{error}"
+            );
+        };
+        check("  cors:\n    orgins: []\n", "7:5: unknown field `orgins`");
+        check(
+            "  cors:\n    origins: [https://a.test, b]\n",
+            "7:31: `b` is not an origin",
+        );
+        check(
+            "  cors:\n    max_age: soon\n",
+            "7:5: `soon` is not a duration",
+        );
+        check(
+            "  transform:\n    request:\n      headers:\n        set: { x-a: \"{cif}\" }\n",
+            "9:16: `{cif}` names `cif`",
+        );
+        check(
+            "  transform:\n    response:\n      body: '{a: .b'\n",
+            "8:7: ",
+        );
+    }
+
+    #[test]
     fn a_wrong_route_is_refused_with_its_place() {
-        check_refused("{ method: GET, path: /b }", "the route of /b names one of");
+        check_refused(
+            "{ method: GET, path: /b }",
+            "5: the route of /b names one of",
+        );
         check_refused(
             "{ method: GET, path: /b, service: s, flow: a/b }",
-            "the route of /b names one of",
+            "5: the route of /b names one of",
         );
         check_refused(
             "{ method: GET, path: /b, service: s, wait: 5s }",
-            "the route of /b names one of",
+            "5: the route of /b names one of",
         );
-        check_refused("{ method: GET, path: /b, flow: alone }", "`alone` is not");
+        check_refused(
+            "{ method: GET, path: /b, flow: alone }",
+            "5: `alone` is not",
+        );
         check_refused(
             "{ method: 'G T', path: /b, service: s }",
-            "`G T` is not a method",
+            "7: `G T` is not a method",
         );
         check_refused(
             "{ metod: GET, path: /b, service: s }",
-            "unknown field `metod`",
+            "7: unknown field `metod`",
         );
     }
 

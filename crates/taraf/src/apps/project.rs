@@ -19,6 +19,9 @@ pub(crate) const SERVICES: &str = "services";
 /// Folders beside a flow whose files are no flows: its cases, and schemas that it names.
 const BESIDE: [&str; 2] = ["cases", "schemas"];
 
+/// The folder of the services' OpenAPI documents.
+pub(crate) const DOCUMENTS: &str = "openapi";
+
 /// The most files of a project, its folders included, and how deep they may lie.
 const FILES_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 16;
@@ -31,6 +34,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 pub(crate) struct Project {
     pub(crate) flows: BTreeMap<String, String>,
     pub(crate) services: BTreeMap<String, String>,
+    pub(crate) documents: BTreeMap<String, String>,
     pub(crate) config: Option<String>,
 }
 
@@ -41,6 +45,7 @@ impl Project {
         Ok(Self {
             flows: read_all(dir, FLOWS)?,
             services: read_all(dir, SERVICES)?,
+            documents: read_all(dir, DOCUMENTS)?,
             config: if config.is_file() {
                 Some(read(&config)?)
             } else {

@@ -68,12 +68,12 @@ pub(crate) async fn dev(args: DevArgs) -> Result<Exit, Failure> {
         let dir = args.dir.display();
         return Err(Failure::usage(format!("{dir} is not a folder")));
     }
-    crate::dev::run(crate::dev::Options {
+    let options = crate::dev::Options {
         dir: args.dir,
         data: args.data,
         ports: args.ports,
-    })
-    .await?;
+    };
+    Box::pin(crate::dev::run(options)).await?;
     Ok(Exit::Done)
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("no configuration at {file}"))
             .with_help("name it with --config FILE; `taraf dev` needs none"));
     }
-    crate::node::serve(&args.config, args.hold).await?;
+    Box::pin(crate::node::serve(&args.config, args.hold)).await?;
     Ok(Exit::Done)
 }
 

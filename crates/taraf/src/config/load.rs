@@ -70,15 +70,22 @@ impl Config {
 
     /// Relative paths start at the file that names them.
     fn resolve(&mut self, base: &Path) {
-        let fixed = [&mut self.data.dir, &mut self.operator.token_file];
+        let fixed = [
+            &mut self.data.dir,
+            &mut self.operator.token_file,
+            &mut self.apps.folder,
+        ];
         let secrets = self.secret_files.values_mut();
+        let issuers = self.gateway.auth.jwt.values_mut();
+        let keys = issuers.filter_map(|issuer| issuer.jwks_file.as_mut());
         let tls = self.gateway.tls.iter_mut();
         let tls = tls.flat_map(|tls| {
             let pairs = tls.certificates.iter_mut();
             let files = pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
             files.chain(&mut tls.client_ca)
         });
-        for path in fixed.into_iter().flatten().chain(secrets).chain(tls) {
+        let paths = fixed.into_iter().flatten().chain(secrets);
+        for path in paths.chain(keys).chain(tls) {
             *path = base.join(&*path);
         }
     }

@@ -10,7 +10,7 @@ use taraf_base::Timestamp;
 use taraf_engine::Beside;
 use tokio::sync::mpsc;
 
-use crate::apps::{self, App, CONFIG_FILE, FlowSource, OnConflict, Project};
+use crate::apps::{self, App, CONFIG_FILE, FlowSource, Manifests, OnConflict, Project};
 use crate::config::Config;
 use crate::node::Node;
 
@@ -18,8 +18,8 @@ use crate::node::Node;
 pub(crate) struct Reloader {
     config: Config,
     shipped: Vec<App>,
-    /// Manifests that could be read, by file: the last good version of each.
-    manifests: BTreeMap<String, App>,
+    /// The last sound version of each manifest.
+    manifests: Manifests,
     /// As the files were when they were last looked at.
     seen: Project,
     /// Documents beside flows, by the flows' places.
@@ -31,7 +31,7 @@ impl Reloader {
         Self {
             config,
             shipped,
-            manifests: BTreeMap::new(),
+            manifests: Manifests::default(),
             seen: Project::default(),
             beside: BTreeMap::new(),
         }
@@ -39,10 +39,7 @@ impl Reloader {
 
     /// What runs at first: a broken manifest is an error, as there is no good version yet.
     pub(crate) fn first(&mut self, project: &Project) -> anyhow::Result<Vec<App>> {
-        for (place, text) in &project.services {
-            let app = App::parse(place, text)?;
-            self.manifests.insert(place.clone(), app);
-        }
+        self.manifests = Manifests::read(project).map_err(anyhow::Error::msg)?;
         self.seen = Project {
             // Flows are published by the first look, which tells of broken ones and goes on.
             flows: BTreeMap::new(),
@@ -74,7 +71,10 @@ impl Reloader {
         if project.config != self.seen.config {
             self.take_config(dir);
         }
-        self.take_manifests(&project);
+        self.manifests.take(&self.seen, &project, |place, result| {
+            let text = result.err().unwrap_or_else(|| "taken over".to_owned());
+            say("services", &text, Some(place));
+        });
         for (place, source) in &project.flows {
             let beside = beside(dir, place, source);
             let known = self.beside.insert(place.clone(), beside.clone());
@@ -82,15 +82,17 @@ impl Reloader {
                 publish(node, place, source, beside).await;
             }
         }
-        let is_changed =
-            project.services != self.seen.services || project.config != self.seen.config;
-        if is_changed && let Err(error) = node.change(&self.config, &self.apps()) {
+        let is_changed = project.services != self.seen.services
+            || project.documents != self.seen.documents
+            || project.config != self.seen.config;
+        if is_changed && let Err(error) = node.change(&self.config, &self.apps()).await {
             say("routes", &format!("{error:#}"), None);
         }
         self.seen = project;
     }
 
-    /// Endpoints of services change at once; all else in the file needs a restart.
+    /// Endpoints of services, plans and who may call change at once; all else in the file needs a
+    /// restart.
     fn take_config(&mut self, dir: &Path) {
         let file: PathBuf = dir.join(CONFIG_FILE);
         let read = if file.exists() {
@@ -100,34 +102,17 @@ impl Reloader {
         };
         match read {
             Ok(config) => {
-                self.config.services = config.services;
-                let text = "endpoints of services are taken over; other settings need a restart";
+                self.config.take(config);
+                let text = "services, plans and gateway.auth are taken over; other settings need a restart";
                 say("config", text, Some(CONFIG_FILE));
             }
             Err(error) => say("config", &error.to_string(), Some(CONFIG_FILE)),
         }
     }
 
-    fn take_manifests(&mut self, project: &Project) {
-        self.manifests
-            .retain(|place, _| project.services.contains_key(place));
-        for (place, text) in &project.services {
-            if self.seen.services.get(place) == Some(text) {
-                continue;
-            }
-            match App::parse(place, text) {
-                Ok(app) => {
-                    self.manifests.insert(place.clone(), app);
-                    say("services", "taken over", Some(place));
-                }
-                Err(error) => say("services", &error.to_string(), Some(place)),
-            }
-        }
-    }
-
     fn apps(&self) -> Vec<App> {
         let shipped = self.shipped.iter();
-        shipped.chain(self.manifests.values()).cloned().collect()
+        shipped.chain(self.manifests.apps()).cloned().collect()
     }
 }
 

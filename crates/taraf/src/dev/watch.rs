@@ -8,7 +8,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use taraf_base::Tasks;
 use tokio::sync::mpsc;
 
-use crate::apps::{CONFIG_FILE, FLOWS, SERVICES};
+use crate::apps::{CONFIG_FILE, DOCUMENTS, FLOWS, SERVICES};
 
 /// Editors write a file in several steps: wait until they have gone quiet.
 const QUIET: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ fn watch(watcher: &mut RecommendedWatcher, dir: &Path) -> anyhow::Result<()> {
     watcher
         .watch(dir, RecursiveMode::NonRecursive)
         .with_context(doing)?;
-    for folder in [FLOWS, SERVICES].map(|name| dir.join(name)) {
+    for folder in [FLOWS, SERVICES, DOCUMENTS].map(|name| dir.join(name)) {
         if folder.is_dir() {
             watcher
                 .watch(&folder, RecursiveMode::Recursive)
@@ -75,7 +75,7 @@ fn concerns(root: &Path, event: &notify::Event) -> bool {
             return false;
         };
         let first = inside.iter().next().and_then(|name| name.to_str());
-        matches!(first, Some(CONFIG_FILE | FLOWS | SERVICES))
+        matches!(first, Some(CONFIG_FILE | FLOWS | SERVICES | DOCUMENTS))
     })
 }
 
@@ -96,6 +96,7 @@ mod tests {
         let made = EventKind::Create(CreateKind::File);
         check(made, "/p/flows/a/flow.yaml", true);
         check(made, "/p/services/a.yaml", true);
+        check(made, "/p/openapi/a.yaml", true);
         check(made, "/p/taraf.toml", true);
         check(made, "/p/.taraf/log/1", false);
         check(made, "/elsewhere/flows/a.yaml", false);

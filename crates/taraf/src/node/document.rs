@@ -1,4 +1,4 @@
-//! Keeps the public OpenAPI document in step with routes and flows.
+//! Keeps the public OpenAPI document in step with routes, services and flows.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use taraf_base::Tasks;
 use taraf_engine::Engine;
 use taraf_gateway::Routes;
-use taraf_service::Descriptor;
+use taraf_gateway::openapi::Source;
 use tokio::sync::watch;
 
 use crate::adapters::documents;
@@ -16,13 +16,13 @@ use crate::adapters::documents;
 pub(crate) fn keep(
     mut routes: watch::Receiver<Arc<Routes>>,
     engine: &Engine,
-    services: Vec<Descriptor>,
+    mut services: watch::Receiver<Arc<Vec<Source>>>,
     tasks: &Tasks,
 ) -> anyhow::Result<watch::Receiver<Arc<Bytes>>> {
     let mut flows = engine.watch_flows();
     let first = documents::public(
         &routes.borrow_and_update(),
-        &services,
+        &services.borrow_and_update(),
         &flows.borrow_and_update(),
     )?;
     let (sender, follow) = watch::channel(Arc::new(first));
@@ -33,14 +33,16 @@ pub(crate) fn keep(
             let changed = tokio::select! {
                 () = token.cancelled() => return,
                 changed = routes.changed() => changed,
+                changed = services.changed() => changed,
                 changed = flows.changed() => changed,
             };
             if changed.is_err() {
                 return;
             }
             let table = routes.borrow_and_update().clone();
+            let sources = services.borrow_and_update().clone();
             let catalog = flows.borrow_and_update().clone();
-            match documents::public(&table, &services, &catalog) {
+            match documents::public(&table, &sources, &catalog) {
                 Ok(document) => {
                     sender.send_replace(Arc::new(document));
                 }

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::signal::{self, Signals};
+use super::signal::{Hangups, Signals};
 use super::{DataPlace, Node};
-use crate::apps::{self, OnConflict};
+use crate::apps::{self, App, Manifests, OnConflict, Project};
 use crate::config::Config;
 use crate::telemetry;
 
@@ -19,6 +19,7 @@ pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
     config.engine.hold = hold;
     telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
+    let hangups = Hangups::catch()?;
     let place = config.data.dir.clone().map(DataPlace::Folder);
     let place = place.with_context(|| {
         format!(
@@ -26,7 +27,7 @@ pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
             file.display()
         )
     })?;
-    let apps = apps::shipped(&config.apps.enabled)?;
+    let apps = all_apps(&config)?;
     let node = Node::start(&config, &place, &apps, OnConflict::Refuse).await?;
     let line = json!({
         "ready": true,
@@ -39,11 +40,54 @@ pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
         tracing::warn!("runs are held: POST /v1/release on the operator API lets them go on");
     }
     tracing::info!(gateway = node.gateway_url(), operator = %node.operator, "ready");
-    signal::on_hangup(&node.groups.gateway, {
-        let gateway = node.gateway.clone();
-        move || gateway.reload_certificates()
-    })?;
-    signals.wait_then_force().await;
+    tokio::select! {
+        () = signals.wait_then_force() => {}
+        () = reload(&node, file, config, hangups) => {}
+    }
     node.stop().await;
     Ok(())
+}
+
+/// The shipped applications and those of the configured folder.
+fn all_apps(config: &Config) -> anyhow::Result<Vec<App>> {
+    let mut apps = apps::shipped(&config.apps.enabled)?;
+    if let Some(folder) = &config.apps.folder {
+        anyhow::ensure!(
+            folder.is_dir(),
+            "apps.folder: {} is not a folder",
+            folder.display()
+        );
+        let project = Project::read(folder)?;
+        let manifests = Manifests::read(&project).map_err(anyhow::Error::msg)?;
+        apps.extend(manifests.apps().cloned());
+    }
+    Ok(apps)
+}
+
+/// Reads the configuration anew at each SIGHUP. What is broken changes nothing and is told.
+async fn reload(node: &Node, file: &Path, mut config: Config, mut hangups: Hangups) {
+    loop {
+        hangups.next().await;
+        node.reload_certificates();
+        let read = Config::load(file, std::env::vars()).map_err(anyhow::Error::from);
+        let read = read.and_then(|fresh| {
+            let mut next = config.clone();
+            next.take(fresh);
+            Ok((all_apps(&next)?, next))
+        });
+        let changed = match read {
+            Ok((apps, next)) => node.change(&next, &apps).await.map(|()| config = next),
+            Err(error) => {
+                node.tell_settings(Some(format!("{error:#}")));
+                Err(error)
+            }
+        };
+        match changed {
+            Ok(()) => tracing::info!(file = %file.display(), "settings taken over"),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(file = %file.display(), error, "settings stay as they were");
+            }
+        }
+    }
 }

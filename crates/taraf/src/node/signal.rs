@@ -1,6 +1,4 @@
-//! The signals that end the program: the first asks, the second forces.
-
-use std::sync::Arc;
+//! The signals that end the program, where the first asks and the second forces, and the one to read anew.
 
 use anyhow::Context as _;
 use taraf_base::Tasks;
@@ -44,24 +42,21 @@ impl Signals {
     }
 }
 
-/// Does something at each SIGHUP until the tasks stop, on a thread of its own as it may read files.
-pub(crate) fn on_hangup(
-    tasks: &Tasks,
-    act: impl Fn() + Send + Sync + 'static,
-) -> anyhow::Result<()> {
-    let mut hangups = signal(SignalKind::hangup()).context("failed to catch signals")?;
-    let (group, act) = (tasks.clone(), Arc::new(act));
-    tasks.spawn("hangups", async move {
-        loop {
-            tokio::select! {
-                hangup = hangups.recv() => if hangup.is_none() { return },
-                () = group.stopping() => return,
-            }
-            let act = Arc::clone(&act);
-            group.spawn_blocking("hangup", move || act());
+/// SIGHUP, caught from the moment this is made: the word to read the configuration anew.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    pub(crate) fn catch() -> anyhow::Result<Self> {
+        let caught = signal(SignalKind::hangup()).context("failed to catch signals")?;
+        Ok(Self(caught))
+    }
+
+    /// Resolves at the next one; several at once are one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
-    });
-    Ok(())
+    }
 }
 
 #[expect(clippy::exit, reason = "the second signal asks for exactly this")]

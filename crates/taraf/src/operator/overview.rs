@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use taraf_base::Timestamp;
-use taraf_gateway::{Auth, Route, Target};
+use taraf_gateway::{Auth, Authenticator, Route, Target};
 use taraf_service::{Directory, PoolView, Problem, metrics};
 
-use super::{Parts, Shared, page};
+use super::{Parts, Shared, latency, page};
 use crate::adapters::problems;
 
 /// `GET /v1/status`.
@@ -22,6 +22,14 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         .map(|(name, endpoints)| (name.to_string(), json!(endpoints.len())))
         .collect();
     let reasons = parts.reasons.borrow().clone();
+    let settings = parts.settings.borrow().clone();
+    let mut troubles = parts.routes.borrow().authenticators().troubles();
+    troubles.sort_unstable();
+    let settings = json!({
+        "loaded": settings.loaded,
+        "error": settings.error,
+        "troubles": troubles,
+    });
     let now = Timestamp::now();
     let uptime = now.since(parts.node.started).as_millis();
     Ok(Json(json!({
@@ -38,6 +46,7 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         "services": services,
         "flows": parts.engine.flows().iter().count(),
         "runs": count_runs(&parts).await?,
+        "settings": settings,
     })))
 }
 
@@ -111,12 +120,21 @@ fn route_item(route: &Route) -> Value {
         "methods": methods,
         "path": route.path,
         "target": target_item(&route.target),
-        "auth": match route.auth {
-            Auth::Key => "key",
-            Auth::Open => "open",
+        "auth": match &route.auth {
+            Auth::Key => json!("key"),
+            Auth::Open => json!("open"),
+            Auth::Any(accepted) => accepted.iter().map(authenticator_item).collect(),
         },
         "cost": route.cost,
     })
+}
+
+fn authenticator_item(one: &Authenticator) -> Value {
+    match one {
+        Authenticator::Key => json!("key"),
+        Authenticator::Jwt { issuer, scopes } => json!({"jwt": issuer, "scopes": scopes}),
+        Authenticator::Certificate => json!("certificate"),
+    }
 }
 
 fn target_item(target: &Target) -> Value {
@@ -151,7 +169,10 @@ fn text(parts: &Parts) -> String {
 
 /// `GET /v1/metrics/summary`.
 pub(crate) async fn summary(State(parts): State<Shared>) -> Json<Value> {
-    Json(json!({"at": Timestamp::now(), "metrics": sums(&text(&parts))}))
+    let text = text(&parts);
+    Json(
+        json!({"at": Timestamp::now(), "metrics": sums(&text), "routes": latency::by_route(&text)}),
+    )
 }
 
 /// Every name with its values summed over the labels; the buckets of histograms are left out.

@@ -15,6 +15,7 @@ mod http;
 mod live;
 mod operator;
 mod program;
+mod routes;
 mod space;
 mod start;
 mod stop;
