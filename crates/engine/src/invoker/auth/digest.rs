@@ -139,12 +139,8 @@ impl Asked {
     ) -> String {
         let count = format!("{count:08x}");
         let response = self.response(login, covered, &count, client_nonce);
-        let mut text = self.user(&login.username);
-        let mut quoted = |name: &str, value: &str| {
-            for part in [", ", name, "=", &quote(value)] {
-                text.push_str(part);
-            }
-        };
+        let mut parts = vec![self.user(&login.username)];
+        let mut quoted = |name: &str, value: &str| parts.push(format!("{name}={}", quote(value)));
         quoted("realm", &self.realm);
         quoted("nonce", &self.nonce);
         quoted("uri", covered.target);
@@ -155,19 +151,17 @@ impl Asked {
         if self.is_session || self.quality != Quality::Absent {
             quoted("cnonce", client_nonce);
         }
-        if let Some(algorithm) = &self.algorithm {
-            text.push_str(", algorithm=");
-            text.push_str(algorithm);
-        }
+        parts.extend(
+            self.algorithm
+                .as_ref()
+                .map(|name| format!("algorithm={name}")),
+        );
         match self.quality {
             Quality::Absent => {}
-            Quality::Auth => text.push_str(", qop=auth, nc="),
-            Quality::AuthInt => text.push_str(", qop=auth-int, nc="),
+            Quality::Auth => parts.push(format!("qop=auth, nc={count}")),
+            Quality::AuthInt => parts.push(format!("qop=auth-int, nc={count}")),
         }
-        if self.quality != Quality::Absent {
-            text.push_str(&count);
-        }
-        text
+        parts.join(", ")
     }
 
     /// RFC 7616 §3.4.1.

@@ -78,7 +78,7 @@ impl Tokens {
                 "the grant `authorization_code` needs a person with a browser; a run has none",
             ));
         }
-        // Boxed, as the exchange is large and most calls find a token that is kept.
+        // On the heap: most calls find a token and should not carry the room to fetch one.
         let make = |before| Box::pin(self.renew(policy, before));
         let got = self.tokens.get(&policy.identity, Token::is_fresh, make);
         got.await
@@ -145,7 +145,7 @@ impl Tokens {
         let is_good = |known: &Authority| known.read_at.elapsed() < DESCRIPTION_KEPT;
         // Which issuers are accepted is the policy's word.
         let name = format!("{} {:?}", policy.authority, policy.issuers);
-        let discover = |_before| Box::pin(Authority::discover(&self.client, policy));
+        let discover = |_before| Authority::discover(&self.client, policy);
         self.authorities.get(&name, is_good, discover).await
     }
 
