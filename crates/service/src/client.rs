@@ -19,11 +19,13 @@ mod attempt;
 mod config;
 mod egress;
 mod headers;
+mod roots;
 mod switch;
 mod table;
 
 pub use config::{Config, Egress, Rewrite};
 pub use headers::{is_stream, remove_hop_by_hop};
+pub use roots::{Roots, RootsError};
 pub use switch::{Raw, Switched};
 
 use egress::Destination;
@@ -123,6 +125,7 @@ pub(crate) struct Shared {
     began: Instant,
     seed: u64,
     choices: AtomicU64,
+    roots: Roots,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     service_tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// Drive the connections that calls share.
@@ -150,7 +153,7 @@ impl Shared {
     }
 
     pub(crate) fn tls(&self) -> Arc<rustls::ClientConfig> {
-        Arc::clone(self.tls.get_or_init(pool::web_tls))
+        Arc::clone(self.tls.get_or_init(|| pool::web_tls(&self.roots)))
     }
 
     pub(crate) fn service_tls(&self) -> Arc<rustls::ClientConfig> {
@@ -176,6 +179,17 @@ impl Client {
     /// A client that follows the directory, looking after its connections in one of the tasks.
     #[must_use]
     pub fn new(directory: watch::Receiver<Arc<Directory>>, config: Config, tasks: &Tasks) -> Self {
+        Self::with_roots(directory, config, Roots::default(), tasks)
+    }
+
+    /// The same, trusting these authorities too.
+    #[must_use]
+    pub fn with_roots(
+        directory: watch::Receiver<Arc<Directory>>,
+        config: Config,
+        roots: Roots,
+        tasks: &Tasks,
+    ) -> Self {
         let registry = Registry::new();
         let counts = Counts {
             calls: registry.counters(
@@ -204,6 +218,7 @@ impl Client {
             config,
             began: Instant::now(),
             choices: AtomicU64::new(0),
+            roots,
             tls: OnceLock::new(),
             service_tls: OnceLock::new(),
             tasks: tasks.clone(),

@@ -14,6 +14,7 @@ use crate::retry::Budget;
 use crate::{CallError, Endpoint, Transport, outlier};
 
 mod connection;
+mod dial;
 mod lease;
 mod member;
 mod multiplexed;

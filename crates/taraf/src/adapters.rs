@@ -4,4 +4,5 @@ pub(crate) mod catalog;
 pub(crate) mod discovery;
 pub(crate) mod documents;
 pub(crate) mod flows;
+pub(crate) mod outside;
 pub(crate) mod problems;

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::adapters::documents;
 use crate::adapters::flows::EngineFlows;
+use crate::adapters::outside;
 use crate::apps::{self, App, OnConflict, Started};
 use crate::config::Config;
 use crate::operator;
@@ -272,7 +273,7 @@ impl Core {
         groups: &Groups,
     ) -> anyhow::Result<Self> {
         let (directory, follow) = watch::channel(Arc::new(Directory::new()));
-        let client = Client::new(follow, config.client.clone(), &groups.client);
+        let client = outside::client(follow, &config.client, &groups.client)?;
         let started = apps::start(apps, config, &client, &groups.services).await?;
         directory.send_replace(Arc::new(started.directory(config, apps)?));
 

@@ -1,5 +1,6 @@
 //! [pure] What a client may do: limits, breakers, retries, and which hosts outside it may call.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct Config {
     pub rewrites: Vec<Rewrite>,
     /// Which hosts outside the directory may be called. Default: any.
     pub egress: Egress,
+    /// A PEM file with certificates of authorities that calls over TLS trust besides those that the
+    /// web trusts.
+    pub root_certificates: Option<PathBuf>,
     /// Fixes chance, for tests.
     pub seed: Option<u64>,
 }
@@ -59,6 +63,7 @@ impl Default for Config {
             retry: retry::Config::default(),
             rewrites: Vec::new(),
             egress: Egress::Any,
+            root_certificates: None,
             seed: None,
         }
     }

@@ -22,7 +22,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::multiplexed::Multiplexed;
 use super::{Member, Place};
-use crate::client::{Config, Shared};
+use crate::client::{Config, Roots, Shared};
 use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::{Body, CallError, Transport};
@@ -221,7 +221,7 @@ async fn connect(place: &Place, shared: &Shared) -> Result<(Stream, Version), Ca
     Ok((TlsStream::Client(stream).into(), version))
 }
 
-/// Tries the addresses of a name in the resolver's order.
+/// Tries the addresses of a name.
 async fn connect_by_name(host: &str, port: u16) -> Result<TcpStream, CallError> {
     let resolve = |source| CallError::Resolve {
         host: host.to_owned(),
@@ -230,22 +230,18 @@ async fn connect_by_name(host: &str, port: u16) -> Result<TcpStream, CallError> 
     let addresses = tokio::net::lookup_host((host, port))
         .await
         .map_err(resolve)?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(CallError::Connect {
+    let connected = super::dial::first(addresses, TcpStream::connect).await;
+    connected.map_err(|source| CallError::Connect {
         to: format!("{host}:{port}"),
-        source: last,
+        source,
     })
 }
 
-/// TLS as the web does it: the roots that browsers trust, HTTP/1.1 only.
-pub(crate) fn web_tls() -> Arc<rustls::ClientConfig> {
-    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// TLS as the web does it: the roots that browsers trust and those of our own, HTTP/1.1 only.
+pub(crate) fn web_tls(own: &Roots) -> Arc<rustls::ClientConfig> {
+    let mut roots =
+        rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    own.add_to(&mut roots);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::json;
 use taraf_base::Tasks;
-use taraf_service::{Client, Directory, serve};
+use taraf_service::{Directory, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{services, shipped};
+use crate::adapters::outside;
 use crate::config::Config;
 use crate::node::signal::Signals;
 use crate::telemetry;
@@ -39,7 +40,7 @@ pub(crate) async fn serve_one(
     let (callers, serving) = (Tasks::new(), Tasks::new());
     // It calls institutions, never other services: those it must not know.
     let (_directory, nobody) = watch::channel(Arc::new(Directory::new()));
-    let client = Client::new(nobody, config.client.clone(), &callers);
+    let client = outside::client(nobody, &config.client, &callers)?;
     let service = services::service(&app, name, &config, &client, &callers).await?;
     let server = config.apps.server.clone();
     let served = serve::serve(listener, vec![service], server, &serving).await?;

@@ -84,8 +84,9 @@ impl Config {
             let files = pairs.flat_map(|pair| [&mut pair.certificate, &mut pair.key]);
             files.chain(&mut tls.client_ca)
         });
-        let paths = fixed.into_iter().flatten().chain(secrets);
-        for path in paths.chain(keys).chain(tls) {
+        let roots = self.client.root_certificates.iter_mut();
+        let files = secrets.chain(keys).chain(tls).chain(roots);
+        for path in fixed.into_iter().flatten().chain(files) {
             *path = base.join(&*path);
         }
     }
