@@ -12,6 +12,7 @@ mod long;
 mod report;
 mod setup;
 mod shell;
+mod sim;
 mod tidy;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ cargo xtask COMMAND
   golden --update write the golden files anew from what the tests see
   bench NAME      a benchmark beside its peer, its result put into docs/reference/performance.md;
                   without a name, the list; with --print the document is left as it is
+  sim             simulate engine, log and accounts under faults: --seeds N, --from SEED, --minutes M,
+                  --jobs J; --seed SEED shows one alone with everything that happens
   long NAME       a check too long for the suite, its result put into docs/reference/reliability.md;
                   without a name, the list; options such as --rounds 1000 go to the check
 ";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["golden", "--update"] => golden::update(),
         ["bench", rest @ ..] => bench::run_named(rest),
+        ["sim", rest @ ..] => sim::run_words(rest),
         ["long", rest @ ..] => long::run_named(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

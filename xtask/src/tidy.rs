@@ -20,6 +20,9 @@ use crate::shell::{ask, root};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rules {
+    /// May import anything, imported by nothing.
+    #[serde(default)]
+    beside: Vec<String>,
     floors: BTreeMap<String, u32>,
     imports: BTreeMap<String, Vec<String>>,
     banned: BTreeMap<String, String>,

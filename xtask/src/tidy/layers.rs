@@ -23,6 +23,13 @@ pub(super) fn check(members: &Value, rules: &Rules) -> Vec<String> {
 }
 
 fn arrow(from: &str, to: &str, rules: &Rules) -> Option<String> {
+    let is_beside = |name: &str| rules.beside.iter().any(|beside| beside == name);
+    if is_beside(to) {
+        return Some(format!("{from} imports {to}, which nothing may import"));
+    }
+    if is_beside(from) {
+        return None;
+    }
     let (Some(upper), Some(lower)) = (rules.floors.get(from), rules.floors.get(to)) else {
         return Some(format!(
             "{from} imports {to}: one of them has no floor in xtask/tidy.toml"
@@ -50,6 +57,7 @@ mod tests {
     fn rules() -> Rules {
         toml::from_str(
             r#"
+            beside = ["sim"]
             [floors]
             base = 0
             log = 1
@@ -93,6 +101,12 @@ mod tests {
         ] {
             assert_eq!(findings(from, to).len(), 1, "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_imports_anything_and_is_imported_by_nothing() {
+        assert!(findings("sim", "engine").is_empty());
+        assert_eq!(findings("engine", "sim").len(), 1);
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod writer;
 pub use config::{BATCH_BYTES_MAX, Config};
 pub use cut::Hold;
 pub(crate) use inspect::{Inspection, extend_restored, inspect};
-pub use repair::truncate_at;
+pub use repair::{truncate_at, truncate_on};
 pub use store::{FileLog, FileTerm};
 
 /// Takes a log's directory as long as the guard lives.

@@ -27,7 +27,11 @@ pub fn truncate_at(dir: &Path, file: &Path, offset: u64) -> Result<(), Error> {
     truncate_on(disk, dir, file, offset)
 }
 
-fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<(), Error> {
+/// As [`truncate_at`], on the given storage, whose directory the caller has locked.
+///
+/// # Errors
+/// As there.
+pub fn truncate_on(disk: &dyn Disk, dir: &Path, file: &Path, offset: u64) -> Result<(), Error> {
     let format = |what: &str| Error::Format {
         dir: dir.to_owned(),
         what: format!("{} {what}", file.display()),

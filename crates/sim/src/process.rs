@@ -1,0 +1,532 @@
+//! One process: the file log over the simulated disk, its writers, and the leaders of all partitions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use taraf_engine::partition::Input;
+use taraf_gateway::registry::{Input as KeyInput, Registry};
+use taraf_log::file::direct::DirectLog;
+use taraf_log::file::truncate_on;
+use taraf_log::machine::core::Core;
+use taraf_log::machine::recovery::{Recovered, Recovery};
+use taraf_log::machine::{Class, Machine, Phase};
+use taraf_log::{Batch, BatchId, Error, PartitionId, Position};
+
+use crate::accounts::{KeySeat, Meters};
+use crate::bug::Bug;
+use crate::context::Context;
+use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Run};
+use crate::plan::KEYS;
+use crate::planted::Strings;
+use crate::runs::{RunSeat, Runs};
+use crate::seat::{Driver, Owner, Seat};
+
+pub(crate) const DIR: &str = "/data";
+/// Bytes read at once while a leader recovers.
+const READ_BYTES: usize = 64 << 10;
+
+/// Why a process cannot go on.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It or its machine died.
+    Dead,
+    /// It met a fault of its disk and ends itself.
+    Disk(String),
+}
+
+/// A running process.
+pub(crate) struct Process {
+    number: u64,
+    log: DirectLog<Option<LeadId>>,
+    pub(crate) runs: BTreeMap<LeadId, RunSeat>,
+    /// Who leads each partition of runs now.
+    pub(crate) current: BTreeMap<PartitionId, LeadId>,
+    keys: KeySeat,
+    waiting: Vec<VecDeque<(LeadId, Batch)>>,
+    is_writing: Vec<bool>,
+    next_lead: LeadId,
+}
+
+/// What of the log's answer is a fault of the simulation's own making.
+fn trouble(context: &mut Context, doing: &str, error: &Error) -> Trouble {
+    let told = match std::error::Error::source(error) {
+        Some(source) => format!("{doing}: {error}: {source}"),
+        None => format!("{doing}: {error}"),
+    };
+    if context.disk.is_dead() {
+        return Trouble::Dead;
+    }
+    let is_full = matches!(error, Error::Full)
+        || matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+    if !is_full && !context.disk.has_failed() {
+        context.fail("the log works while the disk does", &told);
+    }
+    Trouble::Disk(told)
+}
+
+/// The leader of accounts; leaders of runs count from 1.
+const KEYS_LEAD: LeadId = 0;
+
+impl Process {
+    /// Opens the log and leads every partition.
+    pub(crate) fn start(context: &mut Context, number: u64) -> Result<Self, Trouble> {
+        let mut log = open(context)?;
+        let stripes = log.stripes();
+        let keys = key_seat(context, &mut log, number)?;
+        let mut process = Self {
+            number,
+            keys,
+            log,
+            runs: BTreeMap::new(),
+            current: BTreeMap::new(),
+            waiting: vec![VecDeque::new(); stripes],
+            is_writing: vec![false; stripes],
+            next_lead: KEYS_LEAD + 1,
+        };
+        process.after_keys(context);
+        for partition in context.plan.partitions.clone() {
+            process.lead_runs(context, partition)?;
+        }
+        Ok(process)
+    }
+
+    /// Takes a partition of runs, from whoever leads it in this process too.
+    pub(crate) fn lead_runs(
+        &mut self,
+        context: &mut Context,
+        partition: PartitionId,
+    ) -> Result<(), Trouble> {
+        let strings = Arc::new(Strings::default());
+        let machine = context.machine(context.bug, &strings);
+        strings.is_replaying.store(true, Ordering::Relaxed);
+        let (recovered, claim) = recover(context, &mut self.log, partition, machine, &strings)?;
+        strings.is_replaying.store(false, Ordering::Relaxed);
+        let Some(shadow) = context.runs.get_mut(&partition) else {
+            return Ok(());
+        };
+        let (tail, log) = (recovered.position, &self.log);
+        let told = shadow.compare(tail, |from, bytes| log.read(partition, from, bytes));
+        let is_same = shadow.check_hash("a leader after recovery", recovered.machine.state_hash());
+        match told {
+            Ok(told) => {
+                let taken = context.history.take(told);
+                context.check("each run is one line", taken);
+            }
+            // The machine may die within a reading too.
+            Err(_) if context.disk.is_dead() => return Err(Trouble::Dead),
+            Err(what) => context.fail("what is acknowledged stays", what),
+        }
+        context.check("replay gives the same state", is_same);
+        if context.failure.is_some() {
+            return Err(Trouble::Dead);
+        }
+        let owner = Owner {
+            process: self.number,
+            lead: self.next_lead,
+            partition,
+        };
+        self.next_lead += 1;
+        context.note(format_args!(
+            "leader {} of {partition} at record {tail} in epoch {}",
+            owner.lead, claim.epoch
+        ));
+        let now = context.wall().max(recovered.time);
+        let outstanding = recovered.machine.outstanding(now);
+        let snapshot = recovered.snapshot;
+        let config = &context.plan.machine;
+        let core = Core::new(partition, recovered, claim, config, self.log.limits());
+        let mut seat = Seat::new(owner, core, Runs::new(strings), snapshot);
+        seat.driver.release(context, owner, outstanding);
+        self.runs.insert(owner.lead, seat);
+        self.current.insert(partition, owner.lead);
+        Ok(())
+    }
+
+    /// Forgets leaders that were replaced, as their end of the process would.
+    pub(crate) fn forget_replaced(&mut self) {
+        let current = &self.current;
+        self.runs
+            .retain(|id, _| current.values().any(|leads| leads == id));
+    }
+
+    /// An input for the partition's present leader.
+    pub(crate) fn ask_runs(
+        &self,
+        context: &mut Context,
+        partition: PartitionId,
+        class: Class,
+        input: Input,
+        ask: Ask,
+    ) {
+        if let Some(lead) = self.current.get(&partition) {
+            let input = Lead::Run(Run::Input(Box::new((class, input, ask))));
+            context.after(1, Event::Process(self.number, Inside::Lead(*lead, input)));
+        }
+    }
+
+    /// An input for the accounts.
+    pub(crate) fn ask_keys(&self, context: &mut Context, input: KeyInput, ask: Ask) {
+        self.key_event(context, Key::Input(Box::new((input, ask))));
+    }
+
+    /// Something of the accounts' driver happens.
+    pub(crate) fn key_event(&self, context: &mut Context, what: Key) {
+        let event = Inside::Lead(KEYS_LEAD, Lead::Key(what));
+        context.after(1, Event::Process(self.number, event));
+    }
+
+    /// Something happens within this process.
+    pub(crate) fn happen(&mut self, context: &mut Context, what: Inside) -> Result<(), Trouble> {
+        match what {
+            Inside::Write(stripe) => self.write(context, stripe),
+            Inside::Written(stripe, told) => self.written(context, stripe, told),
+            Inside::Lead(KEYS_LEAD, what) => self.happen_to_keys(context, what),
+            Inside::Lead(id, what) => self.happen_to_runs(context, id, what),
+        }
+    }
+
+    fn happen_to_runs(
+        &mut self,
+        context: &mut Context,
+        id: LeadId,
+        what: Lead,
+    ) -> Result<(), Trouble> {
+        let Some(seat) = self.runs.get_mut(&id) else {
+            return Ok(());
+        };
+        if seat.is_paused {
+            seat.deferred.push(what);
+            return Ok(());
+        }
+        match what {
+            Lead::Run(what) => seat.happen(context, what),
+            Lead::Key(_) => {}
+            what => happen_to_any(context, &self.log, seat, &mut self.waiting, what),
+        }
+        self.after_runs(context, id)
+    }
+
+    fn happen_to_keys(&mut self, context: &mut Context, what: Lead) -> Result<(), Trouble> {
+        match what {
+            Lead::Key(what) => self.keys.happen(context, what),
+            Lead::Run(_) => {}
+            what => happen_to_any(context, &self.log, &mut self.keys, &mut self.waiting, what),
+        }
+        self.after_keys(context);
+        ended(context, &self.keys)
+    }
+
+    /// Lets out what may leave a leader and hands its next batch to the writer.
+    fn after_runs(&mut self, context: &mut Context, id: LeadId) -> Result<(), Trouble> {
+        let config = context.plan.machine.clone();
+        let Some(seat) = self.runs.get_mut(&id) else {
+            return Ok(());
+        };
+        let batch = seat.settle(context, &config);
+        let partition = seat.owner.partition;
+        if let Some(batch) = batch {
+            let stripe = self.log.stripe_of(partition);
+            self.waiting[stripe].push_back((id, batch));
+        }
+        self.start_writers(context);
+        let Some(seat) = self.runs.get(&id) else {
+            return Ok(());
+        };
+        if seat.core.ending() == Some(&Phase::Fenced) {
+            context.note(format_args!("leader {id} of {partition} is fenced"));
+            if self.current.get(&partition) == Some(&id) {
+                context.fail("only who was replaced is fenced", format!("leader {id}"));
+            }
+            self.runs.remove(&id);
+            return Ok(());
+        }
+        ended(context, seat)
+    }
+
+    fn after_keys(&mut self, context: &mut Context) {
+        let config = context.plan.machine.clone();
+        if let Some(batch) = self.keys.settle(context, &config) {
+            let stripe = self.log.stripe_of(KEYS);
+            self.waiting[stripe].push_back((KEYS_LEAD, batch));
+        }
+        self.start_writers(context);
+    }
+
+    fn start_writers(&mut self, context: &mut Context) {
+        for stripe in 0..self.waiting.len() {
+            if !self.waiting[stripe].is_empty() && !self.is_writing[stripe] {
+                self.is_writing[stripe] = true;
+                let delay = context.dice.latency(30);
+                context.after(delay, Event::Process(self.number, Inside::Write(stripe)));
+            }
+        }
+    }
+
+    /// The writer of a stripe takes all that waits, writes it at once and syncs once.
+    fn write(&mut self, context: &mut Context, stripe: usize) -> Result<(), Trouble> {
+        let mut offered = BTreeMap::new();
+        let mut told = Vec::new();
+        while let Some((lead, batch)) = self.waiting[stripe].pop_front() {
+            let partition = self.partition_of(lead);
+            let offer = if context.bug == Some(Bug::FenceByPosition) {
+                by_position(&batch, self.log.tail(partition))
+            } else {
+                batch.clone()
+            };
+            match self.log.append(partition, offer, Some(lead)) {
+                Ok(()) => {
+                    offered.insert(lead, batch);
+                }
+                Err((_, error)) => told.push((lead, batch, Err(error))),
+            }
+        }
+        if context.bug == Some(Bug::AcknowledgeBeforeSync) {
+            let early = std::mem::take(&mut offered);
+            told.extend(early.into_iter().map(|(lead, batch)| (lead, batch, Ok(()))));
+        } else {
+            self.log.flush(stripe);
+        }
+        for (lead, result) in self.log.told(stripe) {
+            if let Some((lead, batch)) = lead.and_then(|lead| offered.remove_entry(&lead)) {
+                told.push((lead, batch, result));
+            }
+        }
+        if context.disk.is_dead() {
+            return Err(Trouble::Dead);
+        }
+        let delay = context.plan.sync_us;
+        let delay = context.dice.latency(delay);
+        let event = Inside::Written(stripe, told);
+        context.after(delay, Event::Process(self.number, event));
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        context: &mut Context,
+        stripe: usize,
+        told: Vec<(LeadId, Batch, Result<(), Error>)>,
+    ) -> Result<(), Trouble> {
+        if context.bug == Some(Bug::AcknowledgeBeforeSync) {
+            self.log.flush(stripe);
+        }
+        self.is_writing[stripe] = false;
+        for (lead, batch, result) in told {
+            let partition = self.partition_of(lead);
+            if result.is_ok() {
+                context.durable_now(partition, &batch);
+            }
+            if let Err(error) = &result {
+                context.note(format_args!("{partition}: batch {}: {error}", batch.id));
+                let is_expected = matches!(error, Error::Full | Error::Fenced { .. });
+                if !is_expected {
+                    return Err(trouble(context, "appending", error));
+                }
+            }
+            if lead == KEYS_LEAD {
+                self.keys.told(context, result);
+                self.after_keys(context);
+                ended(context, &self.keys)?;
+            } else if let Some(seat) = self.runs.get_mut(&lead) {
+                if seat.is_paused {
+                    seat.deferred.push(Lead::Told(Box::new(result)));
+                } else {
+                    seat.told(context, result);
+                    self.after_runs(context, lead)?;
+                }
+            }
+        }
+        self.start_writers(context);
+        Ok(())
+    }
+
+    fn partition_of(&self, lead: LeadId) -> PartitionId {
+        self.runs
+            .get(&lead)
+            .map_or(KEYS, |seat| seat.owner.partition)
+    }
+
+    /// Somebody looks at the states; now and then a leader has rested long enough.
+    pub(crate) fn look(&self, context: &mut Context) {
+        for lead in self.current.values().copied().chain([KEYS_LEAD]) {
+            let what = if context.dice.percent(20) {
+                Lead::Rest
+            } else {
+                Lead::Read
+            };
+            let delay = context.dice.latency(50_000);
+            context.after(delay, Event::Process(self.number, Inside::Lead(lead, what)));
+        }
+    }
+
+    /// Every leader's reasons to wake.
+    pub(crate) fn audit(&self, context: &mut Context) {
+        for lead in self.current.values() {
+            if let Some(seat) = self.runs.get(lead) {
+                context.check("every live run has a reason to wake", seat.audit());
+                let is_at_rest = seat.is_idle() && !seat.is_paused;
+                let Some(shadow) = context.runs.get(&seat.owner.partition) else {
+                    continue;
+                };
+                if is_at_rest && seat.core.position() == shadow.tail() {
+                    let hash = seat.core.machine().state_hash();
+                    let checked = shadow.check_hash("its leader", hash);
+                    context.check("the leader has the state of its records", checked);
+                }
+            }
+        }
+    }
+}
+
+fn ended<M: Machine, D>(context: &mut Context, seat: &Seat<M, D>) -> Result<(), Trouble> {
+    match seat.core.ending() {
+        None => Ok(()),
+        Some(phase) => {
+            let what = format!("{} ended: {phase:?}", seat.owner.partition);
+            if !context.disk.has_failed() && !context.disk.is_dead() {
+                context.fail("a leader leads while the disk works", &what);
+            }
+            Err(Trouble::Disk(what))
+        }
+    }
+}
+
+fn open(context: &mut Context) -> Result<DirectLog<Option<LeadId>>, Trouble> {
+    let config = context.plan.file.clone();
+    let disk = context.disk.clone();
+    let open = || DirectLog::open_on(Arc::new(disk.clone()), Path::new(DIR), config.clone());
+    let mut opened = open();
+    if let Err(Error::Corrupt { file, offset, .. }) = &opened {
+        context.note(format_args!("damage in {} at {offset}", file.display()));
+        if context.bug == Some(Bug::CorruptionAsTornTail) && *offset > 0 {
+            // As an operator would who does not mind what is lost; it may fail, and then opening does.
+            let cut = truncate_on(&disk, Path::new(DIR), file, *offset);
+            context.note(format_args!("cut there: {cut:?}"));
+            opened = open();
+        } else if disk.restore() {
+            opened = open();
+        }
+    }
+    opened.map_err(|error| trouble(context, "opening the log", &error))
+}
+
+/// Claims a partition and brings an empty machine to its tail, as `Replica::start` does.
+fn recover<M: Machine>(
+    context: &mut Context,
+    log: &mut DirectLog<Option<LeadId>>,
+    partition: PartitionId,
+    machine: M,
+    strings: &Strings,
+) -> Result<(Recovered<M>, BatchId), Trouble> {
+    let (_, seen) = log.tail(partition);
+    let claimed = log.claim(partition, seen.epoch, None);
+    let epoch = claimed.map_err(|error| trouble(context, "claiming", &error))?;
+    let stripe = log.stripe_of(partition);
+    log.flush(stripe);
+    for (_, result) in log.told(stripe) {
+        result.map_err(|error| trouble(context, "claiming", &error))?;
+    }
+    let claim = BatchId::claim(epoch);
+    let (tail, _) = log.tail(partition);
+    let mut recovery = Recovery::new(partition, machine, tail);
+    let mut replay = || -> Result<(), Error> {
+        if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX)? {
+            recovery.restore(at, &bytes)?;
+        }
+        while let Some(from) = recovery.next() {
+            let chunk = log.read(partition, from, READ_BYTES)?;
+            let is_stale = context.bug == Some(Bug::FilterByEpoch)
+                && chunk.batches.iter().any(|batch| batch.last() == tail);
+            strings.is_deaf.store(is_stale, Ordering::Relaxed);
+            recovery.apply(&chunk)?;
+            strings.is_deaf.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let replayed = replay();
+    replayed.map_err(|error| trouble(context, "recovering", &error))?;
+    Ok((recovery.finish(), claim))
+}
+
+fn key_seat(
+    context: &mut Context,
+    log: &mut DirectLog<Option<LeadId>>,
+    number: u64,
+) -> Result<KeySeat, Trouble> {
+    let strings = Strings::default();
+    let (recovered, claim) = recover(context, log, KEYS, Registry::default(), &strings)?;
+    let tail = recovered.position;
+    let told = context
+        .keys
+        .compare(tail, |from, bytes| log.read(KEYS, from, bytes));
+    if let Err(what) = told {
+        if context.disk.is_dead() {
+            return Err(Trouble::Dead);
+        }
+        context.fail("what is acknowledged stays", what);
+    }
+    let hash = recovered.machine.state_hash();
+    let is_same = context.keys.check_hash("the accounts after recovery", hash);
+    context.check("replay gives the same state", is_same);
+    let owner = Owner {
+        process: number,
+        lead: KEYS_LEAD,
+        partition: KEYS,
+    };
+    let snapshot = recovered.snapshot;
+    let config = &context.plan.machine;
+    let core = Core::new(KEYS, recovered, claim, config, log.limits());
+    Ok(Seat::new(owner, core, Meters::default(), snapshot))
+}
+
+/// What happens to leaders of both kinds.
+fn happen_to_any<M: Machine, D: Driver<M>>(
+    context: &mut Context,
+    log: &DirectLog<Option<LeadId>>,
+    seat: &mut Seat<M, D>,
+    waiting: &mut [VecDeque<(LeadId, Batch)>],
+    what: Lead,
+) {
+    let partition = seat.owner.partition;
+    match what {
+        Lead::Append => {
+            if let Some(batch) = seat.batch_again() {
+                waiting[log.stripe_of(partition)].push_back((seat.owner.lead, batch));
+            }
+        }
+        Lead::Told(result) => seat.told(context, *result),
+        Lead::Store(at, bytes) => {
+            let newest = context.bug == Some(Bug::TrimBeforeSnapshot);
+            let early = newest.then(|| log.trim(partition, at.next()));
+            let stored = log
+                .put_snapshot(partition, at, &bytes)
+                .and_then(|()| log.trim(partition, seat.stored(at)));
+            for result in early.into_iter().chain([stored]) {
+                if let Err(error) = result {
+                    context.note(format_args!(
+                        "{partition}: snapshot of record {at}: {error}"
+                    ));
+                }
+            }
+            seat.core.snapshot_ended();
+        }
+        Lead::Rest => seat.core.rest(),
+        Lead::Read => seat.read(),
+        Lead::Run(_) | Lead::Key(_) => {}
+    }
+}
+
+/// The batch as a log would take it that looks at positions alone.
+fn by_position(batch: &Batch, (tail, last): (Position, BatchId)) -> Batch {
+    let mut batch = batch.clone();
+    if batch.first == tail.next() {
+        batch.prev = last;
+        batch.id = BatchId {
+            epoch: last.epoch,
+            n: last.n + 1,
+        };
+    }
+    batch
+}

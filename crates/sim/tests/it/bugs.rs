@@ -1,0 +1,74 @@
+//! Bugs that are planted on purpose: each is found, by an oracle that is for it, within so many seeds.
+//! `docs/reference/simulation.md` has the same table.
+
+use taraf_sim::{Bug, simulate};
+
+const CAUSE: &str = "effects have a durable cause";
+const DURABLE: &str = "what is acknowledged is durable";
+const KEYS: &str = "keys are what was acknowledged";
+const LOG: &str = "the log works while the disk does";
+const ONCE: &str = "each record is written once";
+const ONE_RUN: &str = "a key names one run";
+const OUTPUTS: &str = "outputs are those of the reference";
+const QUOTA: &str = "a crash never gives a call back";
+const REPLAY: &str = "replay gives the same state";
+const STATE: &str = "the leader has the state of its records";
+const STAYS: &str = "what is acknowledged stays";
+const WAKE: &str = "every live run has a reason to wake";
+
+/// One of the oracles finds the bug within that many seeds from 0.
+#[track_caller]
+fn check(bug: Bug, within: u64, oracles: &[&str]) {
+    for seed in 0..within {
+        let outcome = simulate(seed, Some(bug), false);
+        if let Some(oracle) = outcome.oracle() {
+            assert!(
+                oracles.contains(&oracle),
+                "seed {seed}: {:?}",
+                outcome.failure
+            );
+            return;
+        }
+    }
+    panic!("{} was not found within {within} seeds", bug.name());
+}
+
+macro_rules! bugs {
+    ($($name:ident: $bug:ident within $seeds:literal by $oracles:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check(Bug::$bug, $seeds, &$oracles);
+            }
+        )*
+
+        #[test]
+        fn every_bug_is_in_the_table() {
+            let tested = [$(Bug::$bug),*];
+            assert!(Bug::ALL.iter().all(|bug| tested.contains(bug)));
+        }
+    };
+}
+
+bugs! {
+    skip_sync: SkipSync within 10 by [STAYS, LOG];
+    acknowledge_before_sync: AcknowledgeBeforeSync within 30 by [STAYS];
+    fence_by_position: FenceByPosition within 20 by [STAYS, LOG, ONCE];
+    release_early: ReleaseEarly within 10 by [CAUSE];
+    filter_by_epoch: FilterByEpoch within 10 by [REPLAY];
+    reuse_without_salt: ReuseWithoutSalt within 150 by [LOG, STAYS];
+    retry_failed_sync: RetryFailedSync within 20 by [STAYS, LOG];
+    accept_late_outcome: AcceptLateOutcome within 20 by [OUTPUTS, ONCE, DURABLE];
+    lose_timers_at_snapshot: LoseTimersAtSnapshot within 20 by [WAKE];
+    repeat_at_most_once: RepeatAtMostOnce within 40 by [CAUSE];
+    drop_keys_at_restore: DropKeysAtRestore within 20 by [ONE_RUN, ONCE];
+    corruption_as_torn_tail: CorruptionAsTornTail within 40 by [STAYS, LOG];
+    quota_given_back: QuotaGivenBack within 20 by [QUOTA];
+    continue_after_full: ContinueAfterFull within 250 by [DURABLE, STAYS];
+    nondeterministic_evolve: NondeterministicEvolve within 10 by [STATE, REPLAY];
+    no_wake_after_cancel: NoWakeAfterCancel within 80 by [WAKE];
+    retry_counter_reset: RetryCounterReset within 20 by [REPLAY];
+    trim_before_snapshot: TrimBeforeSnapshot within 120 by [LOG, STAYS];
+    time_of_replay: TimeOfReplay within 10 by [REPLAY];
+    revocation_not_recorded: RevocationNotRecorded within 20 by [KEYS];
+}
