@@ -9,7 +9,15 @@ use crate::shell::run;
 /// # Errors
 /// When it cannot be built, or a seed fails.
 pub(crate) fn run_words(words: &[&str]) -> Result<()> {
-    let mut arguments = vec!["run", "--quiet", "--profile", "sim", "--package", "taraf-sim", "--"];
+    let mut arguments = vec![
+        "run",
+        "--quiet",
+        "--profile",
+        "sim",
+        "--package",
+        "taraf-sim",
+        "--",
+    ];
     arguments.extend(words);
     run("cargo", &arguments)
 }

@@ -139,11 +139,11 @@ impl SimDisk {
     /// Flips a bit of something that a later write vouches for; says where.
     pub(crate) fn rot(&self) -> Option<PathBuf> {
         let state = &mut *self.lock();
-        let segments = state
+        let mut segments = state
             .names
             .iter()
             .filter(|(path, _)| path.extension().is_some_and(|e| e == "segment"));
-        let (path, id) = segments.last().map(|(path, id)| (path.clone(), *id))?;
+        let (path, id) = segments.next_back().map(|(path, id)| (path.clone(), *id))?;
         let content = state.files.get_mut(id)?;
         // The last write may have been torn for all that anybody can tell.
         let (_, vouched) = content.writes.split_last()?;
@@ -396,7 +396,7 @@ impl SimFile {
         if self.is_segment {
             state.syncs += 1;
             state.sync_fails_in = state.sync_fails_in.and_then(|left| left.checked_sub(1));
-            let skips = state.bug == Some(Bug::SkipSync) && state.syncs % 3 == 0;
+            let skips = state.bug == Some(Bug::SkipSync) && state.syncs.is_multiple_of(3);
             if skips {
                 return Ok(());
             }

@@ -109,7 +109,7 @@ impl Plan {
         Self {
             partitions: (0..count).map(|n| PartitionId(FIRST + n)).collect(),
             file: file::Config {
-                segment_bytes: dice.between(2, 10) * 4_096,
+                segment_bytes: *dice.pick(&[2, 2, 2, 3, 4, 8]) * 4_096,
                 stripes: u32::try_from(dice.between(1, 2)).unwrap_or(1),
                 ..file::Config::default()
             },

@@ -158,7 +158,9 @@ impl Machine for Planted {
         }
         let mut event = event.clone();
         match &mut event.what {
-            What::Entered(entered) if self.has(Bug::NondeterministicEvolve) && evolved % 7 == 0 => {
+            What::Entered(entered)
+                if self.has(Bug::NondeterministicEvolve) && evolved.is_multiple_of(7) =>
+            {
                 entered.attempt += 1;
             }
             What::Retried { attempt, .. } if self.has(Bug::RetryCounterReset) && is_replaying => {

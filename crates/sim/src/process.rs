@@ -47,6 +47,8 @@ pub(crate) struct Process {
     waiting: Vec<VecDeque<(LeadId, Batch)>>,
     is_writing: Vec<bool>,
     next_lead: LeadId,
+    /// Where each partition's state was last compared.
+    compared: BTreeMap<PartitionId, Position>,
 }
 
 /// What of the log's answer is a fault of the simulation's own making.
@@ -84,6 +86,7 @@ impl Process {
             waiting: vec![VecDeque::new(); stripes],
             is_writing: vec![false; stripes],
             next_lead: KEYS_LEAD + 1,
+            compared: BTreeMap::new(),
         };
         process.after_keys(context);
         for partition in context.plan.partitions.clone() {
@@ -362,15 +365,17 @@ impl Process {
     }
 
     /// Every leader's reasons to wake.
-    pub(crate) fn audit(&self, context: &mut Context) {
+    pub(crate) fn audit(&mut self, context: &mut Context) {
         for lead in self.current.values() {
             if let Some(seat) = self.runs.get(lead) {
                 context.check("every live run has a reason to wake", seat.audit());
-                let is_at_rest = seat.is_idle() && !seat.is_paused;
-                let Some(shadow) = context.runs.get(&seat.owner.partition) else {
+                let (partition, position) = (seat.owner.partition, seat.core.position());
+                let Some(shadow) = context.runs.get(&partition) else {
                     continue;
                 };
-                if is_at_rest && seat.core.position() == shadow.tail() {
+                let is_known = self.compared.get(&partition) == Some(&position);
+                if seat.is_idle() && position == shadow.tail() && !is_known {
+                    self.compared.insert(partition, position);
                     let hash = seat.core.machine().state_hash();
                     let checked = shadow.check_hash("its leader", hash);
                     context.check("the leader has the state of its records", checked);

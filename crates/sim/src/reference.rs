@@ -288,7 +288,7 @@ impl Walk<'_> {
         let decides = |(_, is_done): &&(u32, bool)| *is_done == fork.compete;
         let decisive = joined.iter().find(decides);
         // The branch that decided; in a competition that all lost, the one that lost last.
-        let decisive = decisive.or(joined.last().filter(|_| fork.compete));
+        let decisive = decisive.or_else(|| joined.last().filter(|_| fork.compete));
         if let Some((branch, is_done)) = decisive {
             let output = self.branch(fork, *branch, input, inside);
             return match (output, is_done) {

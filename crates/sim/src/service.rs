@@ -10,14 +10,18 @@ const FAILS_ONE_IN: u64 = 4;
 /// What the service answers.
 pub(crate) fn answer(key: &str, attempt: u32) -> Result<Data, FlowError> {
     let seen = hash(key, attempt);
-    if seen % FAILS_ONE_IN == 0 {
-        let status = if seen % 3 == 0 { 400 } else { 503 };
+    if seen.is_multiple_of(FAILS_ONE_IN) {
+        let status = if seen.is_multiple_of(3) { 400 } else { 503 };
         let error = FlowError::communication(format!("the service answered {status}"));
         return Err(error.with_status(status));
     }
     // Long enough, now and then, that a run must let others have their turn.
     let long = usize::try_from(seen % 7).unwrap_or(0);
-    let filler = "x".repeat(if seen % 5 == 0 { 200 * long } else { long });
+    let filler = "x".repeat(if seen.is_multiple_of(5) {
+        200 * long
+    } else {
+        long
+    });
     Ok(Data::from(
         json!({ "n": seen % 100, "by": "service", "filler": filler }),
     ))

@@ -120,7 +120,7 @@ impl World {
             Event::Heal => self.heal(),
             Event::Look => self.look(),
             Event::Audit => {
-                if let Some(process) = process {
+                if let Some(process) = &mut self.process {
                     process.audit(context);
                     process.look(context);
                 }
@@ -191,13 +191,7 @@ impl World {
                 }
                 self.process = Some(process);
             }
-            Err(trouble) => {
-                let is_dead = self.context.disk.is_dead();
-                self.trouble(&trouble);
-                if is_dead {
-                    return; // Noticed by the disk.
-                }
-            }
+            Err(trouble) => self.trouble(&trouble),
         }
     }
 
@@ -232,9 +226,10 @@ impl World {
                 context.disk.fail_sync_in(syncs);
             }
             Fault::FullDisk => {
-                let room = context.dice.between(0, context.plan.file.segment_bytes * 2);
+                // The spare segment that is there already is used up first.
+                let room = context.dice.between(0, context.plan.file.segment_bytes);
                 context.disk.set_room(Some(room));
-                let delay = context.dice.between(500 * MS, 8 * SECOND);
+                let delay = context.dice.between(2 * SECOND, 30 * SECOND);
                 context.after(delay, Event::Room);
             }
             Fault::Pause => self.pause(),

@@ -51,24 +51,24 @@ macro_rules! bugs {
 }
 
 bugs! {
-    skip_sync: SkipSync within 10 by [STAYS, LOG];
-    acknowledge_before_sync: AcknowledgeBeforeSync within 30 by [STAYS];
-    fence_by_position: FenceByPosition within 20 by [STAYS, LOG, ONCE];
-    release_early: ReleaseEarly within 10 by [CAUSE];
-    filter_by_epoch: FilterByEpoch within 10 by [REPLAY];
-    reuse_without_salt: ReuseWithoutSalt within 150 by [LOG, STAYS];
-    retry_failed_sync: RetryFailedSync within 20 by [STAYS, LOG];
-    accept_late_outcome: AcceptLateOutcome within 20 by [OUTPUTS, ONCE, DURABLE];
-    lose_timers_at_snapshot: LoseTimersAtSnapshot within 20 by [WAKE];
-    repeat_at_most_once: RepeatAtMostOnce within 40 by [CAUSE];
-    drop_keys_at_restore: DropKeysAtRestore within 20 by [ONE_RUN, ONCE];
-    corruption_as_torn_tail: CorruptionAsTornTail within 40 by [STAYS, LOG];
-    quota_given_back: QuotaGivenBack within 20 by [QUOTA];
-    continue_after_full: ContinueAfterFull within 250 by [DURABLE, STAYS];
-    nondeterministic_evolve: NondeterministicEvolve within 10 by [STATE, REPLAY];
-    no_wake_after_cancel: NoWakeAfterCancel within 80 by [WAKE];
-    retry_counter_reset: RetryCounterReset within 20 by [REPLAY];
-    trim_before_snapshot: TrimBeforeSnapshot within 120 by [LOG, STAYS];
-    time_of_replay: TimeOfReplay within 10 by [REPLAY];
-    revocation_not_recorded: RevocationNotRecorded within 20 by [KEYS];
+    skip_sync: SkipSync within 60 by [STAYS, LOG];
+    acknowledge_before_sync: AcknowledgeBeforeSync within 60 by [STAYS, LOG];
+    fence_by_position: FenceByPosition within 60 by [STAYS, LOG, ONCE];
+    release_early: ReleaseEarly within 60 by [CAUSE];
+    filter_by_epoch: FilterByEpoch within 60 by [REPLAY];
+    reuse_without_salt: ReuseWithoutSalt within 60 by [LOG, STAYS];
+    retry_failed_sync: RetryFailedSync within 60 by [STAYS, LOG];
+    accept_late_outcome: AcceptLateOutcome within 60 by [OUTPUTS, ONCE, DURABLE];
+    lose_timers_at_snapshot: LoseTimersAtSnapshot within 60 by [WAKE];
+    repeat_at_most_once: RepeatAtMostOnce within 120 by [CAUSE];
+    drop_keys_at_restore: DropKeysAtRestore within 60 by [ONE_RUN, ONCE];
+    corruption_as_torn_tail: CorruptionAsTornTail within 60 by [STAYS, LOG];
+    quota_given_back: QuotaGivenBack within 60 by [QUOTA];
+    continue_after_full: ContinueAfterFull within 60 by [DURABLE, STAYS];
+    nondeterministic_evolve: NondeterministicEvolve within 60 by [STATE, REPLAY];
+    no_wake_after_cancel: NoWakeAfterCancel within 120 by [WAKE];
+    retry_counter_reset: RetryCounterReset within 60 by [REPLAY];
+    trim_before_snapshot: TrimBeforeSnapshot within 60 by [LOG, STAYS];
+    time_of_replay: TimeOfReplay within 60 by [REPLAY];
+    revocation_not_recorded: RevocationNotRecorded within 60 by [KEYS];
 }
