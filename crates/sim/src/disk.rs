@@ -33,6 +33,8 @@ struct State {
     /// Changes of names since the last sync of their directory, in order.
     changes: Vec<Change>,
     capacity: Option<u64>,
+    /// Whether it never writes in place, so that a write into a file of full size may find no room.
+    copies: bool,
     /// Operations until the machine dies within one.
     dies_in: Option<u64>,
     is_dead: bool,
@@ -63,8 +65,9 @@ struct SimFile {
 }
 
 impl SimDisk {
-    pub(crate) fn new(rng: Rng, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(mut rng: Rng, bug: Option<Bug>) -> Self {
         let state = State {
+            copies: rng.below(3) == 0,
             rng,
             bug,
             dirs: BTreeSet::new(),
@@ -284,6 +287,17 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn is_dir(&self, path: &Path) -> bool {
+        Self::lock(self).dirs.contains(path)
+    }
+
+    fn free(&self, _dir: &Path) -> io::Result<u64> {
+        let mut state = Self::lock(self);
+        state.alive()?;
+        let left = state.capacity.map(|most| most.saturating_sub(state.used()));
+        Ok(left.unwrap_or(u64::MAX))
+    }
+
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut state = self.lock();
         state.alive()?;
@@ -450,7 +464,8 @@ impl DiskFile for SimFile {
         if growth > 0 && is_full {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let stored = if lives {
+        let finds_no_room = state.copies && state.capacity.is_some() && state.rng.below(2) == 0;
+        let stored = if lives && !finds_no_room {
             bytes.len()
         } else {
             let most = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -464,6 +479,9 @@ impl DiskFile for SimFile {
             content.writes.clear();
         }
         content.writes.push((start, start + part.len()));
+        if lives && finds_no_room {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if lives {
             return Ok(());
         }

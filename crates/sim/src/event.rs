@@ -88,6 +88,10 @@ pub(crate) enum Lead {
     Append,
     /// What became of its batch, kept while it was paused.
     Told(Box<Result<(), Error>>),
+    /// It asks what became of its batch.
+    Resolve,
+    /// The log up to that record is replayed for a snapshot.
+    Replay(Position),
     /// Its snapshot is stored.
     Store(Position, Bytes),
     /// It rests.

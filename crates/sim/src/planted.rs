@@ -212,6 +212,12 @@ impl Machine for Planted {
         Ok(())
     }
 
+    fn empty(&self) -> Option<Self> {
+        let strings = Arc::new(Strings::default());
+        strings.is_replaying.store(true, Ordering::Relaxed);
+        Some(Self::new(self.real.empty()?, self.bug, strings))
+    }
+
     fn state_hash(&self) -> u64 {
         self.real.state_hash()
     }

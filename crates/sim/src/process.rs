@@ -138,8 +138,12 @@ impl Process {
         let now = context.wall().max(recovered.time);
         let outstanding = recovered.machine.outstanding(now);
         let snapshot = recovered.snapshot;
-        let config = &context.plan.machine;
-        let core = Core::new(partition, recovered, claim, config, self.log.limits());
+        let mut config = context.plan.machine.clone();
+        if recovered.machine.empty().is_some() {
+            // One of them takes the snapshots.
+            config.snapshot_every = 0;
+        }
+        let core = Core::new(partition, recovered, claim, &config, self.log.limits());
         let mut seat = Seat::new(owner, core, Runs::new(strings), snapshot);
         seat.driver.release(context, owner, outstanding);
         self.runs.insert(owner.lead, seat);
@@ -206,7 +210,7 @@ impl Process {
         match what {
             Lead::Run(what) => seat.happen(context, what),
             Lead::Key(_) => {}
-            what => happen_to_any(context, &self.log, seat, &mut self.waiting, what),
+            what => happen_to_any(context, &mut self.log, seat, &mut self.waiting, what),
         }
         self.after_runs(context, id)
     }
@@ -215,7 +219,13 @@ impl Process {
         match what {
             Lead::Key(what) => self.keys.happen(context, what),
             Lead::Run(_) => {}
-            what => happen_to_any(context, &self.log, &mut self.keys, &mut self.waiting, what),
+            what => happen_to_any(
+                context,
+                &mut self.log,
+                &mut self.keys,
+                &mut self.waiting,
+                what,
+            ),
         }
         self.after_keys(context);
         ended(context, &self.keys)
@@ -323,7 +333,8 @@ impl Process {
             }
             if let Err(error) = &result {
                 context.note(format_args!("{partition}: batch {}: {error}", batch.id));
-                let is_expected = matches!(error, Error::Full | Error::Fenced { .. });
+                let is_expected =
+                    matches!(error, Error::Full | Error::Ambiguous | Error::Fenced { .. });
                 if !is_expected {
                     return Err(trouble(context, "appending", error));
                 }
@@ -489,7 +500,7 @@ fn key_seat(
 /// What happens to leaders of both kinds.
 fn happen_to_any<M: Machine, D: Driver<M>>(
     context: &mut Context,
-    log: &DirectLog<Option<LeadId>>,
+    log: &mut DirectLog<Option<LeadId>>,
     seat: &mut Seat<M, D>,
     waiting: &mut [VecDeque<(LeadId, Batch)>],
     what: Lead,
@@ -502,6 +513,14 @@ fn happen_to_any<M: Machine, D: Driver<M>>(
             }
         }
         Lead::Told(result) => seat.told(context, *result),
+        Lead::Resolve => {
+            if let Some(id) = seat.asked() {
+                let result = log.resolve(partition, id);
+                context.note(format_args!("{partition}: batch {id} is {result:?}"));
+                seat.resolved(context, result);
+            }
+        }
+        Lead::Replay(at) => replay(context, log, seat, at),
         Lead::Store(at, bytes) => {
             let newest = context.bug == Some(Bug::TrimBeforeSnapshot);
             let early = newest.then(|| log.trim(partition, at.next()));
@@ -515,11 +534,47 @@ fn happen_to_any<M: Machine, D: Driver<M>>(
                     ));
                 }
             }
-            seat.core.snapshot_ended();
+            seat.snapshot_ended();
         }
-        Lead::Rest => seat.core.rest(),
+        Lead::Rest => seat.rest(context),
         Lead::Read => seat.read(),
         Lead::Run(_) | Lead::Key(_) => {}
+    }
+}
+
+/// Applies the log to the snapshot before, as the replayer beside a leader does, and stores what comes
+/// out a little later.
+fn replay<M: Machine, D: Driver<M>>(
+    context: &mut Context,
+    log: &DirectLog<Option<LeadId>>,
+    seat: &mut Seat<M, D>,
+    at: Position,
+) {
+    let partition = seat.owner.partition;
+    let Some(empty) = seat.core.machine().empty() else {
+        return;
+    };
+    let mut recovery = Recovery::new(partition, empty, at);
+    let mut replay = || -> Result<(), Error> {
+        if let Some((before, bytes)) = log.get_snapshot(partition, at)? {
+            recovery.restore(before, &bytes)?;
+        }
+        while let Some(from) = recovery.next() {
+            recovery.apply(&log.read(partition, from, READ_BYTES)?)?;
+        }
+        Ok(())
+    };
+    match replay() {
+        Ok(()) => {
+            let bytes = recovery.finish().snapshot();
+            let delay = context.dice.latency(5_000);
+            context.after(delay, seat.owner.event(Lead::Store(at, bytes)));
+        }
+        Err(error) => {
+            // One that was replaced may find that its successor has let go of the records.
+            context.note(format_args!("{partition}: replay to record {at}: {error}"));
+            seat.snapshot_ended();
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! [pure] One leader as its driver runs it: inboxes, the batch on its way, the snapshot beside it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use taraf_base::Timestamp;
 use taraf_log::machine::core::{Core, Output};
 use taraf_log::machine::delivery::{Delivery, Next};
 use taraf_log::machine::{Class, Config, Machine};
-use taraf_log::{Batch, Error, PartitionId, Position};
+use taraf_log::{Batch, BatchId, Error, PartitionId, Position, Resolution};
 
 use crate::bug::Bug;
 use crate::context::Context;
@@ -52,6 +53,12 @@ pub(crate) struct Seat<M: Machine, D> {
     delivery: Option<(Delivery, Batch)>,
     /// The newest snapshot.
     snapshot: Position,
+    /// Whether snapshots are replayed beside it; then how many records after the last one.
+    replays: bool,
+    since: u64,
+    is_replaying: bool,
+    /// The last record that it knows to be durable.
+    durable: Position,
     pub(crate) is_paused: bool,
     /// What happened while it was paused.
     pub(crate) deferred: Vec<Lead>,
@@ -66,8 +73,13 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
         driver: D,
         snapshot: Position,
     ) -> Self {
+        let durable = core.position();
         Self {
             owner,
+            replays: core.machine().empty().is_some(),
+            since: durable.0.saturating_sub(snapshot.0),
+            is_replaying: false,
+            durable,
             core,
             driver,
             inboxes: [const { VecDeque::new() }; 4],
@@ -119,17 +131,66 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
             Err(Error::Full) if context.bug == Some(Bug::ContinueAfterFull) => Ok(()),
             result => result,
         };
-        match delivery.appended(result) {
-            Next::Append(after) => {
-                let delay = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-                context.after(delay, self.owner.event(Lead::Append));
-            }
+        let next = delivery.appended(result);
+        self.follow(context, next);
+    }
+
+    /// The batch of which it is asked what became of it.
+    pub(crate) fn asked(&self) -> Option<BatchId> {
+        self.delivery.as_ref().map(|(_, batch)| batch.id)
+    }
+
+    /// What the log said became of it.
+    pub(crate) fn resolved(&mut self, context: &mut Context, result: Result<Resolution, Error>) {
+        let Some((delivery, batch)) = &mut self.delivery else {
+            return;
+        };
+        if matches!(result, Ok(Resolution::Stored)) {
+            context.durable_now(self.owner.partition, batch);
+        }
+        let next = delivery.resolved(result);
+        self.follow(context, next);
+    }
+
+    fn follow(&mut self, context: &mut Context, next: Next) {
+        let delay = |after: Duration| u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        match next {
+            Next::Append(after) => context.after(delay(after), self.owner.event(Lead::Append)),
+            Next::Resolve(after) => context.after(delay(after), self.owner.event(Lead::Resolve)),
             Next::Settled(result) => {
                 self.delivery = None;
                 self.core.settled(result);
             }
-            Next::Resolve(_) => context.fail("log", "the file log was ambiguous"),
         }
+    }
+
+    /// So many records more are durable: it may be time to replay them for a snapshot.
+    fn grown(&mut self, context: &mut Context, position: Position, records: usize) {
+        self.durable = position;
+        self.since += u64::try_from(records).unwrap_or(0);
+        if self.since >= context.plan.machine.snapshot_every {
+            self.replay(context);
+        }
+    }
+
+    fn replay(&mut self, context: &mut Context) {
+        if self.replays && !self.is_replaying && self.durable > Position::ZERO {
+            (self.since, self.is_replaying) = (0, true);
+            let delay = context.dice.latency(5_000);
+            context.after(delay, self.owner.event(Lead::Replay(self.durable)));
+        }
+    }
+
+    /// It rests: nothing holds the log.
+    pub(crate) fn rest(&mut self, context: &mut Context) {
+        self.replay(context);
+        self.core.rest();
+    }
+
+    /// A snapshot was stored, or never will be.
+    pub(crate) fn snapshot_ended(&mut self) {
+        self.is_replaying = false;
+        self.core.snapshot_ended();
     }
 
     /// Lets everything out that may leave; answers the next batch to append, if there is one.
@@ -164,8 +225,9 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
     fn perform(&mut self, context: &mut Context) {
         while let Some(output) = self.core.next_output() {
             match output {
-                Output::Committed { events, .. } => {
+                Output::Committed { position, events } => {
                     self.driver.committed(self.core.machine(), &events);
+                    self.grown(context, position, events.len());
                 }
                 Output::Release(actions) => self.driver.release(context, self.owner, actions),
                 Output::Answer(ask, answer) => {

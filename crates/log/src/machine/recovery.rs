@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::Bytes;
 use taraf_base::Timestamp;
 
 use super::{DecodeError, Machine, snapshot};
@@ -127,6 +128,12 @@ pub(super) async fn recover<M: Machine, L: Log>(
 }
 
 impl<M: Machine> Recovered<M> {
+    /// What is stored as its snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Bytes {
+        snapshot::take(&self.machine, self.position, self.time).1
+    }
+
     fn apply(&mut self, partition: PartitionId, record: &Record<'_>) -> Result<(), Error> {
         if record.position != self.position.next() {
             let why = format!("{partition}: record {} is missing", self.position.next());

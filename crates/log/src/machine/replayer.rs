@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::recovery::{READ_BYTES_MAX, Recovery};
-use super::snapshot::{self, Pace};
+use super::snapshot::Pace;
 use super::{Config, Followers, Machine, Status};
 use crate::{Error, Log, PartitionId, Position};
 
@@ -137,7 +137,5 @@ async fn replay<M: Machine, L: Log>(
         // Others have their turn between two chunks: nobody waits for a snapshot.
         std::thread::yield_now();
     }
-    let recovered = recovery.finish();
-    let (_, bytes) = snapshot::take(&recovered.machine, recovered.position, recovered.time);
-    Ok(Some(bytes))
+    Ok(Some(recovery.finish().snapshot()))
 }
