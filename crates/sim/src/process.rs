@@ -442,6 +442,11 @@ fn recover<M: Machine>(
     let stripe = log.stripe_of(partition);
     log.flush(stripe);
     for (_, result) in log.told(stripe) {
+        // As the thread of a stripe tells it.
+        let result = result.map_err(|error| match error {
+            Error::Ambiguous => Error::Full,
+            error => error,
+        });
         result.map_err(|error| trouble(context, "claiming", &error))?;
     }
     let claim = BatchId::claim(epoch);

@@ -91,7 +91,12 @@ pub(super) fn put_in_place(
     file.write_at(&bytes, offset)
         .map_err(failed("begin segment"))?;
     offset += bytes.len() as u64;
-    file.sync().map_err(failed("sync the new segment"))?;
+    if let Err(error) = file.sync() {
+        // Its pages may count as clean now without being on the disk, those too that an earlier
+        // process wrote and did not live to sync: no later one may take it for a spare.
+        let _still_there = disk.remove(spare);
+        return Err(failed("sync the new segment")(error));
+    }
     let named = disk.rename(spare, &path).map_err(doing("name segment"));
     named.map_err(NotPlaced::Failed)?;
     let synced = disk.sync_dir(dir).map_err(doing("sync the directory of"));

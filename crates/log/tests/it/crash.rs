@@ -225,6 +225,37 @@ async fn after_a_failed_sync_nothing_is_ever_acknowledged_again() {
 }
 
 #[tokio::test]
+async fn a_spare_whose_sync_failed_never_becomes_a_segment() {
+    let disk = MemoryDisk::new();
+    let open = Open::new(&disk, config(SEGMENT_BYTES)).unwrap();
+    let mut writer = Writer::claim(&open.log, P).await;
+    let kept = writer.append(1, 10).await.unwrap();
+    drop(writer);
+    open.close().await;
+    let dir = Path::new(DIR).join("stripes/0");
+    for name in disk.list(&dir).unwrap() {
+        if name.ends_with(".spare") {
+            disk.remove(&dir.join(name)).unwrap();
+        }
+    }
+    // A process prepared it and died before the sync; of the next one the sync failed.
+    let spare = disk.create(&dir.join("new.spare")).unwrap();
+    spare.write_at(&vec![0; 4_096], 0).unwrap();
+    disk.fail_sync("new.spare");
+    let refused = Open::new(&disk, config(SEGMENT_BYTES)).err().unwrap();
+    assert!(matches!(refused, Error::Io { .. }), "{refused}");
+    let open = Open::new(&disk, config(SEGMENT_BYTES)).unwrap();
+    assert_eq!(open.batches(P).await, std::slice::from_ref(&kept));
+    open.close().await;
+    for seed in 0..8 {
+        let after = disk.crash(&mut Rng::new(seed));
+        let open = Open::new(&after, config(SEGMENT_BYTES)).unwrap();
+        assert_eq!(open.batches(P).await, std::slice::from_ref(&kept));
+        open.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_failed_write_stops_the_log_and_a_restart_goes_on() {
     let disk = MemoryDisk::new();
     let open = Open::new(&disk, config(SEGMENT_BYTES)).unwrap();
