@@ -131,6 +131,7 @@ impl Clients {
             owner: None,
             key: wanted.key.clone(),
             traceparent: None,
+            moved: 0,
         };
         context.note(format_args!("client asks for run {n}"));
         let input = Input::Start(Box::new(begin));
@@ -324,7 +325,7 @@ impl Clients {
                     context.after(delay, Event::Start(n));
                 }
             }
-            Ok(Reply::TooManyRuns) | Err(ProposeError::Full | ProposeError::Overloaded) => {
+            Ok(Reply::Overloaded(_)) | Err(ProposeError::Full | ProposeError::Overloaded) => {
                 let delay = context.dice.between(100 * MS, 2 * SECOND);
                 context.after(delay, Event::Start(n));
             }

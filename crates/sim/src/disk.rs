@@ -478,7 +478,10 @@ impl DiskFile for SimFile {
         if start == 0 {
             content.writes.clear();
         }
-        content.writes.push((start, start + part.len()));
+        // What was written in part vouches for nothing before it.
+        if lives && !finds_no_room {
+            content.writes.push((start, start + part.len()));
+        }
         if lives && finds_no_room {
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -26,6 +26,8 @@ pub(crate) struct Line {
 pub(crate) struct History {
     lines: BTreeMap<RunId, Line>,
     executed: BTreeMap<(RunId, u32), u32>,
+    /// Executions of at-most-once calls, by effect key.
+    once: BTreeMap<String, u32>,
     /// By partition's owner and key.
     keys: BTreeMap<String, RunId>,
 }
@@ -105,9 +107,14 @@ impl History {
                 "step {step} was scheduled as {known} and executed as {key}"
             ));
         }
-        let times = self.executed.entry((run, step)).or_insert(0);
+        *self.executed.entry((run, step)).or_insert(0) += 1;
+        if class != CallClass::AtMostOnce {
+            return Ok(());
+        }
+        // An author's retry has the same key: it is no reason to call again.
+        let times = self.once.entry(key.to_owned()).or_insert(0);
         *times += 1;
-        if class == CallClass::AtMostOnce && *times > 1 {
+        if *times > 1 {
             return Err(format!(
                 "{key} (step {step}) was executed {times} times, at most once"
             ));

@@ -121,6 +121,7 @@ impl Plan {
                 limits,
                 keep: 100_000,
                 keep_for: std::time::Duration::from_secs(7 * 24 * 3_600),
+                archives: false,
             },
             library: Arc::new(library),
             runs: usize::try_from(dice.between(2, 10)).unwrap_or(2),

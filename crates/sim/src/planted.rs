@@ -218,6 +218,10 @@ impl Machine for Planted {
         Some(Self::new(self.real.empty()?, self.bug, strings))
     }
 
+    fn is_current(snapshot: &[u8]) -> bool {
+        Partition::is_current(snapshot)
+    }
+
     fn state_hash(&self) -> u64 {
         self.real.state_hash()
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use taraf_engine::RunId;
-use taraf_engine::partition::{BranchOutcome, Outcome, What};
+use taraf_engine::partition::{BranchOutcome, CallClass, Outcome, What};
 use taraf_flow::tasks::{Case, For, Fork, Try};
 use taraf_flow::{
     Data, Definition, Directive, Expression, FlowError, Kind, Scope, Task, TaskList, Template,
@@ -27,8 +27,10 @@ struct Told {
     steps: BTreeMap<(u32, u32, u32), VecDeque<u32>>,
     /// Branches of a fork in the order in which they ended, and whether well.
     joined: BTreeMap<u32, Vec<(u32, bool)>>,
-    /// At-most-once calls that may or may not have been made.
+    /// At-most-once calls that may or may not have been made, or must not be made again.
     uncertain: BTreeMap<u32, FlowError>,
+    /// At-most-once calls that were made or may have been: step and effect key.
+    spent: Vec<(u32, String)>,
 }
 
 /// Why the recursion leaves a list early.
@@ -57,6 +59,8 @@ struct Walk<'a> {
     told: Told,
     context: Data,
     locals: Vec<(Arc<str>, Data)>,
+    /// The outermost `try` around.
+    outermost: Option<u32>,
     definition: &'a Definition,
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn expected(
         told: Told::new(history),
         context: Data::object(),
         locals: Vec::new(),
+        outermost: None,
         definition,
     };
     let around = Around {
@@ -116,11 +121,20 @@ impl Told {
                         .or_default()
                         .push((*branch, is_done));
                 }
+                What::Scheduled {
+                    step,
+                    class: CallClass::AtMostOnce,
+                    key,
+                    ..
+                } => told.spent.push((*step, key.as_ref().to_owned())),
                 What::Answered {
                     step,
                     outcome: Outcome::Err(error),
                     ..
-                } if error.type_.ends_with("uncertain") => {
+                }
+                | What::TaskFaulted { step, error }
+                    if error.type_.ends_with("uncertain") =>
+                {
                     told.uncertain.insert(*step, error.clone());
                 }
                 _ => {}
@@ -335,6 +349,33 @@ impl Walk<'_> {
         input: &Data,
         inside: &Around,
     ) -> Result<(Data, Option<Directive>), Leave> {
+        let around = self.outermost;
+        self.outermost = around.or(Some(inside.step));
+        let done = self.attempts(tried, input, inside);
+        self.outermost = around;
+        done
+    }
+
+    /// Whether an at-most-once call of the task that failed was made, in this attempt or before.
+    fn is_spent(&self, error: &FlowError, step: u32) -> bool {
+        let place = error.instance.as_deref().unwrap_or_default();
+        let place = format!("{}{place}", self.run);
+        let next = self.told.steps.get(&(step, 0, 0)).and_then(VecDeque::front);
+        let from = self.outermost.unwrap_or(step);
+        let is_of = |(made, key): &(u32, String)| {
+            let rest = key.strip_prefix(place.as_str());
+            let is_before = *made > from && next.is_none_or(|next| made < next);
+            is_before && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.told.spent.iter().any(is_of)
+    }
+
+    fn attempts(
+        &mut self,
+        tried: &Try,
+        input: &Data,
+        inside: &Around,
+    ) -> Result<(Data, Option<Directive>), Leave> {
         let mut attempt = 1;
         loop {
             let around = Around {
@@ -355,7 +396,9 @@ impl Walk<'_> {
                 return Err(error.into());
             }
             let retries = catch.retry.as_ref().and_then(|policy| policy.count);
-            if retries.is_some_and(|count| attempt <= count) {
+            // A task whose at-most-once call was made cannot be tried again.
+            let is_spent = self.is_spent(&error, inside.step);
+            if !is_spent && retries.is_some_and(|count| attempt <= count) {
                 attempt += 1;
                 continue;
             }
