@@ -8,7 +8,7 @@ const DOCUMENT: &str = "docs/reference/performance.md";
 const MINUTES_MAX: u32 = 10;
 
 /// Name, package, target, and what it measures.
-const BENCHES: [(&str, &str, &str, &str); 4] = [
+const BENCHES: [(&str, &str, &str, &str); 5] = [
     (
         "log",
         "taraf-log",
@@ -28,10 +28,16 @@ const BENCHES: [(&str, &str, &str, &str); 4] = [
         "processor time of a proxied call beside nginx and HAProxy",
     ),
     (
-        "flows",
+        "engine",
         "taraf-engine",
         "throughput",
-        "durable runs a second at 1, 64 and 256 in flight",
+        "durable runs a second at 1, 64 and 256 in flight, without HTTP",
+    ),
+    (
+        "flows",
+        "taraf",
+        "flows",
+        "durable runs a second over HTTP beside Restate (needs node, npm and strace)",
     ),
 ];
 

@@ -21,13 +21,22 @@ struct Long {
     minutes_max: u32,
 }
 
-const CHECKS: &[Long] = &[Long {
-    name: "onrc",
-    shows: "the trade register at full size: imported in bounded memory, resumed after kill -9, searched",
-    target: &["--package", "taraf-romania", "--test", "it"],
-    test: "register::a_killed_import_goes_on_and_a_search_is_answered_at_once",
-    minutes_max: 30,
-}];
+const CHECKS: &[Long] = &[
+    Long {
+        name: "kill",
+        shows: "whatever the moment of a kill -9, nothing acknowledged is lost or there twice",
+        target: &["--package", "taraf", "--test", "it"],
+        test: "kill::nothing_acknowledged_is_lost_or_done_twice_however_often_the_program_is_killed",
+        minutes_max: 90,
+    },
+    Long {
+        name: "onrc",
+        shows: "the trade register at full size: imported in bounded memory, resumed after kill -9, searched",
+        target: &["--package", "taraf-romania", "--test", "it"],
+        test: "register::a_killed_import_goes_on_and_a_search_is_answered_at_once",
+        minutes_max: 30,
+    },
+];
 
 /// Runs one check, or lists them. `--print` leaves the document as it is.
 ///

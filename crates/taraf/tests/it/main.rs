@@ -12,6 +12,7 @@ mod data;
 mod document;
 mod hostile;
 mod http;
+mod kill;
 mod live;
 mod operator;
 mod program;
