@@ -186,7 +186,6 @@ impl Engine {
         let machine = Partition::new(settings, library());
         let ephemeral =
             Leader::start(null, EPHEMERAL, machine, Arc::clone(&means), None, tasks).await?;
-        let turn = AtomicU64::new(0);
         let inner = Inner {
             hub,
             catalog,
@@ -195,7 +194,7 @@ impl Engine {
             leaders,
             ephemeral,
             archive,
-            turn,
+            turn: AtomicU64::new(0),
             tasks: tasks.clone(),
         };
         Ok(Self {
