@@ -82,7 +82,7 @@ pub fn verify_backup(from: &Path, progress: &mut dyn FnMut(u64)) -> Result<Repor
 /// What holds nothing that was kept: locks, spares, half-written files.
 fn is_of_no_worth(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let endings = [".spare", ".tmp", ".new", ".removed"];
+    let endings = [".spare", ".filling", ".tmp", ".new", ".removed"];
     name == "LOCK" || name == "ballast" || endings.iter().any(|end| name.ends_with(end))
 }
 

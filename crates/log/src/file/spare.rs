@@ -12,6 +12,8 @@ use super::writer::Spares;
 use crate::Error;
 
 const SUFFIX: &str = ".spare";
+/// The name of a file until all of it is durable.
+const FILLING: &str = "new.filling";
 /// Written at once while filling a file.
 const FILL_BYTES: usize = 1 << 20;
 /// More than one serves nobody: the next is prepared while the current segment fills.
@@ -90,6 +92,10 @@ impl Spares for Prompt {
 
 /// A file of that many bytes, ready to become a segment: one left over, or a new one.
 ///
+/// Invariant: all bytes of a file that is named as a spare are durable, since it has another name
+/// until they are. By its size alone nobody could tell: a file whose sync failed before the process
+/// died looks whole until the power goes.
+///
 /// # Errors
 /// When the disk is full or fails.
 pub(super) fn prepare(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<PathBuf, Error> {
@@ -102,15 +108,19 @@ pub(super) fn prepare(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<PathBuf
         let doing = Error::io(format!("remove {}", path.display()));
         disk.remove(&path).map_err(doing)?;
     }
+    let filling = dir.join(FILLING);
     let path = dir.join(format!("new{SUFFIX}"));
-    match fill(disk, &path, bytes) {
-        Ok(()) => Ok(path),
-        Err(error) => {
-            // A half-filled file only takes room; the next attempt removes it if this does not.
-            let _still_there = disk.remove(&path);
-            Err(error)
-        }
+    let filled = fill(disk, &filling, bytes).and_then(|()| {
+        let doing = || Error::io(format!("name {}", path.display()));
+        disk.rename(&filling, &path).map_err(doing())?;
+        disk.sync_dir(dir).map_err(doing())
+    });
+    if let Err(error) = filled {
+        // A half-filled file only takes room; the next attempt truncates it if this does not.
+        let _still_there = disk.remove(&filling);
+        return Err(error);
     }
+    Ok(path)
 }
 
 /// Keeps a segment that is no longer needed as a spare, or removes it.
