@@ -23,6 +23,10 @@ impl Vary {
         let mut names: Vec<HeaderName> = Vec::new();
         for value in answer.get_all(VARY) {
             for name in value.to_str().ok()?.split(',').map(str::trim) {
+                // A star is a name of headers too, and here it means all of them.
+                if name == "*" {
+                    return None;
+                }
                 let name = HeaderName::try_from(name).ok()?;
                 if EVERY_CALL.contains(&name.as_str()) {
                     return None;

@@ -35,13 +35,17 @@ impl Started {
     }
 }
 
-/// The endpoints of services that run elsewhere: configured ones, then those that manifests name.
+/// The one application whose services are part of the program.
+const BUILT_IN: &str = "romania";
+
+/// The endpoints of services that run elsewhere: configured ones, then those that manifests name. A
+/// service of a manifest without endpoints is known, and has nobody who answers yet.
 fn elsewhere(config: &Config, apps: &[App]) -> BTreeMap<String, Vec<SocketAddr>> {
     let mut endpoints: BTreeMap<_, _> = apps
         .iter()
-        .flat_map(|app| &app.services)
-        .filter(|service| !service.endpoints.is_empty())
-        .map(|service| (service.name.clone(), service.endpoints.clone()))
+        .flat_map(|app| app.services.iter().map(move |service| (app, service)))
+        .filter(|(app, service)| app.name != BUILT_IN || !service.endpoints.is_empty())
+        .map(|(_, service)| (service.name.clone(), service.endpoints.clone()))
         .collect();
     endpoints.extend(config.endpoints());
     endpoints
@@ -96,7 +100,7 @@ pub(crate) async fn service(
     tasks: &Tasks,
 ) -> anyhow::Result<Service> {
     anyhow::ensure!(
-        app == "romania",
+        app == BUILT_IN,
         "the application `{app}` has no services that are built in"
     );
     let settings = config.apps.romania.clone();
@@ -107,7 +111,7 @@ pub(crate) async fn service(
 
 /// What a shipped service says of itself, without starting it.
 fn descriptor(app: &str, name: &str) -> Option<Descriptor> {
-    if app == "romania" {
+    if app == BUILT_IN {
         taraf_romania::descriptor(name)
     } else {
         None
