@@ -18,6 +18,9 @@ const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 
+/// Operations of one name that are told apart by a number.
+const SAME_OPERATIONS_MAX: usize = 1_000;
+
 /// One operation of the merged document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
@@ -62,8 +65,9 @@ pub enum Error {
         /// Whose comes beside it.
         second: String,
     },
-    /// Two operations have one `operationId` even with their service's name before it.
-    #[error("two operations are called `{id}`")]
+    /// Too many routes lead to one operation: its `operationId`, with the service's name and a
+    /// number, is taken by all of them.
+    #[error("more than {SAME_OPERATIONS_MAX} operations are called `{id}`")]
     OperationId {
         /// The id.
         id: String,
@@ -250,7 +254,8 @@ impl Merged {
         Ok(())
     }
 
-    /// An id taken already gets the service's name before it.
+    /// An id taken already gets the service's name before it, and then a number: several routes may
+    /// lead to one operation.
     fn name_operation(
         &mut self,
         described: &mut Map<String, Value>,
@@ -262,10 +267,13 @@ impl Merged {
         if self.operation_ids.insert(id.to_owned()) {
             return Ok(());
         }
-        let id = format!("{name}_{id}");
-        if !self.operation_ids.insert(id.clone()) {
-            return Err(Error::OperationId { id });
-        }
+        let named = format!("{name}_{id}");
+        let numbered = (2..=SAME_OPERATIONS_MAX).map(|n| format!("{named}_{n}"));
+        let mut ids = std::iter::once(named.clone()).chain(numbered);
+        let free = ids.find(|id| self.operation_ids.insert(id.clone()));
+        let Some(id) = free else {
+            return Err(Error::OperationId { id: named });
+        };
         described.insert("operationId".to_owned(), id.into());
         Ok(())
     }

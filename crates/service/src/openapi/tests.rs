@@ -193,10 +193,12 @@ fn one_operation_id_of_two_services_gets_the_name_before_it() {
     let operations = [
         operation("GET", "/a", 0, "/x"),
         operation("GET", "/b", 1, "/x"),
+        operation("GET", "/c", 1, "/x"),
     ];
     let merged = merge(base(), &sources, &operations).unwrap();
     assert_eq!(merged["paths"]["/a"]["get"]["operationId"], "read");
     assert_eq!(merged["paths"]["/b"]["get"]["operationId"], "b_read");
+    assert_eq!(merged["paths"]["/c"]["get"]["operationId"], "b_read_2");
 }
 
 #[test]
