@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::report::{self, Measurement};
+use crate::report::{self, Measurement, PROFILE};
 
 const DOCUMENT: &str = "docs/reference/performance.md";
 const MINUTES_MAX: u32 = 10;
@@ -60,7 +60,15 @@ pub(crate) fn run_named(words: &[&str]) -> Result<()> {
     let (print, rest): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| **word == "--print");
     report::take(&Measurement {
         command: &format!("bench {name}"),
-        cargo: &["bench", "--package", package, "--bench", target],
+        cargo: &[
+            "bench",
+            "--profile",
+            PROFILE,
+            "--package",
+            package,
+            "--bench",
+            target,
+        ],
         words: &rest,
         variables: &[],
         minutes_max: MINUTES_MAX,

@@ -1,8 +1,8 @@
-//! Long checks: tests of which the suite runs a short form, run as a release for as long as wanted.
+//! Long checks: tests of which the suite runs a short form, run optimised for as long as wanted.
 
 use anyhow::{Result, bail};
 
-use crate::report::{self, Measurement};
+use crate::report::{self, Measurement, PROFILE};
 
 const DOCUMENT: &str = "docs/reference/reliability.md";
 
@@ -59,7 +59,7 @@ pub(crate) fn run_named(words: &[&str]) -> Result<()> {
         bail!("no long check named `{wanted}`; `cargo xtask long` lists them");
     };
     let (print, rest): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| **word == "--print");
-    let mut cargo = vec!["test", "--release"];
+    let mut cargo = vec!["test", "--profile", PROFILE];
     cargo.extend(check.target);
     report::take(&Measurement {
         command: &format!("long {}", check.name),

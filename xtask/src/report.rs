@@ -10,7 +10,10 @@ use crate::shell::{ask, program, root};
 /// Names the file into which a measuring program writes its result, in Markdown.
 const VARIABLE: &str = "TARAF_REPORT";
 
-/// A measurement: a program that cargo builds as a release and runs.
+/// What is measured is what one deploys.
+pub(crate) const PROFILE: &str = "dist";
+
+/// A measurement: a program that cargo builds and runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Measurement<'a> {
     /// Its command without options, such as `bench flows`; the second word names its section.

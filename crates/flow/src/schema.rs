@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use jsonschema::ReferencingError;
+use jsonschema::error::ValidationErrorKind;
+
 use crate::data::Data;
 
 /// What of a document does not hold.
@@ -21,32 +24,23 @@ pub struct Schema {
     validator: Option<jsonschema::Validator>,
 }
 
-/// Answers every reference to another document with a refusal.
-struct Nowhere;
-
-impl jsonschema::Retrieve for Nowhere {
-    fn retrieve(
-        &self,
-        uri: &jsonschema::Uri<String>,
-    ) -> Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>> {
-        Err(format!("`{uri}` lies elsewhere; schemas are not fetched").into())
-    }
-}
-
 impl Schema {
     /// Compiles a schema.
     ///
     /// # Errors
     /// When it is none, or refers to another document.
     pub fn new(schema: &serde_json::Value) -> Result<Self, String> {
-        jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .with_retriever(Nowhere)
-            .build(schema)
+        // Not `options()`: that would compile the whole validator once more, into this crate.
+        jsonschema::draft202012::new(schema)
             .map(|validator| Self {
                 validator: Some(validator),
             })
-            .map_err(|error| error.to_string())
+            .map_err(|error| match error.kind() {
+                ValidationErrorKind::Referencing(ReferencingError::Unretrievable {
+                    uri, ..
+                }) => format!("`{uri}` lies elsewhere; schemas are not fetched"),
+                _ => error.to_string(),
+            })
     }
 
     /// A schema whose document was not fetched: nothing satisfies it.
@@ -116,7 +110,13 @@ mod tests {
 
     #[test]
     fn nothing_is_fetched() {
-        assert!(Schema::new(&json!({"$ref": "http://example.com/schema.json"})).is_err());
+        for place in ["http://example.com/schema.json", "file:///etc/hostname"] {
+            let error = Schema::new(&json!({"$ref": place})).unwrap_err();
+            assert!(
+                error.starts_with(&format!("`{place}` lies elsewhere")),
+                "{error}"
+            );
+        }
         assert!(Schema::new(&json!({"type": 7})).is_err());
     }
 }

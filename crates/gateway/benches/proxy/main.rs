@@ -1,6 +1,6 @@
 //! Processor time of a proxied call beside nginx and HAProxy on the same work, and its latency.
 //!
-//! `cargo xtask bench gateway [ROUNDS] [SECONDS]`, after `cargo build --release`. Each proxy is a
+//! `cargo xtask bench gateway [ROUNDS] [SECONDS]`. Each proxy is a
 //! process of its own and does the same for a call: finds the key among 10,000, asks a limiter, passes
 //! on a request whose answer has 515 bytes, over 64 connections that stay on both sides. Ours also
 //! spends quota that is reserved in its log, counts and times the call, and gives it a request and a

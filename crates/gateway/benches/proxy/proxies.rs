@@ -72,24 +72,22 @@ pub(crate) fn taraf(folder: &Path, service: SocketAddr) -> (Proxy, Vec<String>) 
     (proxy, keys)
 }
 
-/// The program, built as a release as this bench is, which lies beside it.
+/// The program, built by the profile of this bench, beside which it lies.
 fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("TARAF_BENCH_PROGRAM") {
         return program.into();
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--package", "taraf", "--bin", "taraf"])
+        .args(["build", "--profile", "dist", "--bin", "taraf"])
         .status();
     assert!(
         built.is_ok_and(|status| status.success()),
         "failed to build taraf"
     );
     let own = std::env::current_exe().expect("a program has a path");
-    let release = own.ancestors().nth(2);
-    release
-        .expect("cargo puts a bench into deps/")
-        .join("taraf")
+    let folder = own.ancestors().nth(2);
+    folder.expect("cargo puts a bench into deps/").join("taraf")
 }
 
 /// Makes the keys through the operator API.
