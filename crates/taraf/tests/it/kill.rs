@@ -18,7 +18,7 @@ use taraf_base::{Rng, random_u64};
 use self::ledger::Ledger;
 use self::load::Target;
 use self::upstream::Upstream;
-use super::program::Site;
+use super::program::{Program, Site};
 
 const ROUNDS: u64 = 12;
 /// Of so many rounds, one kills a program that is still starting.
@@ -61,7 +61,7 @@ fn nothing_acknowledged_is_lost_or_done_twice_however_often_the_program_is_kille
             ledger.counts(|counts| counts.early += 1);
         } else {
             let time = LOAD_MS.start + rng.below(LOAD_MS.end - LOAD_MS.start);
-            let target = Target::new(&site, site.serve(), round, rng.next_u64());
+            let target = Target::new(&site, start(&site, &ledger), round, rng.next_u64());
             if !is_published {
                 is_published = true;
                 site.publish(&target.program, "test/pay/1.0.0", PAY);
@@ -80,7 +80,7 @@ fn nothing_acknowledged_is_lost_or_done_twice_however_often_the_program_is_kille
     }
     let last = Upstream::start(rounds + 1);
     configure(&site, &last);
-    let target = Target::new(&site, site.serve(), rounds + 1, rng.next_u64());
+    let target = Target::new(&site, start(&site, &ledger), rounds + 1, rng.next_u64());
     let charged = verdict::settle(&target.door, &ledger);
     // The last upstream ends when its caller has.
     target.program.stop();
@@ -108,6 +108,15 @@ fn configure(site: &Site, upstream: &Upstream) {
         keys::QUOTA
     );
     std::fs::write(site.config(), text).unwrap();
+}
+
+/// Starts the program and waits until it is ready.
+fn start(site: &Site, ledger: &Ledger) -> Program {
+    let began = Instant::now();
+    let program = site.serve();
+    let took = began.elapsed();
+    ledger.counts(|counts| counts.slowest_start = counts.slowest_start.max(took));
+    program
 }
 
 /// Starts the program and kills it soon, most often before it is ready.

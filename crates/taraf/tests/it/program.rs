@@ -46,6 +46,18 @@ fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     command
 }
 
+/// What each thread of a process waits for, by the kernel's word.
+fn threads(pid: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lines = tasks.map(|task| {
+        let of = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let (name, waits) = (of("comm"), of("wchan"));
+        format!("{}: {waits} {}\n", name.trim(), of("syscall").trim())
+    });
+    lines.collect()
+}
+
 impl Program {
     /// Starts the program and waits for its ready line.
     #[track_caller]
@@ -61,8 +73,12 @@ impl Program {
             }
         });
         let Ok(line) = lines.recv_timeout(START_LIMIT) else {
+            let threads = threads(child.id());
             drop(child.kill());
-            panic!("{arguments:?} did not become ready: {:?}", child.wait());
+            panic!(
+                "{arguments:?} did not become ready: {:?}\n{threads}",
+                child.wait()
+            );
         };
         Self {
             child,

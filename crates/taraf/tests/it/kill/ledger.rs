@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::keys::Line;
 
@@ -35,6 +36,8 @@ pub(crate) struct Counts {
     pub(crate) tried: u64,
     /// Calls through the gateway that were answered.
     pub(crate) spent: u64,
+    /// From a start after a kill to the ready line, at most.
+    pub(crate) slowest_start: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -132,11 +135,12 @@ impl Ledger {
     pub(crate) fn line(&self) -> String {
         let book = self.open();
         format!(
-            "{} runs, {} found again, {} keys, {} calls, {} findings",
+            "{} runs, {} found again, {} keys, {} calls, slowest start {} ms, {} findings",
             book.runs.len(),
             book.counts.checked,
             book.counts.created + book.counts.rotated,
             book.counts.spent,
+            book.counts.slowest_start.as_millis(),
             book.findings.len(),
         )
     }

@@ -223,6 +223,10 @@ impl Verdict {
                 "of them while the program was starting",
                 counts.early.to_string(),
             ),
+            (
+                "the slowest start, to the ready line",
+                format!("{} ms", counts.slowest_start.as_millis()),
+            ),
             ("acknowledged starts", book.runs.len().to_string()),
             (
                 "found again after a kill, with the right output and each step once",
