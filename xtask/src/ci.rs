@@ -5,9 +5,13 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::run;
-use crate::{setup, tidy};
+use crate::{fuzz, setup, tidy};
 
-const FORMAT: &str = "fmt --all --check";
+/// The fuzz targets are a workspace of their own.
+const FORMAT: [&str; 2] = [
+    "fmt --all --check",
+    "fmt --manifest-path fuzz/Cargo.toml --check",
+];
 /// What needs a build. The whole workspace at once, so that each dependency is built once.
 const STEPS: [&str; 4] = [
     "clippy --locked --workspace --all-targets -- -D warnings",
@@ -23,11 +27,14 @@ const STEPS: [&str; 4] = [
 pub(crate) fn run_all() -> Result<()> {
     let begun = Instant::now();
     setup::run()?;
-    cargo(FORMAT)?;
+    for step in FORMAT {
+        cargo(step)?;
+    }
     tidy::run()?;
     for step in STEPS {
         cargo(step)?;
     }
+    fuzz::check()?;
     println!("\nall steps passed in {} s", begun.elapsed().as_secs());
     Ok(())
 }

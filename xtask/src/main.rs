@@ -7,6 +7,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod golden;
 mod long;
 mod report;
@@ -30,6 +31,9 @@ cargo xtask COMMAND
                   --jobs J; --seed SEED shows one alone with everything that happens
   long NAME       a check too long for the suite, its result put into docs/reference/reliability.md;
                   without a name, the list; options such as --rounds 1000 go to the check
+  fuzz [TARGET]   feed made-up bytes to the readers of foreign bytes, --seconds N each; what breaks one is
+                  kept and runs again with --replay FILE; --list shows the targets, --check is what ci does,
+                  --minimise puts the inputs worth keeping into fuzz/corpus
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run_named(rest),
         ["sim", rest @ ..] => sim::run_words(rest),
         ["long", rest @ ..] => long::run_named(rest),
+        ["fuzz", rest @ ..] => fuzz::run_named(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

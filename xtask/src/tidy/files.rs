@@ -21,6 +21,8 @@ const IMPURE: [&str; 11] = [
     "random_bytes",
     "random_u64",
 ];
+/// Where our Rust is.
+const FOLDERS: [&str; 4] = ["crates", "apps", "xtask", "fuzz"];
 const BANNED_NAMES: [&str; 5] = ["utils", "helpers", "common", "types", "misc"];
 
 pub(super) fn check(root: &Path, rules: &Rules) -> Result<Vec<String>> {
@@ -118,7 +120,7 @@ fn without_tests(text: &str) -> &str {
 
 fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders = vec![root.join("crates"), root.join("apps"), root.join("xtask")];
+    let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

@@ -38,7 +38,7 @@ pub(super) fn check(root: &Path, rules: &Rules) -> Result<Vec<String>> {
 /// Words in backticks that look like paths of the project, with their lines.
 fn paths(text: &str) -> Vec<(usize, &str)> {
     let roots = [
-        "crates/", "apps/", "docs/", "xtask/", "tests/", "web/", "deploy/", ".ci/",
+        "crates/", "apps/", "docs/", "xtask/", "tests/", "fuzz/", "web/", "deploy/", ".ci/",
     ];
     let mut found = Vec::new();
     for (index, line) in text.lines().enumerate() {
