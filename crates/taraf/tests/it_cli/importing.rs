@@ -100,3 +100,15 @@ fn what_cannot_be_imported_says_why() {
         wrong.err
     );
 }
+
+#[test]
+fn the_guide_prints_what_an_import_says() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let from = format!("{root}/apps/romania/tests/fixtures/onrc");
+    let place = Place::new();
+    let told = place
+        .run(&["service", "companies", "import", "--from", &from])
+        .expect(0);
+    let guide = std::fs::read_to_string(format!("{root}/docs/guides/trade-register.md")).unwrap();
+    assert!(guide.contains(&told.out), "{}", told.out);
+}
