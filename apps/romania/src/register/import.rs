@@ -20,8 +20,8 @@ use crate::durable;
 
 /// The register in the service's folder.
 pub(super) const FILE: &str = "companies.register";
-/// Where an import keeps what it has done so far.
-const WORK: &str = "import";
+/// Where an import keeps what it has done so far. By its ending a backup leaves it out.
+const WORK: &str = "import.tmp";
 const LOCK: &str = "import.lock";
 
 /// Where from and where to.

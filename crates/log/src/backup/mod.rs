@@ -33,7 +33,7 @@ const PIECE_BYTES: usize = 256 << 10;
 pub struct Item {
     /// The path, with `/` between its parts.
     pub path: String,
-    /// As many bytes of it as belong to the backup.
+    /// As many bytes of it as belong to the backup, as far as that is known before it is opened.
     pub len: u64,
     /// Where they come from.
     pub source: Source,
@@ -43,7 +43,8 @@ pub struct Item {
 pub enum Source {
     /// A file that is open already, and may have lost its name since.
     Open(Arc<dyn DiskFile>),
-    /// A file that is opened when its turn comes.
+    /// A file that is opened when its turn comes, and then taken whole; left out when it is gone. For
+    /// files that are replaced or appended to, never changed.
     Path(PathBuf),
 }
 
@@ -113,12 +114,13 @@ pub fn items_in(
             items.extend(items_in(disk, &place, &path, skip)?);
             continue;
         }
-        let size = disk.open(&place).and_then(|file| file.size());
-        items.push(Item {
-            path,
-            len: size.map_err(Error::io(format!("look at {}", place.display())))?,
-            source: Source::Path(place),
-        });
+        let len = match disk.open(&place).and_then(|file| file.size()) {
+            // It was removed since its folder was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            size => size.map_err(Error::io(format!("look at {}", place.display())))?,
+        };
+        let source = Source::Path(place);
+        items.push(Item { path, len, source });
     }
     Ok(items)
 }

@@ -1,6 +1,7 @@
 //! Makes a backup: the items one after the other, piece by piece, and the manifest at the end.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,8 +65,10 @@ impl Pack {
             }
             return Ok(Some(self.end_file()));
         }
-        if let Some(item) = self.waiting.pop_front() {
-            return self.begin_file(item).map(Some);
+        while let Some(item) = self.waiting.pop_front() {
+            if let Some(header) = self.begin_file(item)? {
+                return Ok(Some(header));
+            }
         }
         if self.is_ended {
             return Ok(None);
@@ -74,23 +77,30 @@ impl Pack {
         self.last_piece().map(Some)
     }
 
-    fn begin_file(&mut self, item: Item) -> Result<Bytes, Error> {
-        let file = match item.source {
-            Source::Open(file) => file,
+    /// Opens a file and answers its header; nothing for one that was removed since it was listed.
+    fn begin_file(&mut self, item: Item) -> Result<Option<Bytes>, Error> {
+        let (file, len) = match item.source {
+            Source::Open(file) => (file, item.len),
             Source::Path(path) => {
-                let opening = Error::io(format!("open {}", path.display()));
-                self.disk.open(&path).map_err(opening)?
+                let doing = || Error::io(format!("open {}", path.display()));
+                let file = match self.disk.open(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    opened => opened.map_err(doing())?,
+                };
+                // It may have been replaced since it was listed: what is open now is taken whole.
+                let len = file.size().map_err(doing())?;
+                (file, len)
             }
         };
-        let header = self.header(&item.path, item.len)?;
+        let header = self.header(&item.path, len)?;
         self.current = Some(Current {
             path: item.path,
-            len: item.len,
+            len,
             read: 0,
             file,
             hash: Sha256::new(),
         });
-        Ok(header)
+        Ok(Some(header))
     }
 
     fn end_file(&mut self) -> Bytes {

@@ -246,3 +246,23 @@ async fn what_is_held_is_kept_and_what_is_let_go_of_goes() {
     assert!(node.blobs.get(&blob).await.is_err());
     node.close().await;
 }
+
+#[tokio::test]
+async fn a_file_is_taken_as_it_is_when_its_turn_comes_or_left_out_when_it_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["replaced", "gone"] {
+        fs::write(root.path().join(name), "short").unwrap();
+    }
+    let items = backup::items_in(&OsDisk, root.path(), "", &|_| false).unwrap();
+    assert_eq!(items.len(), 2);
+    fs::write(root.path().join("new"), "longer than before").unwrap();
+    fs::rename(root.path().join("new"), root.path().join("replaced")).unwrap();
+    fs::remove_file(root.path().join("gone")).unwrap();
+    let file = root.path().join("backup.tar");
+    write(items, &file);
+    let folder = root.path().join("unpacked");
+    let unpacked = backup::extract(&file, &folder, false, &mut ignore).unwrap();
+    assert_eq!(unpacked.files, 1);
+    let text = fs::read_to_string(folder.join("replaced")).unwrap();
+    assert_eq!(text, "longer than before");
+}

@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 use taraf_log::FileLog;
-use taraf_log::backup::{self, BLOBS, Item, Pack};
+use taraf_log::backup::{self, BLOBS, Item, LOG, Pack};
 use taraf_log::file::Hold;
 use taraf_log::file::disk::OsDisk;
 use taraf_service::{BoxError, Problem, problem};
@@ -30,6 +30,8 @@ const WAITING_MAX: usize = 8;
 const STALL: Duration = Duration::from_secs(60);
 /// How many bytes will come, without headers: so that a client can say how far it is.
 pub(crate) const BYTES_HEADER: HeaderName = HeaderName::from_static("taraf-backup-bytes");
+/// Endings of files and folders that are in the making, and of locks: nobody misses them after a restore.
+const PASSING: [&str; 3] = [".tmp", ".new", ".lock"];
 
 /// What a node keeps, and where.
 #[derive(Clone)]
@@ -110,9 +112,12 @@ impl Kept {
         let is_partial = |path: &str| path.ends_with(".tmp");
         let blobs = self.dir.join(BLOBS);
         items.extend(backup::items_in(&OsDisk, &blobs, BLOBS, &is_partial)?);
-        // Tokens and the format; the folders are listed above.
-        let is_other = |path: &str| self.dir.join(path).is_dir() || path.ends_with(".new");
-        items.extend(backup::items_in(&OsDisk, &self.dir, "", &is_other)?);
+        // The rest: what applications keep, tokens, the format.
+        let is_listed = |path: &str| {
+            let is_passing = PASSING.iter().any(|end| path.ends_with(end));
+            is_passing || [LOG, ARCHIVE, BLOBS].contains(&path)
+        };
+        items.extend(backup::items_in(&OsDisk, &self.dir, "", &is_listed)?);
         Ok(items)
     }
 }

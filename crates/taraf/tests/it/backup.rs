@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
+use taraf_romania::recorded::Fault;
+
+use super::calls::Sources;
 use super::crash::{ECHO, all_runs, start_until_killed};
-use super::http::call;
-use super::program::{Site, eventually, run};
+use super::http::{Answer, call};
+use super::program::{Program, Site, eventually, run};
 
 const BEFORE: usize = 100;
 const CALLERS: usize = 3;
@@ -89,6 +92,83 @@ fn check_restored(path: &str, site: &Site, key: &str, before: &BTreeMap<u64, Str
     let path = "/v1/flows/test/echo/runs?wait=10s";
     let more = program.operate(&other.token(), "POST", path, b"{\"n\": 0}");
     more.expect(200);
+    program.stop();
+}
+
+const FIRMS: &str = "DENUMIRE^CUI^COD_INMATRICULARE^DATA_INMATRICULARE^EUID^FORMA_JURIDICA^ADR_TARA^ADR_JUDET^\
+    ADR_LOCALITATE^ADR_DEN_STRADA^ADR_NR_STRADA^ADR_BLOC^ADR_SCARA^ADR_ETAJ^ADR_APARTAMENT^ADR_COD_POSTAL^\
+    ADR_SECTOR^ADR_COMPLETARE^WEB^TARA_FIRMA_MAMA\r\n\
+    NUMAI AICI SRL^990000021^J32/2/2010^^^SRL^^Sibiu^^^^^^^^^^^^\r\n";
+
+/// Imports a register of one firm, which no sample has.
+fn import(site: &Site) {
+    let open = site.dir.path().join("open");
+    std::fs::create_dir_all(&open).unwrap();
+    std::fs::write(open.join("od_firme.csv"), FIRMS).unwrap();
+    let states = "COD_INMATRICULARE^COD\r\nJ32/2/2010^1048\r\n";
+    std::fs::write(open.join("od_stare_firma.csv"), states).unwrap();
+    let data = site.dir.path().join("data");
+    let (data, open) = (data.to_str().unwrap(), open.to_str().unwrap());
+    let words = ["service", "companies", "--data", data, "import", "--from"];
+    let (exit, said) = run(&[&words[..], &[open]].concat());
+    assert_eq!(exit, 0, "{said}");
+}
+
+fn get(program: &Program, key: &str, path: &str) -> Answer {
+    let url = format!("{}{path}", program.text("gateway"));
+    call("GET", &url, &[("x-api-key", key)], b"")
+}
+
+#[test]
+fn what_applications_keep_is_in_a_backup_and_what_is_half_made_is_not() {
+    const SEARCH: &str = "/api/companies/search?q=numai";
+    const RATE: &str = "/api/exchange/EUR?date=2019-12-31";
+    let sources = Sources::start();
+    let site = Site::new(&sources.section());
+    import(&site);
+    let program = site.serve();
+    let key = site.key(&program);
+    let found = get(&program, &key, SEARCH).expect(200).json();
+    assert_eq!(found["meta"]["total"], 1, "{found}");
+    let rate = get(&program, &key, RATE).expect(200).json();
+    let kept = site.dir.path().join("data/romania");
+    eventually("the rates are on disk", || {
+        kept.join("rates/2019.json").exists().then_some(())
+    });
+    std::fs::create_dir(kept.join("import.tmp")).unwrap();
+    for half in ["import.tmp/runs", "companies.new"] {
+        std::fs::write(kept.join(half), "half").unwrap();
+    }
+    let file = site.dir.path().join("backup.tar");
+    let token = site.dir.path().join("data/operator.token");
+    let (file, token) = (file.to_str().unwrap(), token.to_str().unwrap());
+    let at = [
+        "--operator",
+        program.text("operator"),
+        "--token-file",
+        token,
+    ];
+    let (exit, said) = run(&[&["backup", "--to", file][..], &at].concat());
+    assert_eq!(exit, 0, "{said}");
+    program.stop();
+    assert_eq!(run(&["verify", file]).0, 0);
+
+    let other = Site::new(&sources.section());
+    let data = other.dir.path().join("data");
+    let (exit, said) = run(&["restore", file, "--data", data.to_str().unwrap()]);
+    assert_eq!(exit, 0, "{said}");
+    let mut names: Vec<_> = std::fs::read_dir(data.join("romania")).unwrap().collect();
+    names.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|name| name.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["companies.register", "rates"]);
+    // Nobody can be asked any more: what was kept answers.
+    sources.source.set_fault(Fault::Refuse);
+    let program = other.serve();
+    assert_eq!(get(&program, &key, SEARCH).expect(200).json(), found);
+    assert_eq!(get(&program, &key, RATE).expect(200).json(), rate);
     program.stop();
 }
 
