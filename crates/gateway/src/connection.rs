@@ -207,12 +207,14 @@ async fn speak_http1(gateway: &Arc<Shared>, stream: Stream, peer: Peer) -> Ended
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => ended?,
+        // The stop first: an answer that is ready at the same moment must say that no other follows.
+        biased;
         () = gateway.token.cancelled() => {
             // An idle connection closes now, a busy one after its answer.
             connection.as_mut().graceful_shutdown();
             connection.await?;
         }
+        ended = connection.as_mut() => ended?,
     }
     Ok(())
 }
