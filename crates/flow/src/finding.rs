@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::document::Definition;
+use crate::yaml::lines_of;
 
 pub use crate::check::CODES;
 
@@ -73,7 +74,7 @@ impl Finding {
             ..
         } = self;
         let index = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let text = source.lines().nth(index).unwrap_or_default();
+        let text = lines_of(source).nth(index).unwrap_or_default();
         let before = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
         let width = usize::try_from(self.length.max(1)).unwrap_or(1);
         let rest = text.chars().count().saturating_sub(before).max(1);

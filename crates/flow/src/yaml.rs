@@ -92,7 +92,7 @@ impl<'t> Reader<'t> {
                 ))
             }
             None => {
-                let lines = u32::try_from(self.text.lines().count()).unwrap_or(1);
+                let lines = u32::try_from(lines_of(self.text).count()).unwrap_or(1);
                 let span = Span {
                     line: lines.max(1),
                     column: 1,
@@ -105,11 +105,11 @@ impl<'t> Reader<'t> {
 
     /// A place behind the last line is the end of that line.
     fn within(&self, span: Span) -> Span {
-        let lines = u32::try_from(self.text.lines().count()).unwrap_or(u32::MAX);
+        let lines = u32::try_from(lines_of(self.text).count()).unwrap_or(u32::MAX);
         if span.line <= lines.max(1) {
             return span;
         }
-        let last = self.text.lines().last().unwrap_or_default();
+        let last = lines_of(self.text).last().unwrap_or_default();
         Span {
             line: lines.max(1),
             column: u32::try_from(last.chars().count()).unwrap_or(0) + 1,
@@ -263,13 +263,11 @@ impl<'t> Reader<'t> {
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Layout::Quoted,
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 let header = at.start.line().saturating_sub(1);
-                let mut lines = self.text.lines().enumerate().skip(header);
+                let mut lines = lines_of(self.text).enumerate().skip(header);
                 let first = lines.next().map(|(_, line)| line).unwrap_or_default();
                 let mark = first.chars().nth(at.start.col());
                 let on_header = matches!(mark, Some('|' | '>'));
-                let mut lines = self
-                    .text
-                    .lines()
+                let mut lines = lines_of(self.text)
                     .enumerate()
                     .skip(header + usize::from(on_header));
                 let content = lines.find(|(_, line)| !line.trim().is_empty());
@@ -308,6 +306,21 @@ impl<'t> Reader<'t> {
             _ => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
         }
     }
+}
+
+/// Lines as YAML breaks them (YAML 1.2.2 §5.4): at CR LF, LF, and CR alone.
+pub(crate) fn lines_of(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text).filter(|text| !text.is_empty());
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let end = all.find(['\r', '\n']).unwrap_or(all.len());
+        let (line, after) = all.split_at(end);
+        let after = after
+            .strip_prefix("\r\n")
+            .or_else(|| after.strip_prefix(['\r', '\n']));
+        rest = after.filter(|after| !after.is_empty());
+        Some(line)
+    })
 }
 
 /// A key as a part of a JSON Pointer.
@@ -420,6 +433,24 @@ mod tests {
         refused("a: 1\n---\nb: 2", "T0006", 2, 1);
         refused("a: .nan", "T0001", 1, 4);
         refused("? [a]\n: 1", "T0005", 1, 3);
+    }
+
+    #[test]
+    fn a_carriage_return_alone_ends_a_line() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(lines_of(text).collect::<Vec<_>>(), expected, "{text:?}");
+        };
+        check("a\r\nb\rc\n\nd\n", &["a", "b", "c", "", "d"]);
+        check("a\r\r\nb\r\r", &["a", "", "b", ""]);
+        check("", &[]);
+        for line_end in ["\n", "\r\n", "\r"] {
+            let text = ["a: 1", "b: |", "  x y", ""].join(line_end);
+            let node = parse(&text).unwrap();
+            let place = node.get("b").unwrap().span_at(2);
+            assert_eq!((place.line, place.column), (3, 5), "{text:?}");
+        }
+        let findings = parse("a: 1\r\rb: [\r").unwrap_err();
+        assert_eq!(findings.first().map(|finding| finding.line), Some(3));
     }
 
     #[test]
