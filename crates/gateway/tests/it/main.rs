@@ -4,6 +4,8 @@
     reason = "clippy spares only test functions, not their helpers"
 )]
 
+#[path = "../../../../tests/support/authority.rs"]
+mod authority;
 mod bodies;
 mod caching;
 mod certificates;

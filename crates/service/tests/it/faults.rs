@@ -7,13 +7,38 @@ use taraf_base::Tasks;
 use taraf_service::client::Config;
 use taraf_service::{Body, CallError, CallPolicy, EndpointState, body, breaker};
 
-use crate::peer::{LIMIT, Peer, Rig, eventually, get, nobody, post, whole};
+use crate::peer::{LIMIT, Peer, Rig, Talk, eventually, get, nobody, post, whole};
 
 fn once() -> CallPolicy {
     CallPolicy {
         retries: 0,
         ..CallPolicy::default()
     }
+}
+
+/// A server that acts so, and a client of it.
+async fn facing<F, R>(tasks: &Tasks, act: F) -> (Peer, Rig)
+where
+    F: Fn(Talk) -> R + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let peer = Peer::start(tasks, act).await;
+    let rig = Rig::new(&[peer.address], Config::default(), tasks);
+    (peer, rig)
+}
+
+/// The second request of each connection is read and not answered.
+async fn answers_once(mut talk: Talk) {
+    if talk.head().await.is_some() {
+        talk.answer("200 OK", "first").await;
+        talk.head().await;
+    }
+}
+
+/// Requests are read, and the end of the connection is the only thing that comes after them.
+async fn never_answers(mut talk: Talk) {
+    talk.head().await;
+    talk.head().await;
 }
 
 /// A server that answers one request a connection and closes it without saying so.
@@ -42,15 +67,7 @@ async fn a_kept_connection_that_was_closed_is_not_used_again() {
 #[tokio::test]
 async fn a_kept_connection_that_dies_under_a_request_is_replaced_once_for_what_is_idempotent() {
     let tasks = Tasks::new();
-    // The second request of each connection is read and not answered.
-    let peer = Peer::start(&tasks, |mut talk| async move {
-        if talk.head().await.is_some() {
-            talk.answer("200 OK", "first").await;
-            talk.head().await;
-        }
-    })
-    .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let (peer, rig) = facing(&tasks, answers_once).await;
     assert_eq!(rig.send(get("/"), &once()).await.unwrap().0, 200);
     assert_eq!(rig.send(get("/"), &once()).await.unwrap().0, 200);
     assert_eq!((peer.connections(), peer.requests()), (2, 3));
@@ -135,13 +152,12 @@ async fn a_breaker_opens_after_failures_and_one_call_tries_later() {
 #[tokio::test]
 async fn a_slow_answer_ends_at_the_deadline_and_its_connection_with_it() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         talk.head().await;
         // The end of the connection is the only thing that comes.
         assert_eq!(talk.head().await, None);
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     let policy = CallPolicy {
         deadline: Duration::from_millis(30),
         ..once()
@@ -161,7 +177,7 @@ async fn a_slow_answer_ends_at_the_deadline_and_its_connection_with_it() {
 #[tokio::test]
 async fn an_attempt_that_is_slow_is_followed_by_another() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         talk.head().await;
         if talk.number > 0 {
             talk.answer("200 OK", "second").await;
@@ -169,7 +185,6 @@ async fn an_attempt_that_is_slow_is_followed_by_another() {
         talk.head().await;
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     let policy = CallPolicy {
         attempt: Some(Duration::from_millis(30)),
         ..CallPolicy::default()
@@ -183,7 +198,7 @@ async fn an_attempt_that_is_slow_is_followed_by_another() {
 #[tokio::test]
 async fn answers_that_say_not_now_are_asked_again_and_the_last_one_stands() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (peer, rig) = facing(&tasks, |mut talk| async move {
         let mut count = 0;
         while let Some(head) = talk.head().await {
             count += 1;
@@ -197,7 +212,6 @@ async fn answers_that_say_not_now_are_asked_again_and_the_last_one_stands() {
         }
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     assert_eq!(rig.get("/heals").await.unwrap().0, 200);
     assert_eq!(peer.requests(), 2);
     assert_eq!(rig.get("/never").await.unwrap().0, 503);
@@ -248,7 +262,7 @@ async fn retries_stop_when_the_budget_is_spent() {
 #[tokio::test]
 async fn a_body_that_is_cut_is_an_error_and_not_a_short_answer() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         let head = talk.head().await.unwrap();
         if head.contains("/chunks") {
             let begun = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -259,7 +273,6 @@ async fn a_body_that_is_cut_is_an_error_and_not_a_short_answer() {
         }
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     for path in ["/length", "/chunks"] {
         let result = rig.get(path).await;
         assert!(
@@ -273,14 +286,13 @@ async fn a_body_that_is_cut_is_an_error_and_not_a_short_answer() {
 #[tokio::test]
 async fn a_body_that_pauses_too_long_is_given_up() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         talk.head().await;
         talk.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
             .await;
         talk.head().await;
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     let policy = CallPolicy {
         body_idle: Duration::from_millis(20),
         ..once()
@@ -296,7 +308,7 @@ async fn a_body_that_pauses_too_long_is_given_up() {
 #[tokio::test]
 async fn what_is_not_http_and_heads_that_are_too_large_are_errors() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         let head = talk.head().await.unwrap();
         if head.contains("/large") {
             talk.write(&format!(
@@ -310,7 +322,6 @@ async fn what_is_not_http_and_heads_that_are_too_large_are_errors() {
         talk.head().await;
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     for path in ["/imap", "/large"] {
         let result = rig.send(get(path), &once()).await;
         assert!(
@@ -323,12 +334,11 @@ async fn what_is_not_http_and_heads_that_are_too_large_are_errors() {
 #[tokio::test]
 async fn a_longer_answer_than_the_caller_takes_is_refused() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
+    let (_, rig) = facing(&tasks, |mut talk| async move {
         talk.head().await;
         talk.answer("200 OK", "0123456789").await;
     })
     .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
     let answer = rig.client.call(get("/"), &once()).await.unwrap();
     let error = CallError::from(body::collect(answer.into_body(), 9).await.unwrap_err());
     assert!(matches!(error, CallError::TooLarge { max: 9 }), "{error:?}");
@@ -377,12 +387,7 @@ async fn a_request_whose_body_breaks_off_blames_nobody() {
 #[tokio::test]
 async fn a_request_whose_body_does_not_come_blames_nobody() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
-        talk.head().await;
-        talk.head().await;
-    })
-    .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let (_, rig) = facing(&tasks, never_answers).await;
     let policy = CallPolicy {
         deadline: Duration::from_millis(50),
         ..once()
@@ -405,15 +410,7 @@ async fn a_request_whose_body_does_not_come_blames_nobody() {
 #[tokio::test]
 async fn what_must_go_once_is_not_sent_again_though_its_method_may() {
     let tasks = Tasks::new();
-    // The second request of each connection is read and not answered.
-    let peer = Peer::start(&tasks, |mut talk| async move {
-        if talk.head().await.is_some() {
-            talk.answer("200 OK", "first").await;
-            talk.head().await;
-        }
-    })
-    .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let (peer, rig) = facing(&tasks, answers_once).await;
     let policy = CallPolicy {
         once: true,
         ..CallPolicy::default()
@@ -427,12 +424,7 @@ async fn what_must_go_once_is_not_sent_again_though_its_method_may() {
 #[tokio::test]
 async fn a_call_that_is_given_up_leaves_nothing_behind() {
     let tasks = Tasks::new();
-    let peer = Peer::start(&tasks, |mut talk| async move {
-        talk.head().await;
-        talk.head().await;
-    })
-    .await;
-    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    let (peer, rig) = facing(&tasks, never_answers).await;
     tokio::select! {
         _never = rig.get("/") => panic!("nothing answers"),
         () = eventually("the request arrived", || peer.requests() == 1) => {}

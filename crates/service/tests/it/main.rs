@@ -5,6 +5,8 @@
     reason = "clippy spares only test functions, not what they use"
 )]
 
+#[path = "../../../../tests/support/authority.rs"]
+mod authority;
 mod client;
 mod faults;
 mod peer;

@@ -1,8 +1,6 @@
 //! Calls over TLS to a server whose certificate an authority of our own signed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,56 +10,21 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use taraf_base::Tasks;
 use taraf_service::client::{Config, Roots};
 use taraf_service::{CallError, CallPolicy, Client, Directory, body};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
+
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An authority, and a certificate for `localhost` that it signed.
-struct Authority(TempDir);
-
 impl Authority {
-    fn new() -> Self {
-        let authority = Self(tempfile::tempdir().unwrap());
-        // Without this OpenSSL adds what its own configuration says.
-        let empty = "[req]\ndistinguished_name = dn\n[dn]\n";
-        fs::write(authority.path("empty.cnf"), empty).unwrap();
-        authority.make("ca", "basicConstraints=critical,CA:TRUE", &[]);
-        let (ca, key) = (authority.path("ca.pem"), authority.path("ca.key"));
-        let by = [Path::new("-CA"), &ca, Path::new("-CAkey"), &key];
-        authority.make("server", "subjectAltName=DNS:localhost", &by);
-        authority
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn make(&self, name: &str, extension: &str, by: &[&Path]) {
-        let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "30"])
-            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
-            .args(["-subj", &format!("/CN={name}"), "-addext", extension])
-            .arg("-config")
-            .arg(self.path("empty.cnf"))
-            .arg("-keyout")
-            .arg(self.path(&format!("{name}.key")))
-            .arg("-out")
-            .arg(self.path(&format!("{name}.pem")))
-            .args(by)
-            .output()
-            .expect("the Debian package openssl is installed: cargo xtask setup");
-        let said = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "{said}");
-    }
-
     /// A server that answers every connection that shakes hands once.
     async fn serve(&self, tasks: &Tasks) -> u16 {
-        let certificate = CertificateDer::from_pem_file(self.path("server.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).unwrap();
+        let own = self.issue("server", "/CN=server", "DNS:localhost");
+        let certificate = CertificateDer::from_pem_file(own.certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_file(own.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
