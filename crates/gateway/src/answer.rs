@@ -47,7 +47,7 @@ impl ErrorForm {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .any(|value| holds(value, problem::MEDIA_TYPE));
-        if path.starts_with("/api/") && !asks_for_problems {
+        if has_error_form(path) && !asks_for_problems {
             Self::Error
         } else {
             Self::Problem
@@ -81,6 +81,11 @@ impl ErrorForm {
         parts.headers.extend(form.headers);
         Response::from_parts(parts, body)
     }
+}
+
+/// Whether the older form is spoken there.
+pub(crate) fn has_error_form(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 fn is_problem(response: &Response<Body>) -> bool {

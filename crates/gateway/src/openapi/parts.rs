@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use taraf_service::problem::{self, Kind};
 
 use super::{About, is_open, path_parameters};
+use crate::answer;
 use crate::routes::{AccountView, Auth, Authenticator, Route};
 
 /// The answers that any call with a key may get, by status and name of the shared response.
@@ -158,6 +159,12 @@ pub(super) fn enrich(operation: &mut Map<String, Value>, route: &Route) {
             let reference = json!({"$ref": format!("#/components/responses/{name}")});
             responses.entry(status).or_insert(reference);
         }
+        let refused = responses
+            .iter_mut()
+            .filter(|(status, _)| status.starts_with(['4', '5']));
+        for (_, response) in refused {
+            add_own_forms(response, &route.path);
+        }
     }
     match &route.auth {
         Auth::Open => {
@@ -169,6 +176,24 @@ pub(super) fn enrich(operation: &mut Map<String, Value>, route: &Route) {
             let ways = accepted.iter().flat_map(requirements);
             operation.insert("security".to_owned(), ways.collect());
         }
+    }
+}
+
+/// What a service's document says of a refusal holds for its own; the gateway may refuse with the same
+/// status, in its own forms.
+fn add_own_forms(response: &mut Value, path: &str) {
+    let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let forms = [
+        ("application/problem+json", "GatewayProblem"),
+        ("application/json", "GatewayError"),
+    ];
+    // The older form is for the paths of older clients alone.
+    let count = if answer::has_error_form(path) { 2 } else { 1 };
+    for (media_type, schema) in forms.into_iter().take(count) {
+        let reference = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+        content.entry(media_type).or_insert(reference);
     }
 }
 

@@ -28,12 +28,18 @@ fn companies() -> Source {
                     "parameters": [
                         {"name": "code", "in": "path", "required": true, "schema": {"type": "string"}},
                     ],
-                    "responses": {"200": {
-                        "description": "The company",
-                        "content": {"application/json": {
-                            "schema": {"$ref": "#/components/schemas/Company"},
-                        }},
-                    }},
+                    "responses": {
+                        "200": {
+                            "description": "The company",
+                            "content": {"application/json": {
+                                "schema": {"$ref": "#/components/schemas/Company"},
+                            }},
+                        },
+                        "404": {
+                            "description": "There is none",
+                            "content": {"application/problem+json": {"schema": {"type": "object"}}},
+                        },
+                    },
                 },
             },
             "/v1/hidden": {"get": {"responses": {"200": {"description": "Not routed"}}}},
@@ -111,6 +117,26 @@ fn an_operation_is_described_at_its_public_path_with_its_services_parameters() {
     assert!(document["components"]["schemas"]["Company"].is_object());
     assert!(!document.to_string().contains("hidden"));
     assert_eq!(document["openapi"], "3.1.0");
+}
+
+#[test]
+fn a_refusal_that_a_service_describes_may_be_the_gateways_too() {
+    let responses = |path: &str, to: &str| {
+        let document = document(vec![to_service(path, to)]);
+        document["paths"][path.replace("cif", "code")]["get"]["responses"].clone()
+    };
+    let own = json!({"schema": {"$ref": "#/components/schemas/GatewayError"}});
+    let older = responses("/api/companies/{cif}", "/v1/companies/{cif}");
+    let content = &older["404"]["content"];
+    assert_eq!(
+        content["application/problem+json"],
+        json!({"schema": {"type": "object"}})
+    );
+    assert_eq!(content["application/json"], own);
+    assert_eq!(older["200"]["content"].as_object().unwrap().len(), 1);
+    // The older form is not spoken elsewhere.
+    let newer = responses("/companies/{cif}", "/v1/companies/{cif}");
+    assert!(newer["404"]["content"].get("application/json").is_none());
 }
 
 #[test]

@@ -5,13 +5,19 @@
     reason = "a failing helper is a failing test"
 )]
 
+#[path = "../../../../tests/support/authority.rs"]
+mod authority;
 mod backup;
 mod calls;
+mod conformance;
 mod crash;
+mod curl;
 mod data;
 mod document;
+mod guides;
 mod hostile;
 mod http;
+mod kept;
 mod kill;
 mod live;
 mod operator;
@@ -20,3 +26,5 @@ mod routes;
 mod space;
 mod start;
 mod stop;
+mod tls;
+mod upstream;

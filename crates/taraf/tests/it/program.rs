@@ -62,7 +62,14 @@ impl Program {
     /// Starts the program and waits for its ready line.
     #[track_caller]
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, variables).spawn().unwrap();
+        Self::start_in(Path::new("."), arguments, variables)
+    }
+
+    /// The same in a folder.
+    #[track_caller]
+    pub(crate) fn start_in(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command(arguments, variables);
+        let mut child = command.current_dir(dir).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -212,6 +219,18 @@ impl Site {
              data.dir = \"data\"\nlog.segment_bytes = 1048576\n{ballast}{more}"
         );
         std::fs::write(site.config(), text).unwrap();
+        site
+    }
+
+    /// A server without applications, with the services and routes of a manifest; `more` of its file
+    /// begins with keys of no section.
+    pub(crate) fn with_routes(more: &str, manifest: &str) -> Self {
+        let site = Self::new(&format!(
+            "apps.enabled = []\napps.folder = \"project\"\n{more}"
+        ));
+        let services = site.dir.path().join("project/services");
+        std::fs::create_dir_all(&services).unwrap();
+        std::fs::write(services.join("a.yaml"), format!("app: a\n{manifest}")).unwrap();
         site
     }
 

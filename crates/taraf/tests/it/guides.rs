@@ -1,0 +1,230 @@
+//! Guides are walked: each command is run as it is printed, and prints what the guide says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::program::{Program, free_ports};
+
+/// Stands for whatever it may be: within a line, or alone for any number of lines.
+const ANYTHING: &str = "…";
+
+/// One step of a guide.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// A file to be written: its name and text.
+    File(String, String),
+    /// A command and the lines that it prints.
+    Command(String, Vec<String>),
+}
+
+/// The steps of a guide: blocks called `console`, and blocks of other kinds behind a line that ends with
+/// "this `NAME`:".
+fn steps(guide: &str) -> Vec<Step> {
+    let (mut steps, mut before) = (Vec::new(), "");
+    let mut lines = guide.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            if kind == "console" {
+                steps.extend(commands(&block));
+            } else if let Some((_, name)) = before.split_once("this `")
+                && let Some(name) = name.strip_suffix("`:")
+            {
+                steps.push(Step::File(name.to_owned(), block.join("\n") + "\n"));
+            }
+        } else if !line.is_empty() {
+            before = line;
+        }
+    }
+    steps
+}
+
+fn commands(block: &[&str]) -> Vec<Step> {
+    let mut commands = Vec::new();
+    let mut is_continued = false;
+    for line in block {
+        if is_continued && let Some(Step::Command(command, _)) = commands.last_mut() {
+            command.push('\n');
+            command.push_str(line);
+            is_continued = line.ends_with('\\');
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            is_continued = command.ends_with('\\');
+            commands.push(Step::Command(command.to_owned(), Vec::new()));
+        } else if let Some(Step::Command(_, lines)) = commands.last_mut() {
+            lines.push((*line).to_owned());
+        }
+    }
+    commands
+}
+
+/// Whether lines are what a guide prints.
+fn is_printed(expected: &[String], lines: &[&str]) -> bool {
+    match expected.split_first() {
+        None => lines.is_empty(),
+        Some((first, rest)) if first == ANYTHING => {
+            (0..=lines.len()).any(|skipped| is_printed(rest, &lines[skipped..]))
+        }
+        Some((first, rest)) => lines.split_first().is_some_and(|(line, others)| {
+            is_line(first, line.trim_end()) && is_printed(rest, others)
+        }),
+    }
+}
+
+fn is_line(expected: &str, line: &str) -> bool {
+    let Some((first, others)) = expected.split_once(ANYTHING) else {
+        return expected == line;
+    };
+    let Some(rest) = line.strip_prefix(first) else {
+        return false;
+    };
+    let mut ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+    ends.any(|at| is_line(others, &rest[at..]))
+}
+
+/// A reader of a guide, in a folder with the examples.
+struct Walk {
+    dir: TempDir,
+    programs: Vec<Program>,
+    /// What the guide's ports are here.
+    ports: Vec<(&'static str, String)>,
+}
+
+impl Walk {
+    fn start(ports: &[&'static str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        super::routes::copied(&root().join("examples"), &dir.path().join("examples"));
+        let own = |port: &&'static str| (*port, format!(":{}", free_ports()));
+        Self {
+            dir,
+            programs: Vec::new(),
+            ports: ports.iter().map(own).collect(),
+        }
+    }
+
+    /// Takes every step; the number of commands that printed what they should.
+    #[track_caller]
+    fn take(mut self, guide: &str) -> usize {
+        let text = std::fs::read_to_string(root().join("docs/guides").join(guide)).unwrap();
+        let mut taken = 0;
+        for step in steps(&text) {
+            match step {
+                Step::File(name, text) => {
+                    std::fs::write(self.dir.path().join(name), self.here(&text)).unwrap();
+                }
+                Step::Command(command, expected) => {
+                    self.run(&self.here(&command), &expected);
+                    taken += 1;
+                }
+            }
+        }
+        for program in self.programs {
+            program.stop();
+        }
+        taken
+    }
+
+    fn here(&self, text: &str) -> String {
+        let all = self.ports.iter();
+        all.fold(text.to_owned(), |text, (port, own)| text.replace(port, own))
+    }
+
+    #[track_caller]
+    fn run(&mut self, command: &str, expected: &[String]) {
+        let words: Vec<&str> = command.split(' ').collect();
+        match words.as_slice() {
+            // The guide's reader takes these from what the program printed.
+            ["export", ..] if command.contains(ANYTHING) => {}
+            ["taraf", "dev", rest @ ..] => {
+                let first = free_ports().to_string();
+                let words = [&["dev"], rest, &["--ports", &first]].concat();
+                self.programs
+                    .push(Program::start_in(self.dir.path(), &words, &[]));
+            }
+            ["taraf", rest @ ..] if rest.first() == Some(&"serve") => {
+                let apart = [("TARAF_OPERATOR__LISTEN", "127.0.0.1:0")];
+                self.programs
+                    .push(Program::start_in(self.dir.path(), rest, &apart));
+            }
+            _ => {
+                let printed = self.shell(command);
+                let lines: Vec<&str> = printed.lines().collect();
+                let wanted = expected.join("\n");
+                assert!(
+                    is_printed(expected, &lines),
+                    "$ {command}\n{printed}\n--- the guide:\n{wanted}"
+                );
+            }
+        }
+    }
+
+    /// What a command prints, with the program on the path.
+    #[track_caller]
+    fn shell(&self, command: &str) -> String {
+        let own = Path::new(env!("CARGO_BIN_EXE_taraf")).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-c", command])
+            .current_dir(self.dir.path())
+            .env("PATH", std::env::join_paths(all).unwrap())
+            .env("no_proxy", "*");
+        if let Some(program) = self.programs.last() {
+            shell.env("GATEWAY", program.text("gateway"));
+            shell.env("KEY", program.ready["api_key"].as_str().unwrap_or_default());
+        }
+        let output = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "$ {command}\n{said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_guide_to_routes_prints_what_is_printed() {
+    assert_eq!(Walk::start(&[]).take("gateway.md"), 10);
+}
+
+#[test]
+fn the_guide_to_connections_prints_what_is_printed() {
+    assert_eq!(Walk::start(&[":7443"]).take("gateway-connections.md"), 3);
+}
+
+#[test]
+fn the_guide_to_protected_services_prints_what_is_printed() {
+    assert_eq!(Walk::start(&[]).take("protected-services.md"), 1);
+}
+
+#[test]
+fn a_guide_is_compared_line_by_line() {
+    let guide = "with this `a.toml`:\n\n```toml\nx = 1\n```\n\n```console\n$ one \\\n  two\na…c\n…\nz\n$ three\n```\n";
+    let file = Step::File("a.toml".to_owned(), "x = 1\n".to_owned());
+    let first = Step::Command(
+        "one \\\n  two".to_owned(),
+        ["a…c", "…", "z"].map(str::to_owned).into(),
+    );
+    assert_eq!(
+        steps(guide),
+        [file, first, Step::Command("three".to_owned(), Vec::new())]
+    );
+    let check = |expected: &[&str], lines: &[&str], is_so: bool| {
+        let expected: Vec<_> = expected.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(
+            is_printed(&expected, lines),
+            is_so,
+            "{expected:?} {lines:?}"
+        );
+    };
+    check(&["a…c", "…", "z"], &["abc", "z"], true);
+    check(&["a…c", "…", "z"], &["ac\r", "x", "y", "z"], true);
+    check(&["a…c", "…", "z"], &["abcd", "z"], false);
+    check(&["a…c", "…", "z"], &["abc", "z", "more"], false);
+    check(&["a…"], &["anything"], true);
+    check(&["a"], &[], false);
+}
