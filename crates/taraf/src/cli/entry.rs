@@ -136,11 +136,13 @@ async fn dispatch(command: Command, output: &Output) -> Result<Exit, Failure> {
         _ => {}
     }
     tokio::select! {
-        ended = Box::pin(visit(command, output)) => ended,
+        // Heard before anything is done: an interrupt that comes first must end it as any other.
+        biased;
         interrupted = tokio::signal::ctrl_c() => match interrupted {
             Ok(()) => Err(Failure::silent(Exit::Interrupted)),
             Err(error) => Err(Failure::new(Exit::Failed, format!("no signals: {error}"))),
         },
+        ended = Box::pin(visit(command, output)) => ended,
     }
 }
 
