@@ -8,7 +8,7 @@ const DOCUMENT: &str = "docs/reference/performance.md";
 const MINUTES_MAX: u32 = 10;
 
 /// Name, package, target, and what it measures.
-const BENCHES: [(&str, &str, &str, &str); 5] = [
+const BENCHES: [(&str, &str, &str, &str); 6] = [
     (
         "log",
         "taraf-log",
@@ -26,6 +26,12 @@ const BENCHES: [(&str, &str, &str, &str); 5] = [
         "taraf-gateway",
         "proxy",
         "processor time of a proxied call beside nginx and HAProxy",
+    ),
+    (
+        "keys",
+        "taraf-gateway",
+        "keys",
+        "memory, start and lookups with a million API keys",
     ),
     (
         "engine",

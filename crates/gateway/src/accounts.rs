@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use crate::auth::api_key::{self, Caller};
 use crate::quota::{Month, Plan, Spend};
-use crate::registry::{AccountId, Input, KeyId, NewKey, Refusal, Registry, Reply};
+use crate::registry::{
+    AccountId, FORGOTTEN_MAX, Input, KeyId, NewKey, RETURNS_MAX, Refusal, Registry, Reply,
+};
 use crate::usage::{OverPlan, Standing};
 
 mod config;
@@ -28,6 +30,8 @@ use visitors::Visitors;
 /// The partition of the log that accounts live in.
 pub const PARTITION: PartitionId = PartitionId(1);
 const MILLIS_PER_DAY: i64 = 86_400_000;
+/// How often ended keys are looked for.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Why the accounts did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +126,7 @@ impl Accounts {
         for (name, plan) in accounts.shared.config.plans.clone() {
             accounts.set_plan(&name, plan).await?;
         }
+        accounts.keep_up();
         Ok(accounts)
     }
 
@@ -241,7 +246,7 @@ impl Accounts {
             return None;
         }
         let hash = api_key::hash(self.shared.config.pepper.as_ref(), key);
-        self.shared.view.keys.find(&hash, self.now())
+        self.shared.view.find(&hash, self.now())
     }
 
     /// The caller of an identity that something else than a key has proved, charged as the key that
@@ -259,13 +264,13 @@ impl Accounts {
         let plan = plan.unwrap_or(&self.shared.config.default_plan);
         let secret = Secret::new(format!("{by}\0{account}\0{plan}"));
         let hash = self.hash(&secret);
-        if let Some(known) = self.shared.view.keys.find(&hash, self.now()) {
+        if let Some(known) = self.shared.view.find(&hash, self.now()) {
             return Ok(known);
         }
         let made = self
             .make_key(account, None, plan.to_owned(), by, secret)
             .await?;
-        let found = self.shared.view.keys.find(&hash, self.now());
+        let found = self.shared.view.find(&hash, self.now());
         // What is committed is in the view before it is answered.
         found.ok_or(Error::Refused(Refusal::RevokedKey(made.id)))
     }
@@ -312,14 +317,78 @@ impl Accounts {
     /// Returns what is reserved and not spent. To be called when no call can come any more; without
     /// it the rest of the blocks stays charged, as after a crash.
     pub async fn settle(&self) {
+        let mut units = Vec::new();
         for meter in self.shared.view.meters() {
-            let (month, units) = meter.surrender();
-            let line = meter.line;
-            if units > 0
-                && let Err(error) = self.propose(Input::Return { line, month, units }).await
-            {
-                tracing::warn!(%line, units, %error, "unspent quota stays charged");
+            let (month, unspent) = meter.surrender();
+            if unspent > 0 {
+                units.push((meter.line, month, unspent));
             }
+        }
+        for part in units.chunks(RETURNS_MAX) {
+            let returned = Input::ReturnMany {
+                units: part.to_vec(),
+            };
+            if let Err(error) = self.propose(returned).await {
+                tracing::warn!(lines = part.len(), %error, "unspent quota stays charged");
+            }
+        }
+    }
+
+    /// Forgets keys that ended longer ago than they are kept.
+    ///
+    /// # Errors
+    /// When the log does not take it.
+    pub async fn forget_ended(&self) -> Result<usize, Error> {
+        let kept =
+            i64::try_from(self.shared.config.ended_keys_kept.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_millis(self.now().as_millis().saturating_sub(kept));
+        let mut forgotten = 0;
+        loop {
+            let count = match self.propose(Input::Forget { before }).await? {
+                Reply::Forgotten(count) => count,
+                Reply::Done
+                | Reply::Account(_)
+                | Reply::Key { .. }
+                | Reply::Granted { .. }
+                | Reply::Refused(_) => 0,
+            };
+            forgotten += count;
+            if count < FORGOTTEN_MAX {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Forgets ended keys now and then, and shares what grew, until the tasks stop.
+    fn keep_up(&self) {
+        let (accounts, stop) = (self.clone(), self.shared.tasks.token());
+        self.shared.tasks.spawn("accounts upkeep", async move {
+            let mut forget = tokio::time::interval(FORGET_INTERVAL);
+            loop {
+                // Both may be dropped at any time: what was told and not taken is told again.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = forget.tick() => match accounts.forget_ended().await {
+                        Ok(0) => {}
+                        Ok(keys) => tracing::info!(keys, "ended keys are forgotten"),
+                        Err(error) => tracing::warn!(%error, "ended keys are not forgotten yet"),
+                    },
+                    () = accounts.shared.view.grown() => accounts.share_rows().await,
+                }
+            }
+        });
+    }
+
+    /// Keys that were made since the start are rows of the machine and of the view; full chunks of them
+    /// become one.
+    async fn share_rows(&self) {
+        let chunks = self
+            .shared
+            .replica
+            .read(|registry| registry.rows().chunks());
+        // Without an answer the log is not led any more, and there is nothing to share with.
+        if let Ok(chunks) = chunks.await {
+            self.shared.view.share(&chunks);
         }
     }
 
@@ -413,8 +482,10 @@ impl Accounts {
     async fn propose(&self, input: Input) -> Result<Reply, Error> {
         // A reservation is what a request waits for: it must not be refused as overload.
         let class = match input {
-            Input::Reserve { .. } | Input::Return { .. } => Class::Outcome,
-            Input::Used { .. } => Class::Event,
+            Input::Reserve { .. } | Input::Return { .. } | Input::ReturnMany { .. } => {
+                Class::Outcome
+            }
+            Input::Used { .. } | Input::Forget { .. } => Class::Event,
             Input::SetPlan { .. }
             | Input::CreateAccount { .. }
             | Input::CreateKey { .. }
@@ -427,7 +498,8 @@ impl Accounts {
             reply @ (Reply::Done
             | Reply::Account(_)
             | Reply::Key { .. }
-            | Reply::Granted { .. }) => Ok(reply),
+            | Reply::Granted { .. }
+            | Reply::Forgotten(_)) => Ok(reply),
         }
     }
 
@@ -453,7 +525,11 @@ fn created(reply: Reply, secret: Secret) -> Result<CreatedKey, Error> {
             account,
             plan,
         }),
-        other @ (Reply::Done | Reply::Account(_) | Reply::Granted { .. } | Reply::Refused(_)) => {
+        other @ (Reply::Done
+        | Reply::Account(_)
+        | Reply::Granted { .. }
+        | Reply::Forgotten(_)
+        | Reply::Refused(_)) => {
             let said = format!("a key was asked for and {other:?} answered");
             Err(Error::Log(ProposeError::Panicked(said)))
         }

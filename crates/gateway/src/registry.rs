@@ -10,7 +10,10 @@ use crate::quota::{Month, Plan};
 
 mod decide;
 mod evolve;
+mod keys;
 pub mod record;
+pub(crate) mod rows;
+mod snapshot;
 pub mod state;
 
 pub use record::Event;
@@ -31,6 +34,13 @@ pub const TEXT_BYTES_MAX: usize = 254;
 pub const KEYS_PER_ACCOUNT_MAX: usize = 100;
 /// The most accounts.
 pub const ACCOUNTS_MAX: usize = 1_000_000;
+/// The most lines whose units are given back at once.
+pub const RETURNS_MAX: usize = 1_000;
+/// The most ended keys that are forgotten at once.
+pub const FORGOTTEN_MAX: usize = 1_000;
+/// A snapshot is taken when there is a record for so many keys that it holds: what is written for
+/// snapshots stays in proportion to what happens, and a start applies at most that many records.
+const KEYS_PER_RECORD: u64 = 4;
 /// The most plans.
 pub const PLANS_MAX: usize = 1_000;
 
@@ -116,6 +126,16 @@ pub enum Input {
         /// How many.
         units: u64,
     },
+    /// Give back units of many lines, each named once; at most [`RETURNS_MAX`].
+    ReturnMany {
+        /// Line, month and number.
+        units: Vec<(KeyId, Month, u64)>,
+    },
+    /// Forget keys that ended long ago, at most [`FORGOTTEN_MAX`] at a time.
+    Forget {
+        /// Those that ended before this.
+        before: Timestamp,
+    },
     /// A key was used on a day.
     Used {
         /// The key.
@@ -161,6 +181,8 @@ pub enum Reply {
         /// The month's sum, with these.
         charged: u64,
     },
+    /// So many keys were forgotten.
+    Forgotten(usize),
     /// Nothing changed, for this reason.
     Refused(Refusal),
 }
@@ -235,21 +257,29 @@ impl Machine for Registry {
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        record::encode_snapshot(self)
+        snapshot::encode(self)
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        *self = record::decode_snapshot(bytes)?;
+        *self = snapshot::decode(bytes)?;
         Ok(())
     }
 
+    fn is_current(bytes: &[u8]) -> bool {
+        snapshot::is_current(bytes)
+    }
+
+    fn empty(&self) -> Option<Self> {
+        Some(Self::default())
+    }
+
+    fn snapshot_every(&self, least: u64) -> u64 {
+        let keys = u64::try_from(self.key_count()).unwrap_or(u64::MAX);
+        least.max(keys / KEYS_PER_RECORD)
+    }
+
     fn state_hash(&self) -> u64 {
-        use sha2::{Digest as _, Sha256};
-        let digest = Sha256::digest(self.snapshot());
-        digest
-            .iter()
-            .take(8)
-            .fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+        snapshot::hash(self)
     }
 }
 

@@ -78,7 +78,7 @@ impl KeySeat {
         let Some(known) = state.key(key).filter(|key| !key.is_ended(now)) else {
             return;
         };
-        let (line, plan) = (known.line, known.plan.clone());
+        let (line, plan) = (known.line, known.plan);
         let Some(plan) = state.plan(&plan).cloned() else {
             return;
         };

@@ -21,7 +21,7 @@ use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Run};
 use crate::plan::KEYS;
 use crate::planted::Strings;
 use crate::runs::{RunSeat, Runs};
-use crate::seat::{Driver, Owner, Seat};
+use crate::seat::{self, Driver, Owner, Seat};
 
 pub(crate) const DIR: &str = "/data";
 /// Bytes read at once while a leader recovers.
@@ -138,11 +138,7 @@ impl Process {
         let now = context.wall().max(recovered.time);
         let outstanding = recovered.machine.outstanding(now);
         let snapshot = recovered.snapshot;
-        let mut config = context.plan.machine.clone();
-        if recovered.machine.empty().is_some() {
-            // One of them takes the snapshots.
-            config.snapshot_every = 0;
-        }
+        let config = seat::config_of(context, &recovered.machine);
         let core = Core::new(partition, recovered, claim, &config, self.log.limits());
         let mut seat = Seat::new(owner, core, Runs::new(strings), snapshot);
         seat.driver.release(context, owner, outstanding);
@@ -497,8 +493,8 @@ fn key_seat(
         partition: KEYS,
     };
     let snapshot = recovered.snapshot;
-    let config = &context.plan.machine;
-    let core = Core::new(KEYS, recovered, claim, config, log.limits());
+    let config = seat::config_of(context, &recovered.machine);
+    let core = Core::new(KEYS, recovered, claim, &config, log.limits());
     Ok(Seat::new(owner, core, Meters::default(), snapshot))
 }
 

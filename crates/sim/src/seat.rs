@@ -64,6 +64,16 @@ pub(crate) struct Seat<M: Machine, D> {
     pub(crate) deferred: Vec<Lead>,
 }
 
+/// How a leader of `machine` runs.
+pub(crate) fn config_of<M: Machine>(context: &Context, machine: &M) -> Config {
+    let mut config = context.plan.machine.clone();
+    if machine.empty().is_some() {
+        // The replayer beside it takes the snapshots.
+        config.snapshot_every = 0;
+    }
+    config
+}
+
 const CLASSES: [Class; 4] = [Class::Outcome, Class::Control, Class::Event, Class::Start];
 
 impl<M: Machine, D: Driver<M>> Seat<M, D> {

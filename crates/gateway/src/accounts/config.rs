@@ -23,6 +23,9 @@ pub struct Config {
     /// How long a call may wait for its quota to be reserved: 5 s.
     #[serde(with = "taraf_base::duration::serde")]
     pub quota_wait: Duration,
+    /// How long a key that has ended is still listed, before it is forgotten: 90 d.
+    #[serde(with = "taraf_base::duration::serde")]
+    pub ended_keys_kept: Duration,
     /// The clock. Tests turn it.
     #[serde(skip, default = "system_clock")]
     pub clock: fn() -> Timestamp,
@@ -50,6 +53,7 @@ impl Default for Config {
             pepper: None,
             registrations_per_hour: 5,
             quota_wait: Duration::from_secs(5),
+            ended_keys_kept: Duration::from_secs(90 * 24 * 3_600),
             clock: Timestamp::now,
         }
     }

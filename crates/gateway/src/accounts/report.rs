@@ -93,12 +93,16 @@ impl Accounts {
     pub async fn list_keys(&self, account: Option<&str>) -> Result<Vec<KeyView>, Error> {
         let (account, now) = (account.map(str::to_owned), self.now());
         let look = move |registry: &Registry| {
-            let of = account.map(|name| registry.account_named(&name).map(|(id, _)| id));
-            let mut keys: Vec<_> = registry
-                .keys()
-                .filter(|(_, key)| of.is_none_or(|of| of == Some(key.account)))
-                .map(|(id, key)| key_view(registry, id, key, now))
-                .collect();
+            let view = |(id, key): (KeyId, Key)| key_view(registry, id, &key, now);
+            let mut keys: Vec<_> = match account {
+                None => registry.keys().map(view).collect(),
+                Some(name) => {
+                    let owner = registry.account_named(&name).into_iter();
+                    let ids = owner.flat_map(|(_, account)| registry.keys_of(account));
+                    let keys = ids.filter_map(|id| Some((id, registry.key(id)?)));
+                    keys.map(view).collect()
+                }
+            };
             keys.sort_by_key(|key| (key.created, key.id));
             keys
         };
@@ -113,7 +117,7 @@ impl Accounts {
         let now = self.now();
         let look = move |registry: &Registry| {
             let key = registry.key(id)?;
-            Some(key_view(registry, id, key, now))
+            Some(key_view(registry, id, &key, now))
         };
         let found = self.shared.replica.read(look).await?;
         found.ok_or(Error::Refused(Refusal::UnknownKey(id)))
@@ -128,7 +132,8 @@ impl Accounts {
         let month = Month::of(now);
         let look = move |registry: &Registry| {
             let owner = registry.account(account)?;
-            let lines = lines(registry, &owner.keys, month);
+            let keys: Vec<_> = registry.keys_of(owner).collect();
+            let lines = lines(registry, &keys, month);
             Some((owner.name.clone(), lines))
         };
         let Some((name, lines)) = self.shared.replica.read(look).await? else {
@@ -181,7 +186,7 @@ fn lines(registry: &Registry, keys: &[KeyId], month: Month) -> Vec<(KeyId, KeyUs
         let Some(key) = registry.key(*id) else {
             continue;
         };
-        let usage = line_usage(registry, *id, key, month);
+        let usage = line_usage(registry, *id, &key, month);
         match lines.iter_mut().find(|(line, _)| *line == key.line) {
             Some(known) => known.1 = usage,
             None => lines.push((key.line, usage)),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use taraf_log::MemoryLog;
 
 use super::*;
+use crate::registry::rows::CHUNK_ROWS;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -200,6 +201,115 @@ async fn a_larger_plan_opens_a_quota_that_was_used_up() {
     accounts.set_plan("free", plan).await.unwrap();
     accounts.charge(&caller, 1).await.unwrap();
     accounts.charge(&caller, 1).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn unspent_units_of_more_lines_than_fit_at_once_are_all_returned() {
+    let log = Arc::new(MemoryLog::new());
+    let first = Process::start(&log, Some(10_000)).await;
+    let mut accounts = Vec::new();
+    for number in 0..RETURNS_MAX + 3 {
+        let name = format!("account {}", number / 100);
+        let key = first.accounts.create_key(&name, None, "").await.unwrap();
+        let caller = first.accounts.identify(key.secret.expose()).unwrap();
+        first.accounts.charge(&caller, 1).await.unwrap();
+        accounts.push(key.account);
+    }
+    accounts.dedup();
+    first.accounts.settle().await;
+    first.crash().await;
+    let Process {
+        accounts: again, ..
+    } = Process::start(&log, Some(10_000)).await;
+    let mut used = 0;
+    for account in accounts {
+        used += again.usage(account).await.unwrap().unwrap().used;
+    }
+    assert_eq!(used, u64::try_from(RETURNS_MAX + 3).unwrap());
+}
+
+#[tokio::test]
+async fn a_key_that_ended_long_ago_is_forgotten_and_its_text_may_come_again() {
+    let log = Arc::new(MemoryLog::new());
+    let tasks = Tasks::new();
+    let config = Config {
+        // What ends now ended before then.
+        ended_keys_kept: Duration::ZERO,
+        ..config(Some(100))
+    };
+    let accounts = Accounts::start(Arc::clone(&log), config, &tasks)
+        .await
+        .unwrap();
+    let secret = api_key::generate();
+    let key = accounts.adopt_key("ana", "free", &secret).await.unwrap();
+    let other = accounts.create_key("ana", None, "").await.unwrap();
+    let caller = accounts.identify(secret.expose()).unwrap();
+    accounts.charge(&caller, 1).await.unwrap();
+    accounts.revoke(key.id).await.unwrap();
+    let again = accounts.adopt_key("ana", "free", &secret).await;
+    assert_eq!(
+        again.unwrap_err(),
+        Error::Refused(Refusal::RevokedKey(key.id))
+    );
+    let ended = accounts.key(key.id).await.unwrap().ends.unwrap();
+    while accounts.now() <= ended {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(accounts.forget_ended().await, Ok(1));
+    assert_eq!(accounts.forget_ended().await, Ok(0));
+    let unknown = Error::Refused(Refusal::UnknownKey(key.id));
+    assert_eq!(accounts.key(key.id).await.unwrap_err(), unknown);
+    let again = accounts.adopt_key("ana", "free", &secret).await.unwrap();
+    assert_ne!(again.id, key.id);
+    assert_eq!(accounts.identify(secret.expose()).unwrap().key, again.id);
+    assert!(accounts.identify(other.secret.expose()).is_some());
+}
+
+#[tokio::test]
+async fn a_key_that_never_called_can_be_rotated_and_revoked() {
+    let log = Arc::new(MemoryLog::new());
+    let first = Process::start(&log, Some(100)).await;
+    let (old, gone) = {
+        let accounts = &first.accounts;
+        let old = accounts.create_key("ana", None, "").await.unwrap();
+        let gone = accounts.create_key("ana", None, "").await.unwrap();
+        (old, gone)
+    };
+    first.crash().await;
+    let Process { accounts, .. } = Process::start(&log, Some(100)).await;
+    let new = accounts.rotate(old.id, 3_600 * SECOND).await.unwrap();
+    accounts.revoke(gone.id).await.unwrap();
+    assert!(accounts.identify(gone.secret.expose()).is_none());
+    for secret in [&new.secret, &old.secret] {
+        let caller = accounts.identify(secret.expose()).unwrap();
+        assert_eq!(caller.meter.line, old.id);
+        accounts.charge(&caller, 1).await.unwrap();
+    }
+    assert_eq!(accounts.key_usage(new.id).await.unwrap().used, 2);
+}
+
+#[tokio::test]
+async fn keys_made_since_the_start_are_in_memory_once() {
+    let log = Arc::new(MemoryLog::new());
+    let Process { accounts, .. } = Process::start(&log, Some(100)).await;
+    let mut secrets = Vec::new();
+    for number in 0..=CHUNK_ROWS {
+        let name = format!("account {}", number / 100);
+        secrets.push(accounts.create_key(&name, None, "").await.unwrap().secret);
+    }
+    let are_one = async || {
+        let chunks = accounts
+            .shared
+            .replica
+            .read(|registry| registry.rows().chunks());
+        accounts.shared.view.shares(&chunks.await.unwrap())
+    };
+    while are_one().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    for secret in &secrets {
+        assert!(accounts.identify(secret.expose()).is_some());
+    }
 }
 
 proptest! {

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 use taraf_base::{Secret, Timestamp, random_bytes};
 
 use crate::metrics::KeySeries;
-use crate::registry::{AccountId, Key, KeyHash, KeyId};
+use crate::registry::{AccountId, KeyHash, KeyId};
 use crate::usage::Meter;
 
 /// Where a call carries its key.
@@ -114,18 +114,36 @@ pub struct Caller {
     last_used_day: AtomicU32,
 }
 
+/// Whose a key is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) key: KeyId,
+    pub(crate) account: AccountId,
+    pub(crate) account_name: Arc<str>,
+    pub(crate) plan: Arc<str>,
+    pub(crate) hash: KeyHash,
+}
+
 impl Caller {
-    pub(crate) fn new(id: KeyId, key: &Key, account_name: Arc<str>, meter: Arc<Meter>) -> Self {
-        Self {
-            key: id,
-            account: key.account,
+    pub(crate) fn new(identity: Identity, meter: Arc<Meter>) -> Self {
+        let Identity {
+            key,
+            account,
             account_name,
-            plan: key.plan.as_str().into(),
+            plan,
+            hash,
+        } = identity;
+        Self {
+            key,
+            account,
+            account_name,
+            plan,
             meter,
             series: OnceLock::new(),
-            hash: key.hash,
-            ends_ms: AtomicI64::new(key.ends.map_or(NEVER, Timestamp::as_millis)),
-            last_used_day: AtomicU32::new(key.last_used_day.unwrap_or(0)),
+            hash,
+            ends_ms: AtomicI64::new(NEVER),
+            // The day that is recorded already is written at most once more.
+            last_used_day: AtomicU32::new(0),
         }
     }
 
@@ -140,13 +158,13 @@ impl Caller {
             && self.last_used_day.fetch_max(day, Ordering::Relaxed) < day
     }
 
-    fn is_ended(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_ended(&self, now: Timestamp) -> bool {
         self.ends_ms.load(Ordering::Acquire) <= now.as_millis()
     }
 }
 
-/// All keys by hash. A lookup takes one of 64 read locks for the time of a map access; writers (a new
-/// key, seldom) hold one for as long.
+/// The keys that call, by hash. A lookup takes one of 64 read locks for the time of a map access; writers
+/// (the first call of a key) hold one for as long.
 #[derive(Debug)]
 pub struct KeyTable {
     // By the first half of the hash; the whole is compared in constant time afterwards.
@@ -162,16 +180,16 @@ impl Default for KeyTable {
 }
 
 impl KeyTable {
-    /// The caller with this hash, unless the key has ended.
+    /// The caller with this hash, whether or not the key has ended.
     #[must_use]
-    pub fn find(&self, hash: &KeyHash, now: Timestamp) -> Option<Arc<Caller>> {
+    pub fn find(&self, hash: &KeyHash) -> Option<Arc<Caller>> {
         let shard = self.shard(hash).read();
         let caller = shard
             .unwrap_or_else(PoisonError::into_inner)
             .get(&index(hash))
             .cloned()?;
         let is_same: bool = caller.hash.0.ct_eq(&hash.0).into();
-        (is_same && !caller.is_ended(now)).then_some(caller)
+        is_same.then_some(caller)
     }
 
     pub(crate) fn insert(&self, caller: Arc<Caller>) {
@@ -181,6 +199,12 @@ impl KeyTable {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         shard.insert(index(&hash), caller);
+    }
+
+    pub(crate) fn remove(&self, caller: &Caller) {
+        let shard = self.shard(&caller.hash).write();
+        let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
+        shard.remove(&index(&caller.hash));
     }
 
     fn shard(&self, hash: &KeyHash) -> &RwLock<HashMap<[u8; 16], Arc<Caller>>> {

@@ -1,10 +1,12 @@
 //! [pure] What follows from an input: record events and a reply, or a refusal and nothing.
 
+use std::collections::BTreeSet;
+
 use taraf_base::Timestamp;
 
 use super::{
-    ACCOUNTS_MAX, AccountId, Event, Input, KEYS_PER_ACCOUNT_MAX, KeyHash, KeyId, NewKey, PLANS_MAX,
-    Refusal, Registry, Reply, TEXT_BYTES_MAX,
+    ACCOUNTS_MAX, AccountId, Event, FORGOTTEN_MAX, Input, KEYS_PER_ACCOUNT_MAX, KeyHash, KeyId,
+    NewKey, PLANS_MAX, RETURNS_MAX, Refusal, Registry, Reply, TEXT_BYTES_MAX,
 };
 use crate::quota::{Month, Plan};
 
@@ -30,7 +32,9 @@ pub(super) fn decide(state: &Registry, input: Input, now: Timestamp) -> Decided 
         Input::Label { id, label } => relabel(state, id, label),
         Input::Reserve { line, month, units } => reserve(state, line, month, units),
         Input::Return { line, month, units } => give_back(state, line, month, units),
+        Input::ReturnMany { units } => give_back_many(state, units),
         Input::Used { id, day } => used(state, id, day),
+        Input::Forget { before } => forget(state, before),
     }
 }
 
@@ -61,11 +65,11 @@ fn new_account(
     name: String,
     email: Option<String>,
 ) -> Result<Event, Refusal> {
-    if state.accounts.len() >= ACCOUNTS_MAX {
+    if state.by_name.len() >= ACCOUNTS_MAX {
         return Err(Refusal::TooMany("accounts"));
     }
     // Ids are drawn from 128 bits: one that is taken comes from a faulty caller.
-    if state.accounts.contains_key(&id) {
+    if state.account(id).is_some() {
         return Err(Refusal::KnownAccount(name));
     }
     let name = text("the account's name", name)?;
@@ -101,10 +105,10 @@ fn create_key(
             fresh
         }
     };
-    if let Some(known) = state.by_hash.get(&key.hash) {
-        return same_key(state, *known, account);
+    if let Some(known) = state.key_with(&key.hash) {
+        return same_key(state, known, account);
     }
-    if state.keys.contains_key(&key.id) {
+    if state.key(key.id).is_some() {
         return Err(Refusal::KnownKey);
     }
     room_for_a_key(state, account)?;
@@ -127,10 +131,10 @@ fn create_key(
 
 /// A key made again with the same text: the same key, if it is the same account's and lives.
 fn same_key(state: &Registry, id: KeyId, account: AccountId) -> Decided {
-    match state.keys.get(&id) {
+    match state.key(id) {
         Some(key) if key.ends.is_some() => Err(Refusal::RevokedKey(id)),
         Some(key) if key.account == account => {
-            let plan = key.plan.clone();
+            let plan = key.plan;
             Ok((Vec::new(), Reply::Key { id, account, plan }))
         }
         Some(_) | None => Err(Refusal::KnownKey),
@@ -138,12 +142,7 @@ fn same_key(state: &Registry, id: KeyId, account: AccountId) -> Decided {
 }
 
 fn room_for_a_key(state: &Registry, account: AccountId) -> Result<(), Refusal> {
-    let keys = state.accounts.get(&account).map(|account| &account.keys);
-    let living = keys
-        .into_iter()
-        .flatten()
-        .filter(|id| state.keys.get(id).is_some_and(|key| key.ends.is_none()));
-    if living.count() >= KEYS_PER_ACCOUNT_MAX {
+    if state.living(account) >= KEYS_PER_ACCOUNT_MAX {
         return Err(Refusal::TooMany("keys of this account"));
     }
     Ok(())
@@ -156,12 +155,12 @@ fn rotate(
     overlap_until: Timestamp,
     now: Timestamp,
 ) -> Decided {
-    let old = state.keys.get(&id).ok_or(Refusal::UnknownKey(id))?;
+    let old = state.key(id).ok_or(Refusal::UnknownKey(id))?;
     // A key that is already on its way out has its successor.
     if old.ends.is_some() {
         return Err(Refusal::RevokedKey(id));
     }
-    if state.by_hash.contains_key(&hash) || state.keys.contains_key(&new) {
+    if state.key_with(&hash).is_some() || state.key(new).is_some() {
         return Err(Refusal::KnownKey);
     }
     room_for_a_key(state, old.account)?;
@@ -177,13 +176,13 @@ fn rotate(
     let reply = Reply::Key {
         id: new,
         account: old.account,
-        plan: old.plan.clone(),
+        plan: old.plan,
     };
     Ok((vec![created, Event::KeyEnds { id, ends }], reply))
 }
 
 fn revoke(state: &Registry, id: KeyId, now: Timestamp) -> Decided {
-    let key = state.keys.get(&id).ok_or(Refusal::UnknownKey(id))?;
+    let key = state.key(id).ok_or(Refusal::UnknownKey(id))?;
     if key.is_ended(now) {
         return Ok((Vec::new(), Reply::Done));
     }
@@ -191,7 +190,7 @@ fn revoke(state: &Registry, id: KeyId, now: Timestamp) -> Decided {
 }
 
 fn relabel(state: &Registry, id: KeyId, label: String) -> Decided {
-    let key = state.keys.get(&id).ok_or(Refusal::UnknownKey(id))?;
+    let key = state.key(id).ok_or(Refusal::UnknownKey(id))?;
     let label = optional_text("the label", label)?;
     if key.label == label {
         return Ok((Vec::new(), Reply::Done));
@@ -200,7 +199,7 @@ fn relabel(state: &Registry, id: KeyId, label: String) -> Decided {
 }
 
 fn reserve(state: &Registry, line: KeyId, month: Month, units: u64) -> Decided {
-    let key = state.keys.get(&line).ok_or(Refusal::UnknownKey(line))?;
+    let key = state.key(line).ok_or(Refusal::UnknownKey(line))?;
     let plan = state
         .plans
         .get(&key.plan)
@@ -232,8 +231,30 @@ fn give_back(state: &Registry, line: KeyId, month: Month, units: u64) -> Decided
     ))
 }
 
+/// Units of a line and a month twice would be looked at as they were before.
+fn give_back_many(state: &Registry, units: Vec<(KeyId, Month, u64)>) -> Decided {
+    let mut events = Vec::with_capacity(units.len());
+    let mut seen = BTreeSet::new();
+    for (line, month, units) in units.into_iter().take(RETURNS_MAX) {
+        let units = units.min(state.charged(line, month));
+        if units > 0 && seen.insert((line, month)) {
+            events.push(Event::UnitsReturned { line, month, units });
+        }
+    }
+    Ok((events, Reply::Done))
+}
+
+fn forget(state: &Registry, before: Timestamp) -> Decided {
+    let keys = state.forgettable(before, FORGOTTEN_MAX);
+    let count = keys.len();
+    let events = keys
+        .into_iter()
+        .map(|(id, hash)| Event::KeyRemoved { id, hash });
+    Ok((events.collect(), Reply::Forgotten(count)))
+}
+
 fn used(state: &Registry, id: KeyId, day: u32) -> Decided {
-    let key = state.keys.get(&id).ok_or(Refusal::UnknownKey(id))?;
+    let key = state.key(id).ok_or(Refusal::UnknownKey(id))?;
     if key.last_used_day >= Some(day) {
         return Ok((Vec::new(), Reply::Done));
     }

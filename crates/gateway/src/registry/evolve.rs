@@ -2,34 +2,25 @@
 
 use taraf_base::Timestamp;
 
+use super::keys::Keys;
+use super::rows::Number;
 use super::state::MONTHS_KEPT;
-use super::{Account, Event, Key, KeyId, Registry};
+use super::{Event, Key, KeyId, Registry};
 use crate::quota::Month;
 
 pub(super) fn evolve(state: &mut Registry, event: &Event, at: Timestamp) {
     match event {
-        Event::PlanSet { name, plan } => {
-            state.plans.insert(name.clone(), plan.clone());
-        }
+        Event::PlanSet { name, plan } => state.set_plan(name, plan.clone()),
         Event::AccountCreated { id, name, email } => {
-            state.by_name.insert(name.clone(), *id);
-            if let Some(email) = email {
-                state.by_email.insert(email.clone(), *id);
-            }
-            let account = Account {
-                name: name.clone(),
-                email: email.clone(),
-                created: at,
-                keys: Vec::new(),
-            };
-            state.accounts.insert(*id, account);
+            state.add_account(*id, name.clone(), email.clone(), at);
         }
         Event::KeyCreated { .. } => key_created(state, event, at),
-        Event::KeyEnds { id, ends } => change_key(state, *id, |key| key.ends = Some(*ends)),
+        Event::KeyEnds { id, ends } => change(state, *id, |keys, _| keys.rows.end(*id, *ends)),
         Event::KeyLabelled { id, label } => {
-            change_key(state, *id, |key| key.label.clone_from(label));
+            change(state, *id, |keys, number| keys.label(number, label));
         }
-        Event::KeyUsed { id, day } => change_key(state, *id, |key| key.last_used_day = Some(*day)),
+        Event::KeyUsed { id, day } => change(state, *id, |keys, number| keys.use_on(number, *day)),
+        Event::KeyRemoved { id, hash: _ } => state.remove_key(*id),
         Event::UnitsReserved { line, month, units } => {
             charge(state, *line, *month, |charged| {
                 charged.saturating_add(*units)
@@ -55,11 +46,6 @@ fn key_created(state: &mut Registry, event: &Event, at: Timestamp) {
     else {
         return;
     };
-    let Some(owner) = state.accounts.get_mut(account) else {
-        return;
-    };
-    owner.keys.push(*id);
-    state.by_hash.insert(*hash, *id);
     let key = Key {
         account: *account,
         line: *line,
@@ -70,17 +56,17 @@ fn key_created(state: &mut Registry, event: &Event, at: Timestamp) {
         ends: None,
         last_used_day: None,
     };
-    state.keys.insert(*id, key);
+    state.add_key(*id, &key);
 }
 
-fn change_key(state: &mut Registry, id: KeyId, change: impl FnOnce(&mut Key)) {
-    if let Some(key) = state.keys.get_mut(&id) {
-        change(key);
+fn change(state: &mut Registry, id: KeyId, change: impl FnOnce(&mut Keys, Number)) {
+    if let Some(number) = state.keys.number(id) {
+        change(&mut state.keys, number);
     }
 }
 
 fn charge(state: &mut Registry, line: KeyId, month: Month, change: impl FnOnce(u64) -> u64) {
-    if !state.keys.contains_key(&line) {
+    if state.keys.number(line).is_none() {
         return;
     }
     let months = state.usage.entry(line).or_default();

@@ -5,13 +5,11 @@ use serde::de::DeserializeOwned;
 use taraf_base::Timestamp;
 use taraf_log::machine::{DecodeError, Header};
 
-use super::{AccountId, KeyHash, KeyId, Registry};
+use super::{AccountId, KeyHash, KeyId};
 use crate::quota::{Month, Plan};
 
 /// The version that every kind is written in today.
 pub const VERSION: u16 = 1;
-/// The version that snapshots begin with.
-pub const SNAPSHOT_VERSION: u16 = 1;
 
 /// Kind numbers are never used again for something else.
 mod kind {
@@ -23,6 +21,7 @@ mod kind {
     pub(super) const KEY_USED: u8 = 6;
     pub(super) const UNITS_RESERVED: u8 = 7;
     pub(super) const UNITS_RETURNED: u8 = 8;
+    pub(super) const KEY_REMOVED: u8 = 9;
 }
 
 /// What was decided about accounts.
@@ -79,6 +78,13 @@ pub enum Event {
         id: KeyId,
         /// Days since 1970-01-01.
         day: u32,
+    },
+    /// A key that ended long ago is forgotten.
+    KeyRemoved {
+        /// The key.
+        id: KeyId,
+        /// The hash of its text, by which it is found.
+        hash: KeyHash,
     },
     /// Units of a month were charged.
     UnitsReserved {
@@ -143,6 +149,10 @@ pub(super) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
             write(body, &(day,));
             (kind::KEY_USED, id.get())
         }
+        Event::KeyRemoved { id, hash } => {
+            write(body, &(hash,));
+            (kind::KEY_REMOVED, id.get())
+        }
         Event::UnitsReserved { line, month, units } => {
             write(body, &(month, units));
             (kind::UNITS_RESERVED, line.get())
@@ -205,6 +215,10 @@ pub(super) fn decode(header: &Header, body: &[u8]) -> Result<Event, DecodeError>
             let (day,) = read(body)?;
             Event::KeyUsed { id, day }
         }
+        kind::KEY_REMOVED => {
+            let (hash,) = read(body)?;
+            Event::KeyRemoved { id, hash }
+        }
         kind::UNITS_RESERVED => {
             let (month, units): UnitsV1 = read(body)?;
             let line = id;
@@ -217,25 +231,6 @@ pub(super) fn decode(header: &Header, body: &[u8]) -> Result<Event, DecodeError>
         }
         other => return Err(DecodeError::UnknownKind(other)),
     })
-}
-
-pub(super) fn encode_snapshot(state: &Registry) -> Vec<u8> {
-    let mut bytes = SNAPSHOT_VERSION.to_le_bytes().to_vec();
-    write(&mut bytes, state);
-    bytes
-}
-
-pub(super) fn decode_snapshot(bytes: &[u8]) -> Result<Registry, DecodeError> {
-    match bytes.split_first_chunk::<2>() {
-        Some((version, body)) if u16::from_le_bytes(*version) == SNAPSHOT_VERSION => read(body),
-        Some((version, _)) => Err(DecodeError::Malformed(format!(
-            "an account snapshot of version {}",
-            u16::from_le_bytes(*version)
-        ))),
-        None => Err(DecodeError::Malformed(
-            "an account snapshot without a version".to_owned(),
-        )),
-    }
 }
 
 fn write(body: &mut Vec<u8>, value: &impl Serialize) {

@@ -312,7 +312,7 @@ impl<M: Machine, P, R> Core<M, P, R> {
         self.time = now;
         let snapshot = self
             .snapshots
-            .begin_if_due(count)
+            .begin_if_due(count, &self.machine)
             .then(|| super::snapshot::take(&self.machine, position, now));
         let gathered = self.gathered.back_mut().expect("one was just made");
         let count = u32::try_from(count).expect("a group's bytes, so its events, are limited");

@@ -62,6 +62,14 @@ pub trait Machine: Send + 'static + Sized {
         None
     }
 
+    /// After how many records the next snapshot is due; `least` is what the configuration says. A machine
+    /// with a large state answers more, so that what is written for snapshots stays in proportion to
+    /// what happens.
+    #[must_use]
+    fn snapshot_every(&self, least: u64) -> u64 {
+        least
+    }
+
     /// A hash over the whole state, equal for equal states on every machine and build.
     fn state_hash(&self) -> u64;
 }

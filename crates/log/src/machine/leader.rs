@@ -193,8 +193,9 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
 
     /// What is durable has grown to `position`: it may be time for a snapshot.
     fn snapshot_if_due(&mut self, position: Position, records: usize) {
-        let replayer = self.replayer.as_mut();
-        if let Some(empty) = replayer.and_then(|replayer| replayer.begin_if_due(records)) {
+        let (replayer, machine) = (self.replayer.as_mut(), self.core.machine());
+        let begin = |replayer: &mut Replayer<M>| replayer.begin_if_due(records, machine);
+        if let Some(empty) = replayer.and_then(begin) {
             self.keeper().replay(empty, position, &self.tasks);
         }
     }

@@ -45,11 +45,11 @@ impl<M: Machine> Replayer<M> {
         Some(Self { template, pace })
     }
 
-    /// That many records more are durable; answers an empty state when it is time for a snapshot.
-    pub(super) fn begin_if_due(&mut self, records: usize) -> Option<M> {
+    /// That many records more of `machine` are durable; answers an empty state when it is time for a snapshot.
+    pub(super) fn begin_if_due(&mut self, records: usize, machine: &M) -> Option<M> {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.pace
-            .begin_if_due(records)
+            .begin_if_due(records, machine)
             .then(|| self.template.empty())?
     }
 

@@ -38,10 +38,11 @@ impl Pace {
         }
     }
 
-    /// Counts `records` more; when it is time for a snapshot one begins.
-    pub(super) const fn begin_if_due(&mut self, records: u64) -> bool {
+    /// Counts `records` more; when it is time for a snapshot of `machine` one begins.
+    pub(super) fn begin_if_due<M: Machine>(&mut self, records: u64, machine: &M) -> bool {
         self.since = self.since.saturating_add(records);
-        self.every > 0 && self.since >= self.every && self.begin()
+        let is_due = || self.since >= machine.snapshot_every(self.every);
+        self.every > 0 && self.since >= self.every && is_due() && self.begin()
     }
 
     /// A leader rests at `position`: a snapshot begins unless there are enough of that position.
