@@ -163,7 +163,7 @@ fn rotate(
     if state.key_with(&hash).is_some() || state.key(new).is_some() {
         return Err(Refusal::KnownKey);
     }
-    room_for_a_key(state, old.account)?;
+    // The old key has its end now, so that the account has no more keys than before.
     let created = Event::KeyCreated {
         id: new,
         account: old.account,

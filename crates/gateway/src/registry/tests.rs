@@ -183,6 +183,10 @@ fn an_account_has_a_limit_of_keys() {
     }
     let refused = Reply::Refused(Refusal::TooMany("keys of this account"));
     assert_eq!(world.key("ana", 200), refused);
+    // A key in the place of another needs no room.
+    let rotated = world.propose(rotate(1, 201, NOW));
+    assert!(matches!(rotated, Reply::Key { .. }), "{rotated:?}");
+    assert_eq!(world.key("ana", 200), refused);
     world.propose(Input::Revoke { id: KeyId::new(0) });
     assert!(matches!(world.key("ana", 200), Reply::Key { .. }));
 }
