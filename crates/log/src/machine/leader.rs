@@ -103,10 +103,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                     self.core.end(Phase::Stopped);
                 }
                 // A notice that is not taken waits for the next look.
-                () = self.snapshot_ended.notified() => match &mut self.replayer {
-                    Some(replayer) => replayer.ended(),
-                    None => self.core.snapshot_ended(),
-                },
+                () = self.snapshot_ended.notified() => self.snapshot_has_ended(),
                 work = self.inboxes.next(), if self.core.has_room() => self.take(work),
                 () = tokio::time::sleep_until(rest), if idle.is_some() => {
                     self.rest();
@@ -197,6 +194,16 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
         let begin = |replayer: &mut Replayer<M>| replayer.begin_if_due(records, machine);
         if let Some(empty) = replayer.and_then(begin) {
             self.keeper().replay(empty, position, &self.tasks);
+        }
+    }
+
+    /// The next one may begin; that of records which came meanwhile is due at once, as no others may come.
+    fn snapshot_has_ended(&mut self) {
+        self.core.snapshot_ended();
+        if let Some(replayer) = &mut self.replayer {
+            replayer.ended();
+            let position = self.status.borrow().position;
+            self.snapshot_if_due(position, 0);
         }
     }
 
