@@ -49,10 +49,14 @@ fn report(text: &str) {
 async fn measure(in_flight: usize) -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let (log_tasks, tasks) = (Tasks::new(), Tasks::new());
-    let log = FileLog::open(dir.path(), file::Config::default(), &log_tasks).unwrap();
+    let log = FileLog::open(&dir.path().join("log"), file::Config::default(), &log_tasks).unwrap();
     let (_, directory) = watch::channel(Arc::new(Directory::default()));
     let client = Client::new(directory, client::Config::default(), &tasks);
-    let engine = Engine::start(Arc::new(log), Config::default(), client, &tasks)
+    let config = Config {
+        archive_dir: Some(dir.path().join("archive")),
+        ..Config::default()
+    };
+    let engine = Engine::start(Arc::new(log), config, client, &tasks)
         .await
         .unwrap();
     engine.publish(SOURCE).await.unwrap();

@@ -1,27 +1,33 @@
 //! The engine as its users hold it.
 
 mod finding;
+mod waiting;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use taraf_base::{Tasks, Timestamp, random_u64};
+use taraf_base::{Tasks, Timestamp};
 use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Definition, Finding, Report, Severity, check, check_with};
 use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
 use taraf_log::{BatchId, Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 
 use crate::archive::Archive;
+use crate::attic::FileAttic;
 use crate::config::MAX_PARTITIONS;
 use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
 use crate::invoker::{Authenticator, Means, Pace, Places};
 use crate::leader::{Hub, Leader};
-use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
+use crate::partition::{
+    Attic, Audience, Begin, Control, Input, Partition, Reply, Rest, Settings, State,
+};
 use crate::{
     Beside, Catalog, Config, Error, FlowId, Published, Run, RunId, Start, Started, Status,
     placement, resources,
@@ -81,6 +87,85 @@ fn flow_id(definition: &Definition) -> FlowId {
         name: document.name.clone(),
         version: document.version.clone(),
     }
+}
+
+/// The partitions of durable runs, empty.
+fn machines(
+    count: u32,
+    settings: &Settings,
+    rest_dir: Option<&Path>,
+    library: impl Fn() -> Arc<Library>,
+) -> Vec<(PartitionId, Partition)> {
+    let machine = |number| {
+        let rest = Rest {
+            attic: attic(rest_dir),
+            ..Rest::default()
+        };
+        let settings = Settings {
+            rest,
+            ..settings.clone()
+        };
+        let partition = PartitionId(FIRST_PARTITION.saturating_add(number));
+        (partition, Partition::new(settings, library()))
+    };
+    (0..count).map(machine).collect()
+}
+
+/// Leads the partitions of durable runs, all at the same time.
+async fn lead<L: Log>(
+    log: &Arc<L>,
+    machines: Vec<(PartitionId, Partition)>,
+    means: &Arc<Means>,
+    archive: Option<(Archive, Duration)>,
+    tasks: &Tasks,
+) -> Result<Vec<Leader>, Error> {
+    let mut starting = JoinSet::new();
+    for (partition, machine) in machines {
+        let (log, means, tasks) = (Arc::clone(log), Arc::clone(means), tasks.clone());
+        let archive = archive.clone();
+        starting.spawn(async move {
+            Leader::start(log, partition, machine, means, archive, &tasks).await
+        });
+    }
+    let mut leaders = Vec::new();
+    while let Some(started) = starting.join_next().await {
+        let started = started.unwrap_or_else(|failed| match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_stopping) => Err(Error::Partition(ProposeError::Stopped)),
+        });
+        leaders.push(started?);
+    }
+    leaders.sort_by_key(|leader| leader.partition);
+    Ok(leaders)
+}
+
+/// Where the resting runs of a partition leave memory for.
+fn attic(dir: Option<&Path>) -> Option<Arc<dyn Attic>> {
+    match FileAttic::make(dir?) {
+        Ok(attic) => Some(Arc::new(attic)),
+        Err(error) => {
+            tracing::warn!(%error, "resting runs stay in memory: their file cannot be made");
+            None
+        }
+    }
+}
+
+/// What the decisions of every partition depend on.
+fn settings(config: &Config, archives: bool, hub: &Arc<Hub>) -> Settings {
+    Settings {
+        limits: config.limits.clone(),
+        keep: config.keep_finished,
+        keep_for: config.keep_finished_for,
+        archives,
+        audience: audience(hub),
+        rest: Rest::default(),
+    }
+}
+
+/// Whether anybody follows the lifecycle of runs.
+fn audience(hub: &Arc<Hub>) -> Audience {
+    let hub = Arc::clone(hub);
+    Audience::new(move || hub.lifecycle.receiver_count() > 0)
 }
 
 /// Deletes what the archive no longer keeps, now and then.
@@ -147,12 +232,8 @@ impl Engine {
             Some(dir) => Some(Archive::open(dir.clone()).await?),
             None => None,
         };
-        let settings = Settings {
-            limits: config.limits.clone(),
-            keep: config.keep_finished,
-            keep_for: config.keep_finished_for,
-            archives: archive.is_some(),
-        };
+        let settings = settings(&config, archive.is_some(), &hub);
+        let rest_dir = config.rest_dir.clone();
         let (linger, keep_for) = (config.archive.linger, config.archive.keep_for);
         let count = partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
@@ -165,14 +246,9 @@ impl Engine {
             config,
         });
         let library = || Arc::new(Library(catalog.clone()));
-        let mut leaders = Vec::new();
-        for number in 0..count {
-            let partition = PartitionId(FIRST_PARTITION.saturating_add(number));
-            let (log, means) = (Arc::clone(&log), Arc::clone(&means));
-            let machine = Partition::new(settings.clone(), library());
-            let archive = archive.clone().map(|archive| (archive, linger));
-            leaders.push(Leader::start(log, partition, machine, means, archive, tasks).await?);
-        }
+        let machines = machines(count, &settings, rest_dir.as_deref(), library);
+        let kept = archive.clone().map(|archive| (archive, linger));
+        let leaders = lead(&log, machines, &means, kept, tasks).await?;
         if let Some(archive) = &archive {
             let expiry = expiry(archive.clone(), catalog.clone(), keep_for, tasks.clone());
             tasks.spawn("expiry of the archive", expiry);
@@ -322,15 +398,19 @@ impl Engine {
     /// # Errors
     /// [`Error::NoSuchFlow`], [`Error::KeyConflict`], or when there is no room.
     pub async fn start_run(&self, start: Start) -> Result<Started, Error> {
+        let leader = self.place_of(&start);
+        self.begin(leader, leader.new_run(), start).await
+    }
+
+    fn place_of(&self, start: &Start) -> &Leader {
         let inner = &self.inner;
         let turn = inner.turn.fetch_add(1, Ordering::Relaxed);
         let (owner, key) = (start.owner.as_deref(), start.idempotency_key.as_deref());
         let place = placement::place(owner, key, turn, inner.leaders.len());
-        let leader = inner.leaders.get(place).unwrap_or(&inner.ephemeral);
-        self.begin(leader, start).await
+        inner.leaders.get(place).unwrap_or(&inner.ephemeral)
     }
 
-    async fn begin(&self, leader: &Leader, start: Start) -> Result<Started, Error> {
+    async fn begin(&self, leader: &Leader, id: RunId, start: Start) -> Result<Started, Error> {
         if start
             .idempotency_key
             .as_ref()
@@ -356,8 +436,7 @@ impl Engine {
         let Some(info) = catalog.resolve(&start.flow) else {
             return Err(Error::NoSuchFlow(start.flow));
         };
-        let id = RunId::compose(leader.partition, Timestamp::now(), random_u64());
-        let begin = Begin {
+        let mut begin = Begin {
             id,
             flow: info.id.clone(),
             versioned: start.flow.version.is_some(),
@@ -367,9 +446,9 @@ impl Engine {
             key: start.idempotency_key,
             traceparent: start.traceparent,
             moved: 0,
+            expired: None,
         };
         for _ in 0..LOOKS_MAX {
-            let mut begin = begin.clone();
             // Before the archive: what moves from here on, the partition still remembers.
             begin.moved = leader.ended.moved();
             if let Some(found) = self.archived_start(&begin).await? {
@@ -380,13 +459,26 @@ impl Engine {
                 Reply::Started { id, existing } => Ok(Started { id, existing }),
                 Reply::KeyConflict { existing } => Err(Error::KeyConflict { existing }),
                 Reply::Overloaded(why) => Err(Error::Overloaded(why)),
-                Reply::Moved { .. } | Reply::LookAgain => continue,
+                Reply::Moved { existing } => {
+                    begin.expired = self.expired(existing).await?;
+                    continue;
+                }
+                Reply::LookAgain => continue,
                 _ => Err(Error::NoSuchFlow(start.flow)),
             };
         }
         Err(Error::Overloaded(
             "runs move to the archive faster than keys are found there",
         ))
+    }
+
+    /// The run, if the archive no longer keeps it.
+    async fn expired(&self, id: RunId) -> Result<Option<RunId>, Error> {
+        let kept = match &self.inner.archive {
+            Some(archive) => archive.find(id).await?,
+            None => None,
+        };
+        Ok(kept.is_none().then_some(id))
     }
 
     /// What an earlier start with the same key made, when that run is in the archive.
@@ -402,30 +494,6 @@ impl Engine {
                 false => Err(Error::KeyConflict { existing: id }),
             }
         }))
-    }
-
-    /// The run when it has ended, or as it is when the limit has passed.
-    ///
-    /// # Errors
-    /// When there is no such run.
-    pub async fn wait(&self, id: RunId, limit: Duration) -> Result<Run, Error> {
-        let mut end = self.inner.hub.end_of(id);
-        let run = self.expect(id).await?;
-        if run.status.is_final() || limit.is_zero() {
-            return Ok(run);
-        }
-        let mut status = self.leader(id)?.handle.status();
-        let stopped = status.wait_for(|status| status.phase != Phase::Leading);
-        // Closed at the end of the run; whether it came, the time passed or the partition stopped
-        // shows in the run.
-        let _any = tokio::time::timeout(limit, async {
-            tokio::select! {
-                _ended = end.changed() => {}
-                _stopped = stopped => {}
-            }
-        })
-        .await;
-        self.expect(id).await
     }
 
     /// Ends a run.
@@ -450,52 +518,6 @@ impl Engine {
     /// When there is no such run, or it is not held.
     pub async fn resume(&self, id: RunId) -> Result<Run, Error> {
         self.control("resume", id, Control::Resume).await
-    }
-
-    /// Runs a flow without recording anything; over the deadline it is cancelled, and when the
-    /// caller goes away, too.
-    ///
-    /// # Errors
-    /// As [`Engine::start_run`].
-    pub async fn run_ephemeral(&self, mut start: Start, deadline: Duration) -> Result<Run, Error> {
-        // A run that leaves nothing behind cannot be found again by a key.
-        start.idempotency_key = None;
-        let (mut caller, answer) = oneshot::channel();
-        let engine = self.clone();
-        // On a task of its own, so that a caller who goes away leaves no run without a deadline.
-        self.inner.tasks.spawn("ephemeral run", async move {
-            let done = engine.ephemeral(start, deadline, &mut caller).await;
-            let _gone = caller.send(done);
-        });
-        let stopped = |_dropped| Err(Error::Partition(ProposeError::Stopped));
-        answer.await.unwrap_or_else(stopped)
-    }
-
-    async fn ephemeral(
-        &self,
-        start: Start,
-        deadline: Duration,
-        caller: &mut oneshot::Sender<Result<Run, Error>>,
-    ) -> Result<Run, Error> {
-        let leader = &self.inner.ephemeral;
-        let id = self.begin(leader, start).await?.id;
-        let mut run = tokio::select! {
-            run = self.wait(id, deadline) => run?,
-            () = caller.closed() => self.expect(id).await?,
-        };
-        if !run.status.is_final() {
-            run = match self.cancel(id).await {
-                Ok(run) => run,
-                // It ended meanwhile.
-                Err(Error::NotPossible { .. }) => self.expect(id).await?,
-                Err(error) => return Err(error),
-            };
-        }
-        let removed = leader.handle.propose(Class::Control, Input::Remove(id));
-        if let Err(error) = removed.await {
-            tracing::debug!(%error, "an ephemeral run is left to the sweep");
-        }
-        Ok(run)
     }
 
     /// Lifecycle CloudEvents from now on.

@@ -44,6 +44,10 @@ pub struct Config {
     /// Where the archive lies. The program sets it; without it finished runs stay in memory.
     #[serde(skip)]
     pub archive_dir: Option<PathBuf>,
+    /// The folder in which runs that rest leave memory for a file without a name. The program sets
+    /// it; without it they stay in memory as bytes.
+    #[serde(skip)]
+    pub rest_dir: Option<PathBuf>,
     /// Lifecycle events that a slow subscriber may fall behind.
     pub event_backlog: usize,
     /// What one run may use.
@@ -65,6 +69,7 @@ impl Default for Config {
             keep_finished_for: Duration::from_secs(7 * 24 * 3_600),
             archive: archive::Config::default(),
             archive_dir: None,
+            rest_dir: None,
             event_backlog: 4_096,
             limits: Limits::default(),
         }

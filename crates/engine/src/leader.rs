@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use taraf_base::{Tasks, Timestamp};
+use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
 use taraf_log::machine::{Class, Handle, Observer, Replica};
 use taraf_log::{Log, PartitionId};
@@ -13,11 +13,10 @@ use tokio::sync::{broadcast, watch};
 use crate::archive::Archive;
 use crate::archivist::{Archivist, Ended};
 use crate::invoker::{Invoker, Means};
-use crate::lifecycle::Projection;
 use crate::metrics::Metrics;
-use crate::partition::{Action, Event, Input, Partition, Reply, What};
+use crate::partition::{self, Action, Event, Input, Partition, Reply, What};
 use crate::timers::{Driver, Timers};
-use crate::{Error, RunId};
+use crate::{Error, Run, RunId};
 
 /// How often runs that ended long ago are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -26,7 +25,7 @@ const SNAPSHOT_EVERY: u64 = 100_000;
 
 /// What is told to whoever waits or listens.
 pub(crate) struct Hub {
-    waiting: Mutex<BTreeMap<RunId, watch::Sender<()>>>,
+    waiting: Mutex<BTreeMap<RunId, watch::Sender<Option<Arc<Run>>>>>,
     pub(crate) lifecycle: broadcast::Sender<Arc<CloudEvent>>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -40,8 +39,8 @@ impl Hub {
         }
     }
 
-    /// Closed when the run has ended. To be asked for before the run is looked at.
-    pub(crate) fn end_of(&self, run: RunId) -> watch::Receiver<()> {
+    /// Tells the run as it ended, when it does. To be asked for before the run is looked at.
+    pub(crate) fn end_of(&self, run: RunId) -> Awaited {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Those who waited for runs that nobody waits for any more are forgotten now and then.
         if waiting.len().is_power_of_two() {
@@ -49,17 +48,23 @@ impl Hub {
         }
         waiting
             .entry(run)
-            .or_insert_with(|| watch::Sender::new(()))
+            .or_insert_with(|| watch::Sender::new(None))
             .subscribe()
     }
 
-    fn ended(&self, run: RunId) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&run);
+    fn ended(&self, run: &partition::Run) {
+        let waiting = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.remove(&run.id)
+        };
+        if let Some(waiting) = waiting {
+            waiting.send_replace(Some(Arc::new(run.view())));
+        }
     }
 }
+
+/// A run as it ended, once it has.
+pub(crate) type Awaited = watch::Receiver<Option<Arc<Run>>>;
 
 /// A partition that leads.
 #[derive(Clone)]
@@ -71,6 +76,11 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    /// The id of a run that begins here now.
+    pub(crate) fn new_run(&self) -> RunId {
+        RunId::compose(self.partition, Timestamp::now(), random_u64())
+    }
+
     /// Leads a partition: replays it and goes on with what is outstanding.
     pub(crate) async fn start<L: Log>(
         log: Arc<L>,
@@ -87,7 +97,6 @@ impl Leader {
         let is_recovered = invoker.clone();
         let observer = Watcher {
             hub: Arc::clone(&means.hub),
-            projection: Projection::default(),
             timers: Arc::clone(&timers),
             ended: Arc::clone(&ended),
             invoker,
@@ -131,7 +140,6 @@ impl Leader {
 /// Told by the replica what is durable.
 struct Watcher {
     hub: Arc<Hub>,
-    projection: Projection,
     timers: Arc<Timers>,
     ended: Arc<Ended>,
     invoker: Invoker,
@@ -140,19 +148,13 @@ struct Watcher {
 impl Observer<Partition> for Watcher {
     fn recovered(&mut self, machine: &Partition) {
         let state = machine.state();
-        self.projection.recover(state);
         self.ended.recovered(state.ended.len(), state.moved());
     }
 
     fn committed(&mut self, events: &[(Timestamp, Event)]) {
         let metrics = &self.hub.metrics;
         metrics.events.add(u64::try_from(events.len()).unwrap_or(0));
-        for (at, event) in events {
-            let wanted = self.hub.lifecycle.receiver_count() > 0;
-            for told in self.projection.tell(event, *at, wanted) {
-                // Nobody may be listening any more.
-                let _nobody = self.hub.lifecycle.send(Arc::new(told));
-            }
+        for (_, event) in events {
             let ended = match event.what {
                 What::Started(_) => {
                     metrics.started.increment();
@@ -169,7 +171,6 @@ impl Observer<Partition> for Watcher {
             };
             self.ended.one();
             metrics.ended.with(&[ended]).increment();
-            self.hub.ended(event.run);
         }
     }
 
@@ -193,6 +194,11 @@ impl Observer<Partition> for Watcher {
                 Action::CancelCall { run, step } => self.invoker.cancel(run, step),
                 Action::Uncertain { run, step } => self.invoker.uncertain(run, step),
                 Action::Continue { run } => self.invoker.next_turn(run),
+                Action::Tell(event) => {
+                    // Nobody may be listening any more.
+                    let _nobody = self.hub.lifecycle.send(event);
+                }
+                Action::Ended(run) => self.hub.ended(&run),
             }
         }
         // Last: where waits are skipped, a timer may come as soon as nothing else is under way.

@@ -3,6 +3,7 @@
 mod api;
 mod archive;
 mod archivist;
+mod attic;
 mod config;
 mod definitions;
 mod error;

@@ -1,59 +1,68 @@
 //! [pure] Lifecycle CloudEvents, a projection of what was recorded.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 use taraf_base::Timestamp;
 use taraf_flow::event::CloudEvent;
 use taraf_flow::lifecycle::{self, MAX_OUTPUT, Subject, What as Phase};
 use taraf_flow::{Data, FlowError};
 
-use crate::RunId;
-use crate::partition::{Event, Run, State, What};
+use crate::Status;
+use crate::partition::{Run, Step, What};
 
 /// `source` of the events.
 const SOURCE: &str = "taraf://engine";
 
-/// The runs that have not ended, evolved a second time so that events can tell of their tasks.
-#[derive(Default)]
-pub(crate) struct Projection {
-    runs: BTreeMap<RunId, Run>,
+/// Tells of one group of a run's events, in order, from the state before them.
+pub(crate) struct Telling {
+    run: Run,
+    before: Status,
+    told: Vec<CloudEvent>,
 }
 
-impl Projection {
-    pub(crate) fn recover(&mut self, state: &State) {
-        let live = state.runs.iter().filter(|(_, run)| run.ended.is_none());
-        self.runs = live.map(|(id, run)| (*id, run.clone())).collect();
+impl Telling {
+    /// Begins with a run as it is before the group.
+    pub(crate) fn of(run: Run) -> Self {
+        Self {
+            before: run.status(),
+            run,
+            told: Vec::new(),
+        }
     }
 
-    /// Applies an event and tells of it, if `wanted`.
-    pub(crate) fn tell(&mut self, event: &Event, at: Timestamp, wanted: bool) -> Vec<CloudEvent> {
-        if let What::Started(begun) = &event.what {
-            let run = Run::new(event.run, Arc::clone(begun), at);
-            self.runs.insert(event.run, run);
+    /// Begins with a run that begins in the group.
+    pub(crate) const fn of_new(run: Run) -> Self {
+        Self {
+            run,
+            before: Status::Pending,
+            told: Vec::new(),
         }
-        let Some(run) = self.runs.get_mut(&event.run) else {
-            return Vec::new();
-        };
+    }
+
+    /// Tells of an event and applies it.
+    pub(crate) fn tell(&mut self, what: &What, at: Timestamp) {
+        // The first entry is in the run already, the others follow those that are.
+        let is_first = matches!(what, What::Started(_));
+        let entry = self.run.history.saturating_add(u64::from(!is_first));
         // What a task ended with is asked of the state before the event takes the task away.
-        let told = if wanted {
-            // The first entry is in the run already, the others follow those that are.
-            let entry = match event.what {
-                What::Started(_) => run.history,
-                _ => run.history.saturating_add(1),
-            };
-            Teller { run, entry, at }.tell(&event.what)
-        } else {
-            Vec::new()
-        };
-        if !matches!(event.what, What::Started(_)) {
-            run.evolve(&event.what, at);
+        let run = &self.run;
+        self.told.extend(Teller { run, entry, at }.tell(what));
+        if !is_first {
+            self.run.evolve(what, at);
         }
-        if run.ended.is_some() || event.what == What::Removed {
-            self.runs.remove(&event.run);
+    }
+
+    /// What was told. The run's own phase is told once a group: within it tasks that only compute
+    /// come and go. The end of a run is the last of all.
+    pub(crate) fn told(mut self, at: Timestamp) -> Vec<CloudEvent> {
+        let (run, entry) = (&self.run, self.run.history);
+        let after = run.status();
+        if after != self.before {
+            let changed = Teller { run, entry, at }.changed(None, after);
+            let behind = usize::from(after.is_final());
+            let place = self.told.len().saturating_sub(behind);
+            self.told.insert(place, changed);
         }
-        told
+        self.told
     }
 }
 
@@ -78,25 +87,41 @@ impl Teller<'_> {
             }
             What::Entered(entered) => {
                 let task = Some(&*entered.task);
-                let created = self.event(task, Phase::Created, none());
-                vec![created, self.event(task, Phase::Started, none())]
+                vec![
+                    self.event(task, Phase::Created, none()),
+                    self.changed(task, Status::Pending),
+                    self.event(task, Phase::Started, none()),
+                    self.changed(task, Status::Running),
+                ]
             }
             What::Skipped { task, .. } => {
                 let members = Map::from_iter([("skipped".to_owned(), json!(true))]);
-                vec![self.event(Some(task), Phase::Completed, members)]
+                let done = self.event(Some(task), Phase::Completed, members);
+                vec![self.changed(Some(task), Status::Completed), done]
             }
+            What::Waiting { step, .. } => self.step_changed(*step, Status::Waiting),
             What::Retried { step, attempt, .. } if *attempt > 1 => {
                 self.of_step(*step, Phase::Retried, none())
             }
             What::TaskCompleted { step, output, .. } => {
                 let output = self.run.given(*step, output);
                 let place = format!("/steps/{step}/output");
-                self.of_step(*step, Phase::Completed, self.output(&place, &output))
+                let mut told = self.step_changed(*step, Status::Completed);
+                told.extend(self.of_step(*step, Phase::Completed, self.output(&place, &output)));
+                told
             }
-            What::TaskFaulted { step, error } => self.of_step(*step, Phase::Faulted, fault(error)),
-            What::TaskCancelled { step } => self.of_step(*step, Phase::Cancelled, none()),
-            What::Suspended => vec![self.event(None, Phase::Suspended, none())],
-            What::Resumed { .. } => vec![self.event(None, Phase::Resumed, none())],
+            What::TaskFaulted { step, error } => {
+                let mut told = self.step_changed(*step, Status::Faulted);
+                told.extend(self.of_step(*step, Phase::Faulted, fault(error)));
+                told
+            }
+            What::TaskCancelled { step } => {
+                let mut told = self.step_changed(*step, Status::Cancelled);
+                told.extend(self.of_step(*step, Phase::Cancelled, none()));
+                told
+            }
+            What::Suspended => self.all(Phase::Suspended, |_| Status::Suspended),
+            What::Resumed { .. } => self.all(Phase::Resumed, Step::phase),
             What::Completed { output } => {
                 vec![self.event(None, Phase::Completed, self.output("/output", output))]
             }
@@ -107,13 +132,34 @@ impl Teller<'_> {
             | What::Iterated { .. }
             | What::Scheduled { .. }
             | What::Answered { .. }
-            | What::Waiting { .. }
             | What::Joined { .. }
             | What::Caught(_)
             | What::Paused { .. }
             | What::Removed
             | What::Moved => Vec::new(),
         }
+    }
+
+    /// The run and each of its tasks is held, or goes on.
+    fn all(&self, what: Phase, after: impl Fn(&Step) -> Status) -> Vec<CloudEvent> {
+        let mut told = vec![self.event(None, what, Map::new())];
+        for step in self.run.steps.values() {
+            told.push(self.event(Some(&step.task), what, Map::new()));
+            told.push(self.changed(Some(&step.task), after(step)));
+        }
+        told
+    }
+
+    fn step_changed(&self, step: u32, status: Status) -> Vec<CloudEvent> {
+        let step = self.run.steps.get(&step);
+        step.map(|step| self.changed(Some(&step.task), status))
+            .into_iter()
+            .collect()
+    }
+
+    fn changed(&self, task: Option<&str>, status: Status) -> CloudEvent {
+        let members = Map::from_iter([("status".to_owned(), json!(status.as_str()))]);
+        self.event(task, Phase::StatusChanged, members)
     }
 
     fn of_step(&self, step: u32, what: Phase, members: Map<String, Value>) -> Vec<CloudEvent> {
@@ -127,10 +173,10 @@ impl Teller<'_> {
         let flow = &self.run.begun.flow;
         let run = self.run.id.to_string();
         let workflow = lifecycle::qualified_name(&flow.namespace, &flow.name, &run);
-        // One entry tells at most once of each phase of the run or of one task, and a replay counts
-        // the entries alike.
-        let about = task.map_or("workflow", |_| "task");
-        let id = format!("{run}-{}-{about}-{}", self.entry, what.name());
+        // One entry tells at most once of each phase of the run or of one task.
+        let about = task.unwrap_or("workflow");
+        let status = members.get("status").and_then(Value::as_str).unwrap_or("");
+        let id = format!("{run}-{}-{about}-{}{status}", self.entry, what.name());
         let subject = Subject {
             workflow: &workflow,
             task,

@@ -1,81 +1,13 @@
 //! [pure] Runs as their readers see them.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use taraf_base::Timestamp;
 use taraf_flow::{Data, FlowError};
 
 use crate::{FlowId, FlowRef, RunId};
 
 /// Phase of a run, in the words of the language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Accepted, not begun.
-    Pending,
-    /// A task runs.
-    Running,
-    /// Nothing runs: a timer or a retry will wake it.
-    Waiting,
-    /// A person holds it.
-    Suspended,
-    /// Ended by a person.
-    Cancelled,
-    /// Ended by an error that nothing caught.
-    Faulted,
-    /// Ended with an output.
-    Completed,
-}
-
-impl Status {
-    /// Every phase, in the order of the language.
-    pub const ALL: [Self; 7] = [
-        Self::Pending,
-        Self::Running,
-        Self::Waiting,
-        Self::Suspended,
-        Self::Cancelled,
-        Self::Faulted,
-        Self::Completed,
-    ];
-
-    /// Whether nothing will happen any more.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Cancelled | Self::Faulted | Self::Completed)
-    }
-
-    /// The word of the language.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Suspended => "suspended",
-            Self::Cancelled => "cancelled",
-            Self::Faulted => "faulted",
-            Self::Completed => "completed",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        known.ok_or_else(|| format!("`{text}` is not a phase of a run"))
-    }
-}
+pub use taraf_flow::lifecycle::Phase as Status;
 
 /// What starts a run.
 #[derive(Clone, Debug)]

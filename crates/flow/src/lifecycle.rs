@@ -1,6 +1,7 @@
 //! [pure] Phases of runs and tasks, and the lifecycle CloudEvents that tell of them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -8,8 +9,8 @@ use taraf_base::Timestamp;
 
 use crate::event::CloudEvent;
 
-/// Where a run or a task stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a run or a task stands, in the words of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Not started.
@@ -29,9 +30,20 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order of the specification.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Running,
+        Self::Waiting,
+        Self::Suspended,
+        Self::Cancelled,
+        Self::Faulted,
+        Self::Completed,
+    ];
+
     /// The word of the specification.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
@@ -45,14 +57,23 @@ impl Phase {
 
     /// Whether nothing follows.
     #[must_use]
-    pub fn is_final(self) -> bool {
+    pub const fn is_final(self) -> bool {
         matches!(self, Self::Cancelled | Self::Faulted | Self::Completed)
     }
 }
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Phase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|phase| phase.as_str() == text);
+        known.ok_or_else(|| format!("`{text}` is not a phase of a run"))
     }
 }
 
@@ -78,6 +99,8 @@ pub enum What {
     Faulted,
     /// It is done.
     Completed,
+    /// Its phase is another; `status` says which.
+    StatusChanged,
 }
 
 impl What {
@@ -93,6 +116,15 @@ impl What {
             Self::Cancelled => "cancelled",
             Self::Faulted => "faulted",
             Self::Completed => "completed",
+            Self::StatusChanged => "status-changed",
+        }
+    }
+
+    /// The member that says when.
+    fn time(self) -> String {
+        match self {
+            Self::StatusChanged => "updatedAt".to_owned(),
+            other => format!("{}At", other.name()),
         }
     }
 }
@@ -134,7 +166,7 @@ pub fn event(
             "workflow"
         }
     };
-    data.insert(format!("{}At", what.name()), json!(at.to_string()));
+    data.insert(what.time(), json!(at.to_string()));
     data.extend(members);
     CloudEvent {
         id: id.to_owned(),

@@ -132,6 +132,7 @@ impl Clients {
             key: wanted.key.clone(),
             traceparent: None,
             moved: 0,
+            expired: None,
         };
         context.note(format_args!("client asks for run {n}"));
         let input = Input::Start(Box::new(begin));

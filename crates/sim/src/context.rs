@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use taraf_base::Timestamp;
 use taraf_engine::RunId;
-use taraf_engine::partition::{Partition, Reply};
+use taraf_engine::partition::{Partition, Reply, Rest, Settings};
 use taraf_gateway::registry::{KeyId, Registry, Reply as KeyReply};
 use taraf_log::machine::ProposeError;
 use taraf_log::{Batch, PartitionId, Position};
@@ -89,7 +89,7 @@ impl Context {
             plan,
         };
         for partition in context.plan.partitions.clone() {
-            let empty = context.machine(None, &Arc::default());
+            let empty = context.mirror();
             context
                 .runs
                 .insert(partition, Shadow::new(partition, empty));
@@ -99,8 +99,26 @@ impl Context {
 
     /// An empty machine of runs.
     pub(crate) fn machine(&self, bug: Option<Bug>, strings: &Arc<Strings>) -> Planted {
+        self.machine_with(self.plan.settings.clone(), bug, strings)
+    }
+
+    /// One that all others must equal: without bugs, and its runs do not rest.
+    fn mirror(&self) -> Planted {
+        let settings = Settings {
+            rest: Rest::default(),
+            ..self.plan.settings.clone()
+        };
+        self.machine_with(settings, None, &Arc::default())
+    }
+
+    fn machine_with(
+        &self,
+        settings: Settings,
+        bug: Option<Bug>,
+        strings: &Arc<Strings>,
+    ) -> Planted {
         let library = Arc::clone(&self.plan.library);
-        let real = Partition::new(self.plan.settings.clone(), library);
+        let real = Partition::new(settings, library);
         Planted::new(real, bug, Arc::clone(strings))
     }
 

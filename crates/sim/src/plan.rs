@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taraf_base::Timestamp;
 use taraf_engine::Limits;
-use taraf_engine::partition::{Definitions, Settings};
+use taraf_engine::partition::{Audience, Definitions, Rest, Settings};
 use taraf_flow::Definition;
 use taraf_log::{PartitionId, file, machine};
 
@@ -122,6 +122,12 @@ impl Plan {
                 keep: 100_000,
                 keep_for: std::time::Duration::from_secs(7 * 24 * 3_600),
                 archives: false,
+                audience: Audience::none(),
+                // Few enough that runs rest and wake all the time.
+                rest: Rest {
+                    awake_max: 2,
+                    ..Rest::default()
+                },
             },
             library: Arc::new(library),
             runs: usize::try_from(dice.between(2, 10)).unwrap_or(2),

@@ -74,7 +74,7 @@ impl Planted {
                 ended,
             } if self.has(Bug::AcceptLateOutcome) => {
                 let found = self.real.state().runs.get(&run);
-                let step = found.and_then(|run| waiting(run, step)).unwrap_or(step);
+                let step = found.and_then(|run| waiting(&run, step)).unwrap_or(step);
                 Input::Outcome {
                     run,
                     step,
@@ -208,7 +208,13 @@ impl Machine for Planted {
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
         self.real.restore(snapshot)?;
-        self.restored = self.real.state().runs.keys().copied().collect();
+        self.restored = self
+            .real
+            .state()
+            .runs
+            .statuses(..)
+            .map(|(id, _)| id)
+            .collect();
         Ok(())
     }
 

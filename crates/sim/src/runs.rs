@@ -223,6 +223,8 @@ impl Driver<Planted> for Runs {
                     self.insist(context, of, input);
                 }
                 Action::Continue { run } => drop(self.insist(context, of, Input::Continue(run))),
+                // Nobody listens; who waits here looks at the records.
+                Action::Tell(_) | Action::Ended(_) => {}
             }
         }
     }
@@ -294,16 +296,24 @@ impl RunSeat {
         if !self.is_idle() {
             return Ok(());
         }
-        for run in self.core.machine().state().runs.values() {
-            let wakes = run.wakes();
-            let may_rest = run.ended.is_some() || run.suspended.is_some();
-            if wakes.is_empty() && !may_rest {
-                return Err(format!("{} has no reason to wake", run.id));
+        let mut found = Ok(());
+        self.core.machine().state().runs.each(|run| {
+            if found.is_ok() {
+                found = self.audit_run(run);
             }
-            for wake in wakes {
-                if !self.driver.will_wake(run.id, wake) {
-                    return Err(format!("{}: nothing will bring {wake:?}", run.id));
-                }
+        });
+        found
+    }
+
+    fn audit_run(&self, run: &taraf_engine::partition::Run) -> Result<(), String> {
+        let wakes = run.wakes();
+        let may_rest = run.ended.is_some() || run.suspended.is_some();
+        if wakes.is_empty() && !may_rest {
+            return Err(format!("{} has no reason to wake", run.id));
+        }
+        for wake in wakes {
+            if !self.driver.will_wake(run.id, wake) {
+                return Err(format!("{}: nothing will bring {wake:?}", run.id));
             }
         }
         Ok(())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use taraf_engine::RunId;
 use taraf_engine::partition::{Control, What};
+use taraf_engine::{RunId, Status};
 use taraf_gateway::registry::{Input as KeyInput, Registry};
 
 use crate::bug::Bug;
@@ -337,8 +337,9 @@ impl World {
         let context = &mut self.context;
         let mut held: Vec<RunId> = Vec::new();
         for shadow in context.runs.values() {
-            let runs = shadow.mirror().state().runs.values();
-            held.extend(runs.filter(|run| run.suspended.is_some()).map(|run| run.id));
+            let runs = shadow.mirror().state().runs.statuses(..);
+            let runs = runs.filter(|(_, status)| *status == Status::Suspended);
+            held.extend(runs.map(|(id, _)| id));
         }
         for run in &held {
             context.after(MS, Event::Control(Some((*run, Control::Resume))));

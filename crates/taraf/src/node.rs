@@ -281,6 +281,9 @@ impl Core {
         let settings = config.accounts.clone();
         let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
         let mut settings = engine_settings(config)?;
+        settings.rest_dir = archive
+            .as_ref()
+            .and_then(|dir| dir.parent().map(Path::to_owned));
         settings.archive_dir = archive;
         let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
         Ok(Self {

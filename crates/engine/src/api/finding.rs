@@ -13,7 +13,7 @@ impl Engine {
     /// # Errors
     /// When its partition or the archive does not answer.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
-        let view = move |state: &State| state.runs.get(&id).map(crate::partition::Run::view);
+        let view = move |state: &State| state.runs.get(&id).map(|run| run.view());
         let live = match self.look(id, view).await {
             // The id names a partition that does not exist.
             Err(Error::NoSuchRun(_)) => return Ok(None),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
+use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Scope, Task};
 
 use super::event::CallClass;
@@ -35,6 +37,10 @@ pub enum Action {
     },
     /// Propose the run's next turn.
     Continue { run: RunId },
+    /// Tell whoever listens.
+    Tell(Arc<CloudEvent>),
+    /// Tell whoever waits for its end; this is the run as it ended.
+    Ended(Box<Run>),
 }
 
 /// A call to make.
@@ -67,7 +73,7 @@ pub struct Call {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Purpose {
     /// The timeout of the run (step 0) or of a task.
     Timeout,

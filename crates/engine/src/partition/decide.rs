@@ -84,34 +84,22 @@ impl Partition {
         });
         let empty = Run::new(id, Arc::clone(&begun), now);
         let done = self.guarded(&empty, &definition, now, |work| first_steps(work, &begun));
-        done.map_or_else(
-            |error| {
-                let started = Event {
-                    run: id,
-                    what: What::Started(Arc::clone(&begun)),
-                };
-                let faulted = Event {
-                    run: id,
-                    what: What::Faulted { error },
-                };
-                let reply = Reply::Started {
-                    id,
-                    existing: false,
-                };
-                Decision {
-                    events: vec![started, faulted],
-                    actions: Vec::new(),
-                    reply,
-                }
-            },
-            |mut decided| {
-                decided.reply = Reply::Started {
-                    id,
-                    existing: false,
-                };
-                decided
-            },
-        )
+        let mut decided = done.unwrap_or_else(|error| {
+            let mut after = empty.clone();
+            let faulted = What::Faulted { error };
+            after.evolve(&faulted, now);
+            let what = [What::Started(Arc::clone(&begun)), faulted];
+            Decision {
+                events: what.map(|what| Event { run: id, what }).into(),
+                actions: vec![Action::Ended(Box::new(after))],
+                reply: Reply::Done,
+            }
+        });
+        decided.reply = Reply::Started {
+            id,
+            existing: false,
+        };
+        decided
     }
 
     /// What the key of a start says, when another start may have used it.
@@ -127,6 +115,7 @@ impl Partition {
                 existing: true,
             },
             Some(_) => Reply::KeyConflict { existing },
+            None if begin.expired == Some(existing) => return None,
             None => Reply::Moved { existing },
         })
     }
@@ -146,10 +135,10 @@ impl Partition {
         }
         let Some(definition) = self.definitions.definition(&run.begun.hash) else {
             let error = FlowError::configuration("the definition that the run follows is missing");
-            return ended(run, What::Faulted { error });
+            return ended(&run, What::Faulted { error });
         };
-        self.guarded(run, &definition, now, what)
-            .unwrap_or_else(|error| ended(run, What::Faulted { error }))
+        self.guarded(&run, &definition, now, what)
+            .unwrap_or_else(|error| ended(&run, What::Faulted { error }))
     }
 
     /// Does the work. A panic or a rest without a reason to wake is an error of the run alone.
@@ -178,7 +167,10 @@ impl Partition {
                 "internal: nothing would wake the run any more",
             ));
         }
-        let actions = work.actions(run);
+        let mut actions = work.actions(run);
+        if after.ended.is_some() {
+            actions.push(Action::Ended(Box::new(work.run)));
+        }
         Ok(Decision {
             events: work.events,
             actions,
@@ -196,7 +188,7 @@ impl Partition {
         match control {
             // Needs no definition, so that every run can be ended.
             Control::Cancel => ended(
-                run,
+                &run,
                 What::Cancelled {
                     why: BY_A_PERSON.to_owned(),
                 },
@@ -217,7 +209,7 @@ impl Partition {
             None => reply(Reply::NotFound),
             Some(run) if run.ended.is_some() => reply(Reply::Late),
             Some(run) => ended(
-                run,
+                &run,
                 What::Faulted {
                     error: error.with("workflow", id.to_string()),
                 },
@@ -309,11 +301,9 @@ fn ended(run: &Run, how: What) -> Decided {
         after.evolve(&what, run.updated);
         events.push(Event { run: run.id, what });
     }
-    let actions = run
-        .wakes()
-        .into_iter()
-        .filter_map(|wake| run.give_up(wake, &after))
-        .collect();
+    let wakes = run.wakes().into_iter();
+    let mut actions: Vec<Action> = wakes.filter_map(|wake| run.give_up(wake, &after)).collect();
+    actions.push(Action::Ended(Box::new(after)));
     Decision {
         events,
         actions,

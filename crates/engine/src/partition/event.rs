@@ -115,53 +115,14 @@ pub enum What {
     Moved,
 }
 
-/// What one entry of a journal takes in memory beside its data, roughly.
-const ENTRY_BYTES: usize = 160;
-
 impl What {
-    /// Roughly what it takes in memory: limits on the state are kept by the sum of it.
+    /// Whether the run ends by it.
     #[must_use]
-    pub fn weight(&self) -> usize {
-        let len = |data: &Data| data.as_bytes().len();
-        let given = |given: &Given| match given {
-            Given::Data(data) => len(data),
-            Given::Input | Given::Lane(_) | Given::Answer => 0,
-        };
-        let error = |error: &FlowError| error.detail.as_deref().map_or(0, str::len);
-        let data = match self {
-            Self::Started(begun) => len(&begun.raw) + begun.input.as_ref().map_or(0, len),
-            Self::Entered(entered) => entered.input.as_ref().map_or(0, len),
-            Self::Looped { items, .. } => items.iter().map(len).sum(),
-            Self::Iterated { input, .. } => given(input),
-            Self::Scheduled { request, .. } => len(request),
-            Self::Answered { outcome, .. } => match outcome {
-                Outcome::Ok(data) => len(data),
-                Outcome::Err(failed) | Outcome::Unsent(failed) => error(failed),
-            },
-            Self::Joined { outcome, .. } => match outcome {
-                BranchOutcome::Done => 0,
-                BranchOutcome::Faulted(failed) => error(failed),
-            },
-            Self::Caught(caught) => error(&caught.error),
-            Self::TaskCompleted {
-                output, context, ..
-            } => given(output) + context.as_ref().map_or(0, len),
-            Self::TaskFaulted { error: failed, .. } | Self::Faulted { error: failed } => {
-                error(failed)
-            }
-            Self::Completed { output } => len(output),
-            Self::Skipped { .. }
-            | Self::Waiting { .. }
-            | Self::Retried { .. }
-            | Self::TaskCancelled { .. }
-            | Self::Paused { .. }
-            | Self::Suspended
-            | Self::Resumed { .. }
-            | Self::Cancelled { .. }
-            | Self::Removed
-            | Self::Moved => 0,
-        };
-        data.saturating_add(ENTRY_BYTES)
+    pub const fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Completed { .. } | Self::Faulted { .. } | Self::Cancelled { .. }
+        )
     }
 }
 

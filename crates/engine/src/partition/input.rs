@@ -82,6 +82,8 @@ pub struct Begin {
     pub traceparent: Option<String>,
     /// How many runs had moved to the archive when the key was last looked for there.
     pub moved: u64,
+    /// A run that moved and that the archive no longer keeps: its key is free again.
+    pub expired: Option<RunId>,
 }
 
 /// What the proposer is told.

@@ -22,7 +22,7 @@ impl State {
     /// What happened in a run.
     #[must_use]
     pub fn journal(&self, run: RunId) -> Option<Vec<JournalEntry>> {
-        self.recorded(run).map(told)
+        self.recorded(run).map(|recorded| told(recorded))
     }
 }
 

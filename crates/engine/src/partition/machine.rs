@@ -9,10 +9,13 @@ use taraf_flow::Definition;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine};
 
 use super::action::{Action, Wake};
+use super::announce::Audience;
 use super::codec;
 use super::event::{CallClass, Event};
 use super::input::{Input, Reply};
-use super::run::Doing;
+use super::rest::Rest;
+use super::run::{Doing, Run};
+use super::runs::Waiting;
 use super::scope;
 use super::state::State;
 use crate::Limits;
@@ -34,6 +37,10 @@ pub struct Settings {
     pub keep_for: Duration,
     /// Whether runs that have ended move to an archive, rather than being kept here.
     pub archives: bool,
+    /// Whether lifecycle events are asked for.
+    pub audience: Audience,
+    /// When runs rest, and where.
+    pub rest: Rest,
 }
 
 /// A partition of runs.
@@ -48,9 +55,9 @@ impl Partition {
     #[must_use]
     pub fn new(settings: Settings, definitions: Arc<dyn Definitions>) -> Self {
         Self {
+            state: State::new(settings.rest.clone()),
             settings,
             definitions,
-            state: State::default(),
         }
     }
 
@@ -65,6 +72,25 @@ impl Partition {
     pub fn definitions(&self) -> &dyn Definitions {
         &*self.definitions
     }
+
+    fn outstanding_of(&self, run: &Run, now: Timestamp, actions: &mut Vec<Action>) {
+        for wake in run.wakes() {
+            // An at-most-once call that was scheduled may have been made: it is not made again.
+            let class = |step| match run.steps.get(&step).map(|step| &step.doing) {
+                Some(Doing::Call { class, .. }) => Some(*class),
+                _ => None,
+            };
+            match wake {
+                Wake::Call { step } if class(step) == Some(CallClass::AtMostOnce) => {
+                    actions.push(Action::Uncertain { run: run.id, step });
+                }
+                wake => {
+                    let definition = self.definitions.definition(&run.begun.hash);
+                    actions.extend(scope::action(run, definition.as_deref(), wake, now));
+                }
+            }
+        }
+    }
 }
 
 impl Machine for Partition {
@@ -74,7 +100,9 @@ impl Machine for Partition {
     type Reply = Reply;
 
     fn decide(&self, input: Input, now: Timestamp) -> Decision<Self> {
-        self.decide_input(input, now)
+        let mut decision = self.decide_input(input, now);
+        self.announce(&mut decision, now);
+        decision
     }
 
     fn evolve(&mut self, event: &Event, at: Timestamp) {
@@ -83,32 +111,18 @@ impl Machine for Partition {
 
     fn outstanding(&self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
-        for run in self.state.runs.values() {
-            for wake in run.wakes() {
-                // An at-most-once call that was scheduled may have been made: it is not made again.
-                let uncertain = match wake {
-                    Wake::Call { step } => run.steps.get(&step).is_some_and(|step| {
-                        matches!(
-                            step.doing,
-                            Doing::Call {
-                                class: CallClass::AtMostOnce,
-                                ..
-                            }
-                        )
-                    }),
-                    Wake::Timer { .. } | Wake::Continue { .. } => false,
-                };
-                match wake {
-                    Wake::Call { step } if uncertain => {
-                        actions.push(Action::Uncertain { run: run.id, step });
-                    }
-                    wake => {
-                        let definition = self.definitions.definition(&run.begun.hash);
-                        actions.extend(scope::action(run, definition.as_deref(), wake, now));
-                    }
-                }
+        self.state.runs.each_waiting(|waiting| match waiting {
+            Waiting::Timers(run, timers) => {
+                let timers = timers.iter().copied();
+                actions.extend(timers.map(|(step, purpose, due)| Action::SetTimer {
+                    run,
+                    step,
+                    purpose,
+                    due,
+                }));
             }
-        }
+            Waiting::Run(run) => self.outstanding_of(run, now, &mut actions),
+        });
         actions
     }
 
@@ -125,7 +139,7 @@ impl Machine for Partition {
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        self.state = State::load(snapshot)?;
+        self.state = State::load(snapshot, self.settings.rest.clone())?;
         Ok(())
     }
 
@@ -135,7 +149,11 @@ impl Machine for Partition {
 
     fn empty(&self) -> Option<Self> {
         let definitions = Arc::clone(&self.definitions);
-        Some(Self::new(self.settings.clone(), definitions))
+        let settings = Settings {
+            rest: self.settings.rest.another(),
+            ..self.settings.clone()
+        };
+        Some(Self::new(settings, definitions))
     }
 
     fn state_hash(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! [pure] The deterministic machine of runs: inputs are decided, events are evolved, actions asked for.
 
 mod action;
+mod announce;
 mod catching;
 mod codec;
 mod decide;
@@ -10,15 +11,21 @@ mod input;
 mod insistence;
 mod journal;
 mod machine;
+mod packed;
+mod rest;
 mod run;
+mod runs;
+mod saved;
 mod scope;
 mod state;
 mod steps;
 pub(crate) mod tasks;
+mod weight;
 mod why;
 mod work;
 
 pub use action::{Action, Call, Purpose, Wake};
+pub use announce::Audience;
 pub use codec::{KINDS, SNAPSHOT_VERSION};
 pub(crate) use codec::{decode, encode, get, put};
 pub use due::{Timer, Timers};
@@ -30,5 +37,7 @@ pub use input::{Begin, Control, Input, Reply};
 pub use insistence::{Insist, Insistence};
 pub(crate) use journal::told;
 pub use machine::{Definitions, Partition, Settings};
+pub use rest::{Attic, Rest, Spot};
 pub use run::{Doing, Ending, Run, Step, TryPhase};
+pub use runs::Runs;
 pub use state::{Finished, Recorded, State};

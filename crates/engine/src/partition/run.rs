@@ -85,6 +85,21 @@ pub struct Step {
     pub doing: Doing,
 }
 
+impl Step {
+    /// Its phase while nobody holds the run.
+    #[must_use]
+    pub const fn phase(&self) -> Status {
+        match &self.doing {
+            Doing::Wait { until: Some(_) }
+            | Doing::Try {
+                phase: TryPhase::Delayed { .. },
+                ..
+            } => Status::Waiting,
+            _ => Status::Running,
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Doing {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
-use taraf_log::machine::{DecodeError, Header};
+use taraf_log::machine::DecodeError;
 
-use super::codec;
 use super::event::{Event, What};
+use super::packed::Label;
+use super::rest::Rest;
 use super::run::Run;
+use super::runs::Runs;
 use crate::RunId;
 
 /// Keys of moved runs that are remembered: a start that looked for its key in the archive no longer
@@ -20,18 +22,18 @@ const MOVED_KEYS_MAX: usize = 4_096;
 pub type Recorded = Vec<(Timestamp, What)>;
 
 /// Everything that a partition remembers.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct State {
     /// All runs that are kept.
-    pub runs: BTreeMap<RunId, Run>,
+    pub runs: Runs,
     /// What happened in each of them.
-    journals: BTreeMap<RunId, Journal>,
+    pub(super) journals: BTreeMap<RunId, Journal>,
     /// Which run a key names: by owner and key. Keys of runs that moved lately are here, too.
     pub keys: BTreeMap<(String, String), RunId>,
     /// Runs that have ended, by when.
     pub ended: BTreeSet<(Timestamp, RunId)>,
     /// Which keys moved to the archive lately.
-    moved: Moved,
+    pub(super) moved: Moved,
     /// Bytes of all journals, roughly.
     bytes: usize,
     /// Those of runs that have ended.
@@ -39,16 +41,16 @@ pub struct State {
 }
 
 /// The journal of one run. Readers take it as it is: once a run has ended it never changes.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Journal {
-    entries: Arc<Recorded>,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Journal {
+    pub(super) entries: Arc<Recorded>,
     /// Roughly what it takes in memory.
     bytes: usize,
 }
 
 /// Runs that left for the archive, counted from 1, and the keys of the last of them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Moved {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Moved {
     /// All that ever moved.
     count: u64,
     /// The number of the last one whose key was forgotten.
@@ -66,61 +68,53 @@ pub struct Finished {
     pub recorded: Arc<Recorded>,
 }
 
-/// A snapshot: the state without what can be found again. What a version added stands at the end
-/// and has a default, so that a snapshot of an earlier one is read as it is.
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    runs: Vec<Run>,
-    /// Run, and for each entry: time, kind, version, body.
-    journals: Vec<(RunId, Vec<SavedEntry>)>,
-    /// Since version 2.
-    #[serde(default)]
-    moved: Moved,
-}
-
-type SavedEntry = (Timestamp, u8, u16, serde_bytes::ByteBuf);
-
 impl State {
+    /// Without runs.
+    #[must_use]
+    pub fn new(rest: Rest) -> Self {
+        Self {
+            runs: Runs::new(rest),
+            ..Self::default()
+        }
+    }
+
     /// Applies one recorded event.
     pub fn evolve(&mut self, event: &Event, at: Timestamp) {
-        let mut has_ended = false;
         match &event.what {
             What::Started(begun) => {
                 if let Some(key) = key_of(begun.owner.as_deref(), begun.key.as_deref()) {
                     self.keys.insert(key, event.run);
                 }
-                self.runs
-                    .insert(event.run, Run::new(event.run, Arc::clone(begun), at));
+                self.runs.insert(Run::new(event.run, Arc::clone(begun), at));
+                self.write_down(event, at);
             }
-            What::Removed => {
-                self.remove(event.run);
-                return;
-            }
-            What::Moved => {
-                self.move_away(event.run);
-                return;
-            }
+            What::Removed => self.remove(event.run),
+            What::Moved => self.move_away(event.run),
             what => {
-                let Some(run) = self.runs.get_mut(&event.run) else {
+                let Some(has_ended) = self.runs.evolve(event.run, what, at) else {
                     return;
                 };
-                run.evolve(what, at);
-                if run.ended.is_some() {
-                    has_ended = self.ended.insert((at, event.run));
+                self.write_down(event, at);
+                if has_ended {
+                    self.ended.insert((at, event.run));
+                    let journal = self.journals.get(&event.run);
+                    let bytes = journal.map_or(0, |journal| journal.bytes);
+                    self.ended_bytes = self.ended_bytes.saturating_add(bytes);
                 }
             }
         }
+        self.runs.rest();
+    }
+
+    fn write_down(&mut self, event: &Event, at: Timestamp) {
         let journal = self.journals.entry(event.run).or_default();
         self.bytes = self.bytes.saturating_add(journal.push(at, &event.what));
-        if has_ended {
-            self.ended_bytes = self.ended_bytes.saturating_add(journal.bytes);
-        }
     }
 
     /// Runs that have not ended.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.runs.len().saturating_sub(self.ended.len())
+        self.runs.live()
     }
 
     /// Bytes of the journals of runs that have not ended, roughly.
@@ -137,7 +131,7 @@ impl State {
 
     /// What was recorded of a run.
     #[must_use]
-    pub fn recorded(&self, run: RunId) -> Option<&[(Timestamp, What)]> {
+    pub fn recorded(&self, run: RunId) -> Option<&Recorded> {
         let journal = self.journals.get(&run)?;
         Some(&journal.entries)
     }
@@ -157,7 +151,7 @@ impl State {
                 break;
             }
             found.push(Finished {
-                run: run.clone(),
+                run: run.into_owned(),
                 recorded: Arc::clone(&journal.entries),
             });
         }
@@ -178,7 +172,7 @@ impl State {
     }
 
     fn take(&mut self, id: RunId) -> Option<Run> {
-        let run = self.runs.remove(&id)?;
+        let run = self.runs.remove(id)?;
         let bytes = self.journals.remove(&id).map_or(0, |journal| journal.bytes);
         self.bytes = self.bytes.saturating_sub(bytes);
         if let Some((at, _)) = run.ended {
@@ -218,80 +212,49 @@ impl State {
         }
     }
 
-    /// The whole state as bytes.
-    #[must_use]
-    pub fn save(&self) -> Vec<u8> {
-        let entry = |run: RunId, at: Timestamp, what: &What| {
-            let mut body = Vec::new();
-            let event = Event {
-                run,
-                what: what.clone(),
-            };
-            let header = codec::encode(&event, &mut body);
-            (
-                at,
-                header.kind,
-                header.version,
-                serde_bytes::ByteBuf::from(body),
-            )
-        };
-        let journal = |(run, journal): (&RunId, &Journal)| {
-            let entries = journal.entries.iter();
-            let entries = entries.map(|(at, what)| entry(*run, *at, what));
-            (*run, entries.collect())
-        };
-        let saved = Saved {
-            runs: self.runs.values().cloned().collect(),
-            journals: self.journals.iter().map(journal).collect(),
-            moved: self.moved.clone(),
-        };
-        let mut bytes = vec![codec::SNAPSHOT_VERSION];
-        codec::put(&mut bytes, &saved);
-        bytes
+    /// Takes a run from a snapshot of the first layout.
+    pub(super) fn recall_run(&mut self, run: Run) {
+        if let Some(key) = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref()) {
+            self.keys.insert(key, run.id);
+        }
+        if let Some((at, _)) = &run.ended {
+            self.ended.insert((*at, run.id));
+        }
+        self.runs.insert(run);
+        self.runs.rest();
     }
 
-    /// The state of such bytes.
-    pub fn load(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let body = match bytes.split_first() {
-            Some((&(1..=codec::SNAPSHOT_VERSION), body)) => body,
-            Some((version, _)) => {
-                let version = u16::from(*version);
-                return Err(DecodeError::UnknownVersion { kind: 0, version });
-            }
-            None => return Err(DecodeError::Malformed("the snapshot is empty".to_owned())),
-        };
-        let saved: Saved = codec::get(body)?;
-        let mut state = Self::default();
-        for (_, key, id) in &saved.moved.keys {
-            state.keys.insert(key.clone(), *id);
+    /// Takes a run from a snapshot.
+    pub(super) fn recall_packed(&mut self, packed: &[u8]) -> Result<(), DecodeError> {
+        let Label { id, ended, key, .. } = self.runs.insert_packed(packed)?;
+        if let Some(key) = key {
+            self.keys.insert(key, id);
         }
-        for run in saved.runs {
-            if let Some(key) = key_of(run.begun.owner.as_deref(), run.begun.key.as_deref()) {
-                state.keys.insert(key, run.id);
-            }
-            if let Some((at, _)) = &run.ended {
-                state.ended.insert((*at, run.id));
-            }
-            state.runs.insert(run.id, run);
+        if let Some(at) = ended {
+            self.ended.insert((at, id));
         }
-        for (run, entries) in saved.journals {
-            let mut journal = Journal::default();
-            for (at, kind, version, body) in entries {
-                let header = Header {
-                    kind,
-                    version,
-                    subject: run.get(),
-                };
-                journal.push(at, &codec::decode(&header, &body)?.what);
-            }
-            state.bytes = state.bytes.saturating_add(journal.bytes);
-            if state.runs.get(&run).is_some_and(|run| run.ended.is_some()) {
-                state.ended_bytes = state.ended_bytes.saturating_add(journal.bytes);
-            }
-            state.journals.insert(run, journal);
+        Ok(())
+    }
+
+    /// Takes the journal of a run that was taken before.
+    pub(super) fn recall_journal(&mut self, run: RunId, entries: Recorded) {
+        let mut journal = Journal::default();
+        for (at, what) in entries {
+            journal.push(at, &what);
         }
-        state.moved = saved.moved;
-        Ok(state)
+        self.bytes = self.bytes.saturating_add(journal.bytes);
+        if self.runs.get(&run).is_some_and(|run| run.ended.is_some()) {
+            self.ended_bytes = self.ended_bytes.saturating_add(journal.bytes);
+        }
+        self.journals.insert(run, journal);
+    }
+
+    /// Takes the keys of runs that moved.
+    pub(super) fn recall_moved(&mut self, moved: Moved) {
+        for (_, key, id) in &moved.keys {
+            self.keys.insert(key.clone(), *id);
+        }
+        self.moved = moved;
     }
 }
 

@@ -24,6 +24,10 @@ struct World {
 }
 
 async fn open(dir: &Path, linger: Duration) -> World {
+    open_for(dir, linger, ArchiveConfig::default().keep_for).await
+}
+
+async fn open_for(dir: &Path, linger: Duration, keep_for: Duration) -> World {
     let (tasks, log_tasks) = (Tasks::new(), Tasks::new());
     let config = file::Config {
         segment_bytes: 1 << 20,
@@ -33,10 +37,7 @@ async fn open(dir: &Path, linger: Duration) -> World {
     let log = FileLog::open(&dir.join("log"), config, &log_tasks).unwrap();
     let config = Config {
         partitions: 2,
-        archive: ArchiveConfig {
-            linger,
-            ..ArchiveConfig::default()
-        },
+        archive: ArchiveConfig { keep_for, linger },
         archive_dir: Some(dir.join("archive")),
         ..Config::default()
     };
@@ -194,6 +195,26 @@ async fn a_key_names_its_run_after_the_move_and_a_restart() {
     let world = open(dir.path(), Duration::ZERO).await;
     assert_eq!(world.run("flow", 1, Some("order-7")).await.unwrap(), first);
     assert_eq!(world.listed(&Filter::default()).await, [first.id]);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_free_again_when_its_run_is_no_longer_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = open(dir.path(), Duration::ZERO).await;
+    world.engine.publish(&double()).await.unwrap();
+    let first = world.run("flow", 1, Some("order-7")).await.unwrap();
+    world.moved(1).await;
+    world.close().await;
+    let world = open_for(dir.path(), LIMIT, Duration::ZERO).await;
+    let gone = async {
+        while world.engine.get(first.id).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, gone).await.unwrap();
+    let second = world.run("flow", 2, Some("order-7")).await.unwrap();
+    assert_ne!(second.id, first.id);
     world.close().await;
 }
 

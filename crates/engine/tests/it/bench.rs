@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use taraf_base::Timestamp;
 use taraf_engine::partition::{
-    Action, Begin, Call, Definitions, Input, Outcome, Partition, Purpose, Reply, Settings, What,
+    Action, Audience, Begin, Call, Definitions, Input, Outcome, Partition, Purpose, Reply, Rest,
+    Settings, What,
 };
 use taraf_engine::{FlowId, Limits, Run, RunId};
 use taraf_flow::{Data, Definition, FlowError, check};
@@ -52,6 +53,8 @@ pub(crate) fn settings() -> Settings {
         keep: 1_000,
         keep_for: Duration::from_secs(3_600),
         archives: false,
+        audience: Audience::none(),
+        rest: Rest::default(),
     }
 }
 
@@ -122,6 +125,7 @@ impl Bench {
             key: None,
             traceparent: None,
             moved: 0,
+            expired: None,
         };
         let reply = self.propose(Input::Start(Box::new(begin)));
         assert_eq!(
@@ -185,6 +189,7 @@ impl Bench {
                     );
                 }
                 Action::Continue { run } => self.turns.push(run),
+                Action::Tell(_) | Action::Ended(_) => {}
             }
         }
     }
@@ -265,7 +270,7 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, id: RunId) -> Run {
-        self.machine.state().runs[&id].view()
+        self.machine.state().runs.get(&id).unwrap().view()
     }
 
     pub(crate) fn events(&self, id: RunId) -> Vec<What> {

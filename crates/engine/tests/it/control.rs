@@ -109,7 +109,14 @@ fn runs_that_ended_long_ago_are_forgotten() {
         .collect();
     bench.propose(Input::Sweep);
     let state = bench.machine.state();
-    assert_eq!(state.runs.keys().copied().collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(
+        state
+            .runs
+            .statuses(..)
+            .map(|(id, _)| id)
+            .collect::<Vec<_>>(),
+        ids[2..]
+    );
     bench.now = bench.now.plus(Duration::from_secs(7_200));
     bench.propose(Input::Sweep);
     let state = bench.machine.state();

@@ -1,7 +1,5 @@
 //! Flows behind routes: the gateway asks, the engine runs.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use taraf_engine::{Engine, FlowRef, Run, RunId, Start, Status};
 use taraf_flow::Data;
@@ -47,17 +45,8 @@ async fn start(engine: &Engine, call: FlowCall) -> Result<FlowAnswer, Problem> {
         return output(run.map_err(|error| problems::engine(&error))?);
     }
     let wait = call.wait.min(call.deadline);
-    let run = durable(engine, start, wait).await;
+    let run = engine.run(start, wait).await;
     output(run.map_err(|error| problems::engine(&error))?)
-}
-
-async fn durable(
-    engine: &Engine,
-    start: Start,
-    wait: Duration,
-) -> Result<Run, taraf_engine::Error> {
-    let started = engine.start_run(start).await?;
-    engine.wait(started.id, wait).await
 }
 
 /// Keys of two accounts never meet.

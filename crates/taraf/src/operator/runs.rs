@@ -52,8 +52,7 @@ pub(crate) async fn start(
         traceparent: text(&headers, "traceparent"),
     };
     let run = if is_durable(&parts, &start.flow) {
-        let started = parts.engine.start_run(start).await.map_err(refused)?;
-        parts.engine.wait(started.id, wait).await.map_err(refused)?
+        parts.engine.run(start, wait).await.map_err(refused)?
     } else {
         let limit = if wait.is_zero() {
             request::WAIT_MAX

@@ -5,7 +5,7 @@ use taraf_log::PartitionId;
 use taraf_log::machine::Machine as _;
 
 use super::*;
-use crate::partition::{Definitions, Settings};
+use crate::partition::{Audience, Definitions, Rest, Settings};
 use crate::{FlowId, Limits, Status};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -25,6 +25,8 @@ fn partition() -> Partition {
         keep: 10,
         keep_for: std::time::Duration::from_secs(60),
         archives: false,
+        audience: Audience::none(),
+        rest: Rest::default(),
     };
     let definition = check(SOURCE).definition.unwrap();
     Partition::new(settings, Arc::new(One(definition)))
@@ -53,6 +55,7 @@ fn begin(partition: &mut Partition, n: u64) -> RunId {
         key: None,
         traceparent: None,
         moved: 0,
+        expired: None,
     };
     let decided = partition.decide(Input::Start(Box::new(begin)), NOW);
     evolve(partition, decided);
@@ -64,12 +67,21 @@ fn a_panic_while_deciding_faults_that_run_and_no_other() {
     let mut partition = partition();
     let (poisoned, other) = (begin(&mut partition, 1), begin(&mut partition, 2));
     let decided = partition.on_run(poisoned, NOW, |_| panic!("a mistake of ours"));
-    assert_eq!(decided.actions.len(), 1, "its timer is cleared");
+    let [Action::ClearTimer { .. }, Action::Ended(ended)] = decided.actions.as_slice() else {
+        panic!(
+            "its timer is cleared and its end told: {:?}",
+            decided.actions
+        );
+    };
+    assert_eq!(ended.status(), Status::Faulted);
     evolve(&mut partition, decided);
-    let run = partition.state.runs[&poisoned].view();
+    let run = partition.state.runs.get(&poisoned).unwrap().view();
     assert_eq!(run.status, Status::Faulted);
     assert!(run.error.unwrap().detail.unwrap().contains("panicked"));
-    assert_eq!(partition.state.runs[&other].status(), Status::Waiting);
+    assert_eq!(
+        partition.state.runs.get(&other).unwrap().status(),
+        Status::Waiting
+    );
     let due = NOW.plus(std::time::Duration::from_secs(1));
     let timer = Input::TimerDue {
         run: other,
@@ -79,7 +91,10 @@ fn a_panic_while_deciding_faults_that_run_and_no_other() {
     };
     let decided = partition.decide(timer, due);
     assert_eq!(evolve(&mut partition, decided), Reply::Done);
-    assert_eq!(partition.state.runs[&other].status(), Status::Completed);
+    assert_eq!(
+        partition.state.runs.get(&other).unwrap().status(),
+        Status::Completed
+    );
 }
 
 #[test]
@@ -91,7 +106,10 @@ fn a_run_that_nothing_would_wake_is_an_error_of_that_run() {
         Reply::Done
     });
     evolve(&mut partition, decided);
-    assert_eq!(partition.state.runs[&id].status(), Status::Faulted);
+    assert_eq!(
+        partition.state.runs.get(&id).unwrap().status(),
+        Status::Faulted
+    );
 }
 
 #[test]
@@ -100,7 +118,7 @@ fn a_fault_ends_a_held_run_and_tells_of_the_run_alone_when_it_has_very_many_step
     let id = begin(&mut partition, 1);
     let decided = partition.decide(Input::Control(id, Control::Suspend), NOW);
     evolve(&mut partition, decided);
-    let mut many = partition.state.runs[&id].clone();
+    let mut many = partition.state.runs.get(&id).unwrap().into_owned();
     let step = many.steps[&1].clone();
     for n in 2..=u32::try_from(CANCELLED_MAX).unwrap() + 1 {
         many.steps.insert(n, step.clone());
@@ -113,7 +131,10 @@ fn a_fault_ends_a_held_run_and_tells_of_the_run_alone_when_it_has_very_many_step
     let decided = partition.decide(Input::Fault(id, error()), NOW);
     assert_eq!(decided.events.len(), 2);
     evolve(&mut partition, decided);
-    assert_eq!(partition.state.runs[&id].status(), Status::Faulted);
+    assert_eq!(
+        partition.state.runs.get(&id).unwrap().status(),
+        Status::Faulted
+    );
     let late = partition.decide(Input::Fault(id, error()), NOW);
     assert_eq!(evolve(&mut partition, late), Reply::Late);
 }
@@ -165,5 +186,8 @@ fn a_delay_that_ends_at_the_instant_of_the_one_before_is_a_timer_of_its_own() {
     }
     let decided = partition.decide(timer, NOW);
     evolve(&mut partition, decided);
-    assert_eq!(partition.state.runs[&id].status(), Status::Faulted);
+    assert_eq!(
+        partition.state.runs.get(&id).unwrap().status(),
+        Status::Faulted
+    );
 }
