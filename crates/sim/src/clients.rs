@@ -330,6 +330,11 @@ impl Clients {
                 let delay = context.dice.between(100 * MS, 2 * SECOND);
                 context.after(delay, Event::Start(n));
             }
+            // It will not be smaller the next time.
+            Err(error @ ProposeError::TooLarge { .. }) => {
+                context.note(format_args!("run {n} is refused: {error}"));
+                wanted.is_settled = true;
+            }
             Err(_) => self.start_again(context, n),
             Ok(other) => context.fail("starts are answered", format!("run {n}: {other:?}")),
         }
