@@ -1,6 +1,7 @@
-//! Ids, time, secrets, chance and supervised tasks: what every part needs and none owns.
+//! Ids, time, secrets, chance, supervised tasks and the causes of errors: what every part needs and none owns.
 
 mod backoff;
+mod causes;
 pub mod duration;
 mod id;
 mod random;
@@ -9,6 +10,7 @@ mod tasks;
 mod timestamp;
 
 pub use backoff::Backoff;
+pub use causes::with_causes;
 pub use id::ParseIdError;
 pub use random::{Rng, random_bytes, random_u64};
 pub use secret::Secret;

@@ -129,7 +129,7 @@ impl Archivist {
         let count = u64::try_from(finished.len()).unwrap_or(0);
         let began = Timestamp::now();
         while let Err(error) = self.try_add(finished.clone()).await {
-            let error = with_causes(&error);
+            let error = taraf_base::with_causes(&error);
             tracing::error!(%error, "the archive does not take finished runs; they stay in memory");
             self.metrics.archive_failures.increment();
             tokio::time::sleep(AGAIN.delay(attempt, &mut rng)).await;
@@ -150,16 +150,4 @@ impl Archivist {
             .add_all(move || finished.into_iter().map(pack).collect())
             .await
     }
-}
-
-/// An error with what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -11,7 +11,7 @@ use taraf_service::Problem;
 
 use super::record::{Balance, Company, Entry, Hit};
 use super::search::{PAGE_SIZE, Query};
-use super::service::{Companies, causes};
+use super::service::Companies;
 use crate::cui::Cui;
 use crate::extract::{Document, Params};
 use crate::problems;
@@ -231,7 +231,10 @@ async fn lookup(
 
 /// The register's file is damaged, which is for the operator to know in full.
 fn unreadable(error: &RegisterError) -> Problem {
-    tracing::error!(error = causes(error), "failed to read the trade register");
+    tracing::error!(
+        error = taraf_base::with_causes(error),
+        "failed to read the trade register"
+    );
     problems::REGISTER_UNREADABLE.new()
 }
 

@@ -187,7 +187,7 @@ impl Companies {
             match taken.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    let error = causes(&error);
+                    let error = taraf_base::with_causes(&error);
                     tracing::error!(
                         error,
                         "failed to take the new trade register; the one before stays"
@@ -277,16 +277,4 @@ impl Companies {
             let _outcome = self.all_balances(*cui).await;
         }
     }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

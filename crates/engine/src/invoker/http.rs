@@ -258,7 +258,11 @@ fn unanswered(class: CallClass, detail: String, status: u16) -> FlowError {
 }
 
 fn lost(class: CallClass, error: &CallError, url: &Url) -> FlowError {
-    let detail = format!("{}: {}", shown(url.as_str()), with_causes(error));
+    let detail = format!(
+        "{}: {}",
+        shown(url.as_str()),
+        taraf_base::with_causes(error)
+    );
     match error {
         CallError::Denied(_) => FlowError::authorization(detail),
         CallError::Invalid(_) => FlowError::configuration(detail),
@@ -280,21 +284,13 @@ fn unreadable(class: CallClass, error: &body::Error, max: usize) -> FlowError {
             FlowError::runtime(format!("the answer is longer than {max} bytes"))
         }
         body::Error::Broken(_) => {
-            let detail = format!("failed to read the answer: {}", with_causes(error));
+            let detail = format!(
+                "failed to read the answer: {}",
+                taraf_base::with_causes(error)
+            );
             unanswered(class, detail, 502)
         }
     }
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

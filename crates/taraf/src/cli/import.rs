@@ -100,12 +100,7 @@ fn failure(error: &ImportError) -> Failure {
         ImportError::Busy(_) | ImportError::Fewer { .. } => Exit::Conflict,
         _ => Exit::Failed,
     };
-    let mut message = format!("not imported: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
+    let message = format!("not imported: {}", taraf_base::with_causes(error));
     let help = match error {
         ImportError::Missing { .. } => "take the files from the open data portal",
         ImportError::Fewer { .. } => {

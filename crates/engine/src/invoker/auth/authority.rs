@@ -141,7 +141,7 @@ fn slow(url: &Url) -> FlowError {
 }
 
 fn lost(url: &Url, error: &CallError) -> FlowError {
-    let detail = format!("{}: {}", shown(url), super::super::http::with_causes(error));
+    let detail = format!("{}: {}", shown(url), taraf_base::with_causes(error));
     match error {
         CallError::Denied(_) => FlowError::authorization(detail),
         CallError::Invalid(_) => FlowError::configuration(detail),

@@ -119,7 +119,7 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
         }
         None => bench.run(input.as_ref(), args.timeout).await,
     };
-    let ended = ended.map_err(|error| Failure::usage(chain(&error)));
+    let ended = ended.map_err(|error| Failure::usage(taraf_base::with_causes(&error)));
     bench.stop().await;
     match ended? {
         Ended::Run(run) => tell(&run, output),
@@ -159,18 +159,6 @@ fn tell(run: &Run, output: &Output) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::TimedOut, run.why.clone()))
         }
     }
-}
-
-/// An error with what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 /// Secrets by name, for the cases of flows too.
