@@ -54,6 +54,7 @@ async fn measure(in_flight: usize) -> u64 {
     let client = Client::new(directory, client::Config::default(), &tasks);
     let config = Config {
         archive_dir: Some(dir.path().join("archive")),
+        runs_dir: Some(dir.path().join("runs")),
         ..Config::default()
     };
     let engine = Engine::start(Arc::new(log), config, client, &tasks)
@@ -72,11 +73,8 @@ async fn measure(in_flight: usize) -> u64 {
         workers.spawn(async move {
             let mut runs = 0_u64;
             while began.elapsed() < TIME {
-                let started = engine
-                    .start_run(Start::new(flow.clone(), None))
-                    .await
-                    .unwrap();
-                let run = engine.wait(started.id, TIME).await.unwrap();
+                let start = Start::new(flow.clone(), None);
+                let run = engine.run(start, TIME).await.unwrap();
                 assert_eq!(run.status, Status::Completed);
                 runs += 1;
             }

@@ -93,12 +93,12 @@ fn flow_id(definition: &Definition) -> FlowId {
 fn machines(
     count: u32,
     settings: &Settings,
-    rest_dir: Option<&Path>,
+    runs_dir: Option<&Path>,
     library: impl Fn() -> Arc<Library>,
 ) -> Vec<(PartitionId, Partition)> {
     let machine = |number| {
         let rest = Rest {
-            attic: attic(rest_dir),
+            attic: attic(runs_dir),
             ..Rest::default()
         };
         let settings = Settings {
@@ -233,7 +233,7 @@ impl Engine {
             None => None,
         };
         let settings = settings(&config, archive.is_some(), &hub);
-        let rest_dir = config.rest_dir.clone();
+        let runs_dir = config.runs_dir.clone();
         let (linger, keep_for) = (config.archive.linger, config.archive.keep_for);
         let count = partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
@@ -246,7 +246,7 @@ impl Engine {
             config,
         });
         let library = || Arc::new(Library(catalog.clone()));
-        let machines = machines(count, &settings, rest_dir.as_deref(), library);
+        let machines = machines(count, &settings, runs_dir.as_deref(), library);
         let kept = archive.clone().map(|archive| (archive, linger));
         let leaders = lead(&log, machines, &means, kept, tasks).await?;
         if let Some(archive) = &archive {
@@ -448,6 +448,10 @@ impl Engine {
             moved: 0,
             expired: None,
         };
+        if leader.journals.is_overfull() {
+            let why = "the disk takes the journals of runs more slowly than they grow";
+            return Err(Error::Overloaded(why));
+        }
         for _ in 0..LOOKS_MAX {
             // Before the archive: what moves from here on, the partition still remembers.
             begin.moved = leader.ended.moved();

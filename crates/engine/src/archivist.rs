@@ -8,15 +8,14 @@ use taraf_base::{Backoff, Rng, Tasks, Timestamp, random_u64};
 use taraf_log::machine::Handle;
 use tokio::sync::Notify;
 
-use crate::archive::{Archive, Archived, Error, saved};
+use crate::archive::{Archive, Archived, Error};
 use crate::insist::insist;
+use crate::journal::Journals;
 use crate::metrics::Metrics;
-use crate::partition::{Finished, Input, Partition};
+use crate::partition::{Input, Partition, Run};
 
 /// Runs moved together at most; also how many may have ended before a move begins at once.
 const RUNS_TOGETHER: usize = 512;
-/// Bytes of journals moved together at most, unless one run has more.
-const BYTES_TOGETHER: usize = 8 << 20;
 /// How long to wait before the archive is asked again.
 const AGAIN: Backoff = Backoff {
     first: Duration::from_millis(200),
@@ -75,6 +74,7 @@ impl Ended {
 pub(crate) struct Archivist {
     pub(crate) archive: Archive,
     pub(crate) handle: Handle<Partition>,
+    pub(crate) journals: Arc<Journals>,
     pub(crate) ended: Arc<Ended>,
     /// How long a run may stay when few others end.
     pub(crate) linger: Duration,
@@ -85,6 +85,7 @@ impl Archivist {
     pub(crate) async fn run(self, tasks: Tasks) {
         let stopping = tasks.token();
         let work = async {
+            self.journals.whole().await;
             loop {
                 if self.ended.waiting.load(Ordering::Acquire) == 0 {
                     self.ended.some.notified().await;
@@ -104,8 +105,7 @@ impl Archivist {
     /// Moves what has ended until little is left.
     async fn move_all(&self) {
         loop {
-            let look =
-                |machine: &Partition| machine.state().finished(RUNS_TOGETHER, BYTES_TOGETHER);
+            let look = |machine: &Partition| machine.state().finished(RUNS_TOGETHER);
             let Ok((finished, more)) = self.handle.read(look).await else {
                 // The partition leads no more; a wait for the next end has no end of its own.
                 return std::future::pending().await;
@@ -113,7 +113,7 @@ impl Archivist {
             if finished.is_empty() {
                 return;
             }
-            let ids = finished.iter().map(|finished| finished.run.id).collect();
+            let ids = finished.iter().map(|run| run.id).collect();
             self.add(finished).await;
             insist(&self.handle, Input::Moved(ids)).await;
             if !more {
@@ -123,7 +123,7 @@ impl Archivist {
     }
 
     /// Adds to the archive, until it is done.
-    async fn add(&self, finished: Vec<Finished>) {
+    async fn add(&self, finished: Vec<Run>) {
         let mut rng = Rng::new(random_u64());
         let mut attempt = 0;
         let count = u64::try_from(finished.len()).unwrap_or(0);
@@ -141,9 +141,10 @@ impl Archivist {
             .observe(Timestamp::now().since(began));
     }
 
-    async fn try_add(&self, finished: Vec<Finished>) -> Result<(), Error> {
-        let pack = |Finished { run, recorded }: Finished| Archived {
-            journal: saved(run.id, &recorded),
+    async fn try_add(&self, finished: Vec<Run>) -> Result<(), Error> {
+        let journals = Arc::clone(&self.journals);
+        let pack = move |run: Run| Archived {
+            journal: Box::new(journals.parts(run.id)),
             run: run.view(),
         };
         self.archive

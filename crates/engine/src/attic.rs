@@ -42,6 +42,7 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 impl FileAttic {
     /// Makes the file in this folder and takes its name away.
     pub(crate) fn make(dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("resting-runs.{number}"));
         let mut options = OpenOptions::new();

@@ -44,10 +44,10 @@ pub struct Config {
     /// Where the archive lies. The program sets it; without it finished runs stay in memory.
     #[serde(skip)]
     pub archive_dir: Option<PathBuf>,
-    /// The folder in which runs that rest leave memory for a file without a name. The program sets
-    /// it; without it they stay in memory as bytes.
+    /// The folder of what live runs need beside the log: their journals, and a file without a name
+    /// for those that rest. The program sets it; without it both stay in memory.
     #[serde(skip)]
-    pub rest_dir: Option<PathBuf>,
+    pub runs_dir: Option<PathBuf>,
     /// Lifecycle events that a slow subscriber may fall behind.
     pub event_backlog: usize,
     /// What one run may use.
@@ -69,7 +69,7 @@ impl Default for Config {
             keep_finished_for: Duration::from_secs(7 * 24 * 3_600),
             archive: archive::Config::default(),
             archive_dir: None,
-            rest_dir: None,
+            runs_dir: None,
             event_backlog: 4_096,
             limits: Limits::default(),
         }
@@ -94,9 +94,9 @@ pub struct Limits {
     pub depth: usize,
     /// Runs of one partition that have not ended.
     pub live_runs: usize,
-    /// Bytes of the journals of those runs.
+    /// Bytes of the states of those runs.
     pub live_bytes: usize,
-    /// Bytes of the journals of one partition's runs that have ended and wait for the archive.
+    /// Bytes of one partition's runs that have ended and wait for the archive.
     pub ended_bytes: usize,
     /// Record events that one input may cause before the run lets others have their turn.
     pub group_events: usize,
@@ -107,11 +107,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            task_starts: 100_000,
+            task_starts: 2_000_000,
             branches: 256,
             input_bytes: 4 << 20,
             data_bytes: 4 << 20,
-            history: 100_000,
+            history: 10_000_000,
             depth: 64,
             live_runs: 100_000,
             live_bytes: 512 << 20,

@@ -8,8 +8,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
 use taraf_flow::{Contents, Definition, Finding, check_with};
-use taraf_log::PartitionId;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
+use taraf_log::{PartitionId, Position};
 use tokio::sync::watch;
 
 use crate::archive::Retention;
@@ -325,7 +325,7 @@ impl Cataloguer {
 }
 
 impl Observer<Sources> for Cataloguer {
-    fn recovered(&mut self, machine: &Sources) {
+    fn recovered(&mut self, machine: &Sources, _position: Position, _snapshot: Position) {
         self.add(machine.texts.values());
     }
 

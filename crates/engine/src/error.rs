@@ -4,6 +4,7 @@ use taraf_flow::Finding;
 use taraf_log::machine::ProposeError;
 
 use crate::archive;
+use crate::journal;
 use crate::{FlowId, FlowRef, RunId};
 
 /// Why the engine did not do what it was asked.
@@ -81,12 +82,19 @@ pub enum Error {
     /// The archive did not answer.
     #[error("use the archive of finished runs")]
     Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The journals of live runs cannot be read or written.
+    #[error("use the journals of live runs")]
+    Journals(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A search of the archive took too long.
     #[error("find runs in time: narrow the search by status, flow, owner or time")]
     SearchTooLong,
 }
 
 impl Error {
+    pub(crate) fn journals(error: journal::Error) -> Self {
+        Self::Journals(Box::new(error))
+    }
+
     /// Whether the same request may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

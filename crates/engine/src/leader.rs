@@ -1,20 +1,22 @@
 //! One partition that leads: its replica, and what is told and done when events are durable.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use taraf_base::{Tasks, Timestamp, random_u64};
 use taraf_flow::event::CloudEvent;
 use taraf_log::machine::{Class, Handle, Observer, Replica};
-use taraf_log::{Log, PartitionId};
+use taraf_log::{Durability, Log, PartitionId, Position};
 use tokio::sync::{broadcast, watch};
 
 use crate::archive::Archive;
 use crate::archivist::{Archivist, Ended};
 use crate::invoker::{Invoker, Means};
+use crate::journal::{Entries, Entry, Journals, Keeper};
 use crate::metrics::Metrics;
-use crate::partition::{self, Action, Event, Input, Partition, Reply, What};
+use crate::partition::{self, Action, Event, Input, Partition, Reply, SavedEntry, What};
 use crate::timers::{Driver, Timers};
 use crate::{Error, Run, RunId};
 
@@ -71,6 +73,8 @@ pub(crate) type Awaited = watch::Receiver<Option<Arc<Run>>>;
 pub(crate) struct Leader {
     pub(crate) partition: PartitionId,
     pub(crate) handle: Handle<Partition>,
+    /// What happened in its runs.
+    pub(crate) journals: Arc<Journals>,
     /// What has ended and moved.
     pub(crate) ended: Arc<Ended>,
 }
@@ -92,6 +96,7 @@ impl Leader {
     ) -> Result<Self, Error> {
         let timers = Arc::new(Timers::default());
         let ended = Arc::new(Ended::default());
+        let journals = journals(means.config.runs_dir.clone(), partition, &*log).await?;
         let leading = watch::Sender::new(None);
         let invoker = Invoker::new(Arc::clone(&means), leading.subscribe(), tasks.clone());
         let is_recovered = invoker.clone();
@@ -99,14 +104,27 @@ impl Leader {
             hub: Arc::clone(&means.hub),
             timers: Arc::clone(&timers),
             ended: Arc::clone(&ended),
+            journals: Arc::clone(&journals),
             invoker,
         };
         let config = taraf_log::machine::Config {
             snapshot_every: SNAPSHOT_EVERY,
             ..taraf_log::machine::Config::default()
         };
+        // What the journals have not written they read from the log again.
+        let follower = (log.limits().durability == Durability::Synced)
+            .then(|| config.followers.register("journals", journals.written_to()));
         let space = log.space();
-        let handle = Replica::start(log, partition, machine, config, observer, tasks).await?;
+        let of = Arc::clone(&log);
+        let handle = Replica::start(of, partition, machine, config, observer, tasks).await?;
+        let keeper = Keeper {
+            journals: Arc::clone(&journals),
+            log,
+            partition,
+            follower,
+            metrics: Arc::clone(&means.hub.metrics),
+        };
+        tasks.spawn("journals of runs", keeper.run(tasks.clone()));
         leading.send_replace(Some(handle.clone()));
         is_recovered.recovered();
         let driver = Driver {
@@ -121,6 +139,7 @@ impl Leader {
                 let archivist = Archivist {
                     archive,
                     handle: handle.clone(),
+                    journals: Arc::clone(&journals),
                     ended: Arc::clone(&ended),
                     linger,
                     metrics: Arc::clone(&means.hub.metrics),
@@ -132,6 +151,7 @@ impl Leader {
         Ok(Self {
             partition,
             handle,
+            journals,
             ended,
         })
     }
@@ -142,16 +162,37 @@ struct Watcher {
     hub: Arc<Hub>,
     timers: Arc<Timers>,
     ended: Arc<Ended>,
+    journals: Arc<Journals>,
     invoker: Invoker,
 }
 
+/// Opens the journals of a partition; of one that records nothing they stay in memory.
+async fn journals<L: Log>(
+    dir: Option<PathBuf>,
+    partition: PartitionId,
+    log: &L,
+) -> Result<Arc<Journals>, Error> {
+    let dir = dir.filter(|_| log.limits().durability == Durability::Synced);
+    let opened = tokio::task::spawn_blocking(move || Journals::open(dir, partition)).await;
+    let journals = opened.unwrap_or_else(|failed| match failed.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_stopping) => Journals::open(None, partition),
+    });
+    Ok(Arc::new(journals.map_err(Error::journals)?))
+}
+
 impl Observer<Partition> for Watcher {
-    fn recovered(&mut self, machine: &Partition) {
+    fn recovered(&mut self, machine: &Partition, position: Position, snapshot: Position) {
         let state = machine.state();
+        let inherited = state.inherited().map(|(run, saved)| (run, entries(saved)));
+        let is_kept = |run| state.runs.contains(&run);
+        self.journals
+            .recovered(position, (snapshot, inherited), is_kept);
         self.ended.recovered(state.ended.len(), state.moved());
     }
 
     fn committed(&mut self, events: &[(Timestamp, Event)]) {
+        self.journals.committed(events);
         let metrics = &self.hub.metrics;
         metrics.events.add(u64::try_from(events.len()).unwrap_or(0));
         for (_, event) in events {
@@ -204,6 +245,20 @@ impl Observer<Partition> for Watcher {
         // Last: where waits are skipped, a timer may come as soon as nothing else is under way.
         self.timers.change(timers);
     }
+}
+
+/// A journal that a snapshot held.
+fn entries(saved: &[SavedEntry]) -> Entries {
+    let mut entries = Entries::default();
+    for (at, kind, version, body) in saved {
+        entries.push(Entry {
+            at: *at,
+            kind: *kind,
+            version: *version,
+            body,
+        });
+    }
+    entries
 }
 
 async fn sweep(handle: Handle<Partition>, tasks: Tasks) {

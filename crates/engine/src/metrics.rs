@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) archive_seconds: Histogram,
     /// How often it did not take them.
     pub(crate) archive_failures: Counter,
+    /// How often journals of live runs could not be written.
+    pub(crate) journal_failures: Counter,
 }
 
 impl Metrics {
@@ -56,6 +58,10 @@ impl Metrics {
             archive_failures: registry.counter(
                 "taraf_engine_archive_failures_total",
                 "How often the archive did not take finished runs.",
+            ),
+            journal_failures: registry.counter(
+                "taraf_engine_journal_failures_total",
+                "How often journals of live runs could not be written.",
             ),
             registry,
         }

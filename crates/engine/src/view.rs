@@ -116,6 +116,21 @@ pub struct JournalEntry {
     pub until: Option<Timestamp>,
 }
 
+/// A part of a journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct JournalPage {
+    /// The entries, the first first.
+    pub entries: Vec<JournalEntry>,
+    /// The number of the last of them, when there are others behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+impl JournalPage {
+    /// The most entries of one page; long ones make it shorter.
+    pub const MAX: usize = 10_000;
+}
+
 /// Which runs to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -36,6 +36,8 @@ pub(crate) use serve::serve;
 
 /// The folder of finished runs in the data directory.
 pub(crate) const ARCHIVE: &str = "archive";
+/// The folder of live runs' journals in a data directory.
+pub(crate) const RUNS: &str = "runs";
 
 /// Where a node keeps what must survive.
 #[derive(Clone, Debug)]
@@ -281,9 +283,8 @@ impl Core {
         let settings = config.accounts.clone();
         let accounts = Accounts::start(Arc::clone(&log), settings, &groups.accounts).await;
         let mut settings = engine_settings(config)?;
-        settings.rest_dir = archive
-            .as_ref()
-            .and_then(|dir| dir.parent().map(Path::to_owned));
+        let data = archive.as_ref().and_then(|dir| dir.parent());
+        settings.runs_dir = data.map(|dir| dir.join(RUNS));
         settings.archive_dir = archive;
         let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
         Ok(Self {

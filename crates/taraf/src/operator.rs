@@ -152,7 +152,12 @@ fn operations() -> Vec<Entry> {
         ),
         op("get", "/v1/runs", runs::LIST_QUERY, get(runs::list)),
         op("get", "/v1/runs/{id}", &["wait"], get(runs::show)),
-        op("get", "/v1/runs/{id}/journal", &[], get(runs::journal)),
+        op(
+            "get",
+            "/v1/runs/{id}/journal",
+            &["after", "limit"],
+            get(runs::journal),
+        ),
         op("post", "/v1/runs/{id}/cancel", &[], post(runs::cancel)),
         op("post", "/v1/runs/{id}/suspend", &[], post(runs::suspend)),
         op("post", "/v1/runs/{id}/resume", &[], post(runs::resume)),

@@ -1,11 +1,14 @@
 //! Runs found and read: those that partitions hold, then those in the archive.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use taraf_log::machine::ProposeError;
 
 use super::Engine;
 use crate::leader::Leader;
 use crate::partition::{Partition, State};
-use crate::{Error, Filter, JournalEntry, Page, Run, RunId, RunPage, Status, reading};
+use crate::{Error, Filter, JournalPage, Page, Run, RunId, RunPage, Status, reading};
 
 impl Engine {
     /// One run.
@@ -60,17 +63,27 @@ impl Engine {
         Ok(RunPage { runs, next })
     }
 
-    /// What happened in a run.
+    /// What happened in a run: so many entries behind number `after`, at most [`JournalPage::MAX`].
     ///
     /// # Errors
-    /// When there is no such run.
-    pub async fn journal(&self, id: RunId) -> Result<Vec<JournalEntry>, Error> {
-        let live = self.look(id, move |state| state.journal(id)).await?;
-        let journal = match (live, &self.inner.archive) {
-            (None, Some(archive)) => archive.journal(id).await?,
+    /// When there is no such run, or its journal cannot be read.
+    pub async fn journal(&self, id: RunId, after: u64, limit: usize) -> Result<JournalPage, Error> {
+        let journals = Arc::clone(&self.leader(id)?.journals);
+        journals.whole().await;
+        let read = tokio::task::spawn_blocking(move || journals.page(id, after, limit)).await;
+        let live = match read {
+            Ok(read) => read.map_err(Error::journals)?,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_stopping) => return Err(Error::Partition(ProposeError::Stopped)),
+            },
+        };
+        // A run leaves its partition only when the archive has it, so it is never in neither.
+        let page = match (live, &self.inner.archive) {
+            (None, Some(archive)) => archive.journal(id, after, limit).await?,
             (live, _) => live,
         };
-        journal.ok_or(Error::NoSuchRun(id))
+        page.ok_or(Error::NoSuchRun(id))
     }
 
     /// One sentence: what a run waits for, or how it ended.

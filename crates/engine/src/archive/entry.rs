@@ -1,29 +1,30 @@
 //! [pure] One finished run as a pack holds it: what readers see of it, and its journal.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::{Error as _, SerializeSeq as _};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_bytes::Bytes;
 use taraf_base::Timestamp;
 use taraf_flow::{Data, FlowError};
-use taraf_log::machine::{DecodeError, Header};
+use taraf_log::machine::DecodeError;
 
-use crate::partition::{Event, What, decode, encode, get, put};
-use crate::{FlowId, JournalEntry, Run, RunId, Status, partition};
-
-/// Time, kind, version and body of a recorded event.
-pub(crate) type SavedEntry = (Timestamp, u8, u16, serde_bytes::ByteBuf);
+use crate::journal::{self, Entries, Part};
+use crate::partition::{Open, put};
+use crate::{FlowId, Run, RunId, Status};
 
 /// The version of the entries that are written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Where the parts of a journal said neither how long they are nor what is open before them.
+const FIRST_VERSION: u8 = 1;
 
 /// Where an entry lies in its pack: the block's first byte, and its place in the block.
 pub(super) type Place = (u64, u32);
 
 /// A finished run on its way to the archive.
-#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Archived {
     /// As readers see it.
     pub(crate) run: Run,
-    /// What happened in it.
-    pub(crate) journal: Vec<SavedEntry>,
+    /// What happened in it, part by part.
+    pub(crate) journal: Box<dyn Iterator<Item = Part> + Send>,
 }
 
 /// What a pack holds: a run with the end of its journal, or an earlier part of a long journal.
@@ -32,9 +33,19 @@ pub(super) struct Entry {
     /// None in a part.
     pub(super) run: Option<Run>,
     /// The earlier parts of the journal, the first first.
-    pub(super) earlier: Vec<Place>,
+    pub(super) earlier: Vec<Earlier>,
     /// This part of it.
-    pub(super) journal: Vec<SavedEntry>,
+    pub(super) part: Part,
+    /// Whether the part says what is open before it.
+    pub(super) says_open: bool,
+}
+
+/// An earlier part of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Earlier {
+    pub(super) place: Place,
+    /// Entries in it, if that is known.
+    pub(super) count: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,19 +108,58 @@ impl From<Saved> for Run {
     }
 }
 
-/// The bytes of an entry that holds an earlier part of a journal.
-pub(super) fn encode_part(journal: &[SavedEntry]) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
-    put(&mut bytes, &(None::<Saved>, [(); 0], journal));
-    bytes
+/// The entries of a journal as records: time, kind, version and body of each.
+struct Records<'a>(&'a Entries);
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let count = usize::try_from(self.0.count()).map_err(S::Error::custom)?;
+        let mut records = to.serialize_seq(Some(count))?;
+        for entry in self.0.iter() {
+            let entry = entry.map_err(S::Error::custom)?;
+            let body = Bytes::new(entry.body);
+            records.serialize_element(&(entry.at, entry.kind, entry.version, body))?;
+        }
+        records.end()
+    }
 }
 
-/// The bytes of an entry that holds a run and the end of its journal.
-pub(super) fn encode_run(run: &Run, earlier: &[Place], journal: &[SavedEntry]) -> Vec<u8> {
+type ReadRecord<'a> = (Timestamp, u8, u16, &'a Bytes);
+
+fn entries(records: &[ReadRecord<'_>]) -> Entries {
+    let mut entries = Entries::default();
+    for &(at, kind, version, body) in records {
+        entries.push(journal::Entry {
+            at,
+            kind,
+            version,
+            body,
+        });
+    }
+    entries
+}
+
+/// The bytes of an entry that holds an earlier part of a journal.
+pub(super) fn encode_part(part: &Part) -> Vec<u8> {
+    encode(None, &[], part)
+}
+
+/// The bytes of an entry that holds a run and the end of its journal. Of each earlier part, the place
+/// and how many entries it has.
+pub(super) fn encode_run(run: &Run, earlier: &[(Place, u64)], part: &Part) -> Vec<u8> {
+    encode(Some(run), earlier, part)
+}
+
+fn encode(run: Option<&Run>, earlier: &[(Place, u64)], part: &Part) -> Vec<u8> {
     let mut bytes = vec![VERSION];
+    let saved = run.cloned().map(Saved::from);
+    let earlier: Vec<_> = earlier
+        .iter()
+        .map(|((block, place), count)| (block, place, count))
+        .collect();
     put(
         &mut bytes,
-        &(Some(Saved::from(run.clone())), earlier, journal),
+        &(saved, earlier, Records(&part.entries), &part.before),
     );
     bytes
 }
@@ -119,50 +169,51 @@ pub(super) fn encode_run(run: &Run, earlier: &[Place], journal: &[SavedEntry]) -
 /// # Errors
 /// When a newer program wrote it, or it is none.
 pub(super) fn read(bytes: &[u8]) -> Result<Entry, DecodeError> {
-    let body = match bytes.split_first() {
-        Some((&VERSION, body)) => body,
+    match bytes.split_first() {
+        Some((&VERSION, body)) => {
+            let (saved, earlier, records, before): Counted<'_> = rmp_serde::from_slice(body)?;
+            let entries = entries(&records);
+            let earlier = earlier.into_iter().map(|(block, place, count)| Earlier {
+                place: (block, place),
+                count: Some(count),
+            });
+            Ok(Entry {
+                run: saved.map(Run::from),
+                earlier: earlier.collect(),
+                part: Part { before, entries },
+                says_open: true,
+            })
+        }
+        Some((&FIRST_VERSION, body)) => {
+            let (saved, earlier, records): Uncounted<'_> = rmp_serde::from_slice(body)?;
+            let entries = entries(&records);
+            let earlier = earlier
+                .into_iter()
+                .map(|place| Earlier { place, count: None });
+            Ok(Entry {
+                run: saved.map(Run::from),
+                earlier: earlier.collect(),
+                part: Part {
+                    before: Open::default(),
+                    entries,
+                },
+                says_open: false,
+            })
+        }
         Some((&version, _)) => {
             let version = u16::from(version);
-            return Err(DecodeError::UnknownVersion { kind: 0, version });
+            Err(DecodeError::UnknownVersion { kind: 0, version })
         }
-        None => return Err(DecodeError::Malformed("an entry is empty".to_owned())),
-    };
-    let (saved, earlier, journal): (Option<Saved>, Vec<Place>, Vec<SavedEntry>) = get(body)?;
-    Ok(Entry {
-        run: saved.map(Run::from),
-        earlier,
-        journal,
-    })
+        None => Err(DecodeError::Malformed("an entry is empty".to_owned())),
+    }
 }
 
-/// A journal as readers see it.
-///
-/// # Errors
-/// When a newer program recorded something in it.
-pub(crate) fn told(run: RunId, journal: &[SavedEntry]) -> Result<Vec<JournalEntry>, DecodeError> {
-    let entries = journal.iter().map(|(at, kind, version, body)| {
-        let header = Header {
-            kind: *kind,
-            version: *version,
-            subject: run.get(),
-        };
-        Ok((*at, decode(&header, body)?.what))
-    });
-    let entries = entries.collect::<Result<Vec<_>, DecodeError>>()?;
-    Ok(partition::told(&entries))
-}
-
-/// Recorded events as an entry holds them.
-pub(crate) fn saved(run: RunId, recorded: &[(Timestamp, What)]) -> Vec<SavedEntry> {
-    let entry = |(at, what): &(Timestamp, What)| {
-        let mut body = Vec::new();
-        let event = Event {
-            run,
-            what: what.clone(),
-        };
-        let header = encode(&event, &mut body);
-        let body = serde_bytes::ByteBuf::from(body);
-        (*at, header.kind, header.version, body)
-    };
-    recorded.iter().map(entry).collect()
-}
+/// Version 2.
+type Counted<'a> = (
+    Option<Saved>,
+    Vec<(u64, u32, u64)>,
+    Vec<ReadRecord<'a>>,
+    Open,
+);
+/// Version 1.
+type Uncounted<'a> = (Option<Saved>, Vec<Place>, Vec<ReadRecord<'a>>);

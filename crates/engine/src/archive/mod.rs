@@ -9,7 +9,7 @@ mod retention;
 mod rows;
 mod store;
 
-pub(crate) use entry::{Archived, saved};
+pub(crate) use entry::Archived;
 pub use place::Config;
 pub(crate) use place::{Archive, Error};
 pub(crate) use retention::Retention;

@@ -10,16 +10,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use taraf_base::Timestamp;
 
-use super::entry::{self, Archived, Entry, Place, SavedEntry};
+use super::entry::{self, Archived, Entry, Place};
 use super::index::Index;
 use super::pack::{self, BLOCK_BYTES, HEAD_BYTES, HEADER_BYTES, PackError};
 use super::place::Error;
 use super::retention::{Month, Retention};
 use super::rows::Row;
-use crate::Status;
+use crate::journal::PageOf;
+use crate::partition::Open;
+use crate::{Run, Status};
 
-/// Bytes of a journal in one entry; longer ones are cut into parts.
-const PART_BYTES: usize = 8 << 20;
+/// Bytes of blocks that wait in memory to be written.
+const WRITE_BYTES: usize = 4 << 20;
 /// Bytes read at once while a pack is searched for its next block.
 const SEARCH_BYTES: usize = 1 << 20;
 /// Packs are for their owner alone.
@@ -66,38 +68,44 @@ impl Shelf {
     }
 
     /// Makes runs durable that are not there yet. When this returns, they are synced and found.
-    pub(super) fn add(&self, runs: &[Archived]) -> Result<(), Error> {
+    pub(super) fn add(&self, runs: Vec<Archived>) -> Result<(), Error> {
         if self.is_poisoned.load(Ordering::Acquire) {
             return Err(Error::Poisoned(self.file.clone()));
         }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut blocks = Blocks::new(writer.length);
-        let mut rows = Vec::with_capacity(runs.len());
-        for archived in runs {
-            // A crash may have come between this and the run's leaving of its partition.
-            if writer.index.find(archived.run.id)?.is_none() {
-                let place = blocks.add(archived)?;
-                rows.push(Row::of(&archived.run, place));
+        let (rows, length) = match self.write(&writer, runs) {
+            Ok(written) => written,
+            Err(error) => {
+                // What was written is behind the end; the next attempt writes over it.
+                let cut = self.pack.set_len(writer.length);
+                cut.map_err(|_also| self.poisoned())?;
+                return Err(error);
             }
-        }
-        let bytes = blocks.finish()?;
+        };
         if rows.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.pack.write_all_at(&bytes, writer.length) {
-            // What was written of it is behind the end; the next attempt writes over it.
-            let cut = self.pack.set_len(writer.length);
-            cut.map_err(|_also| self.poisoned())?;
-            return Err(Error::io("write to", &self.file)(error));
-        }
         self.pack.sync_data().map_err(|_lost| self.poisoned())?;
-        writer.length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let length = writer.length;
+        writer.length = length;
         writer.index.add(&rows, length)?;
         for row in rows {
             *writer.counts.entry(row.status).or_default() += 1;
         }
         Ok(())
+    }
+
+    /// Writes what is not there yet behind the end, and answers its rows and where it ends.
+    fn write(&self, writer: &Writer, runs: Vec<Archived>) -> Result<(Vec<Row>, u64), Error> {
+        let mut blocks = Blocks::new(self, writer.length);
+        let mut rows = Vec::with_capacity(runs.len());
+        for archived in runs {
+            // A crash may have come between this and the run's leaving of its partition.
+            if writer.index.find(archived.run.id)?.is_none() {
+                let (run, place) = blocks.add(archived)?;
+                rows.push(Row::of(&run, place));
+            }
+        }
+        Ok((rows, blocks.finish()?))
     }
 
     /// Looks into the index.
@@ -132,19 +140,40 @@ impl Shelf {
         entry::read(&bytes).map_err(|error| Error::entry(&self.file, place.0, error))
     }
 
-    /// The run there, with its whole journal.
-    pub(super) fn archived(&self, place: Place) -> Result<Archived, Error> {
+    /// Adds what a page wants of the journal of the run there.
+    pub(super) fn page(&self, place: Place, page: &mut PageOf) -> Result<(), Error> {
         let last = self.entry(place)?;
-        let mut journal = Vec::new();
-        for earlier in last.earlier {
-            journal.extend(self.entry(earlier)?.journal);
-        }
-        journal.extend(last.journal);
         let malformed = PackError::Malformed("the entry holds no run");
         let run = last
             .run
             .ok_or_else(|| Error::pack(&self.file, place.0, malformed))?;
-        Ok(Archived { run, journal })
+        let (mut first, mut open) = (1_u64, Open::default());
+        for earlier in last.earlier {
+            let behind = earlier.count.map(|count| first.saturating_add(count));
+            if let Some(behind) = behind
+                && !page.wants(behind.saturating_sub(1))
+            {
+                first = behind;
+                continue;
+            }
+            let Entry {
+                part, says_open, ..
+            } = self.entry(earlier.place)?;
+            if says_open {
+                open = part.before;
+            }
+            let added = page.add(run.id, first, &mut open, &part.entries);
+            if added.map_err(|error| Error::entry(&self.file, earlier.place.0, error))? {
+                return Ok(());
+            }
+            first = first.saturating_add(part.entries.count());
+        }
+        if last.says_open {
+            open = last.part.before;
+        }
+        let added = page.add(run.id, first, &mut open, &last.part.entries);
+        added.map_err(|error| Error::entry(&self.file, place.0, error))?;
+        Ok(())
     }
 
     /// Bytes on disk of the pack.
@@ -165,18 +194,21 @@ impl Shelf {
     }
 }
 
-/// Entries on their way into blocks.
-struct Blocks {
+/// Entries on their way into blocks, and blocks on their way to the end of the pack.
+struct Blocks<'a> {
+    shelf: &'a Shelf,
     /// Where the block that is being filled will begin.
     at: u64,
+    /// Blocks that are not written yet, the last of which ends there.
     bytes: Vec<u8>,
     filling: Vec<Vec<u8>>,
     filled: usize,
 }
 
-impl Blocks {
-    const fn new(at: u64) -> Self {
+impl<'a> Blocks<'a> {
+    const fn new(shelf: &'a Shelf, at: u64) -> Self {
         Self {
+            shelf,
             at,
             bytes: Vec::new(),
             filling: Vec::new(),
@@ -184,15 +216,18 @@ impl Blocks {
         }
     }
 
-    /// Adds a run with its journal, a long one in parts.
-    fn add(&mut self, archived: &Archived) -> Result<Place, Error> {
-        let mut parts = parts(&archived.journal);
-        let last = parts.pop().unwrap_or_default();
-        let mut earlier = Vec::with_capacity(parts.len());
-        for part in parts {
-            earlier.push(self.put(entry::encode_part(part))?);
+    /// Adds a run with its journal, part by part.
+    fn add(&mut self, archived: Archived) -> Result<(Run, Place), Error> {
+        let mut earlier = Vec::new();
+        let mut parts = archived.journal;
+        let mut last = parts.next().unwrap_or_default();
+        for next in parts {
+            let place = self.put(entry::encode_part(&last))?;
+            earlier.push((place, last.entries.count()));
+            last = next;
         }
-        self.put(entry::encode_run(&archived.run, &earlier, last))
+        let place = self.put(entry::encode_run(&archived.run, &earlier, &last))?;
+        Ok((archived.run, place))
     }
 
     fn put(&mut self, entry: Vec<u8>) -> Result<Place, Error> {
@@ -214,30 +249,29 @@ impl Blocks {
         self.bytes.extend_from_slice(&block);
         self.filling.clear();
         self.filled = 0;
+        if self.bytes.len() >= WRITE_BYTES {
+            self.write()?;
+        }
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Vec<u8>, Error> {
+    fn write(&mut self) -> Result<(), Error> {
+        let len = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let begin = self.at.saturating_sub(len);
+        let written = self.shelf.pack.write_all_at(&self.bytes, begin);
+        written.map_err(Error::io("write to", &self.shelf.file))?;
+        self.bytes.clear();
+        Ok(())
+    }
+
+    /// Writes the rest, and answers where it ends.
+    fn finish(mut self) -> Result<u64, Error> {
         if !self.filling.is_empty() {
             self.close()?;
         }
-        Ok(self.bytes)
+        self.write()?;
+        Ok(self.at)
     }
-}
-
-/// A journal in pieces that one entry may hold.
-fn parts(journal: &[SavedEntry]) -> Vec<&[SavedEntry]> {
-    let mut parts = Vec::new();
-    let (mut begin, mut bytes) = (0, 0_usize);
-    for (at, (_, _, _, body)) in journal.iter().enumerate() {
-        if bytes > PART_BYTES {
-            parts.extend(journal.get(begin..at));
-            (begin, bytes) = (at, 0);
-        }
-        bytes = bytes.saturating_add(body.len());
-    }
-    parts.extend(journal.get(begin..));
-    parts
 }
 
 fn open_pack(dir: &Path, file: &Path, month: Month) -> Result<File, Error> {

@@ -15,7 +15,7 @@ use super::entry::Archived;
 use super::pack::PackError;
 use super::retention::Retention;
 use super::store::Store;
-use crate::{Filter, JournalEntry, Run, RunId, Status};
+use crate::{Filter, JournalPage, Run, RunId, Status};
 
 /// Searches and reads under way at the same time; others wait.
 const READS_MAX: usize = 4;
@@ -161,12 +161,18 @@ impl Archive {
         self.read(move |store| store.find(id)).await
     }
 
-    /// What happened in a run.
+    /// So many entries of a run's journal, behind that number.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) async fn journal(&self, id: RunId) -> Result<Option<Vec<JournalEntry>>, Error> {
-        self.read(move |store| store.journal(id)).await
+    pub(crate) async fn journal(
+        &self,
+        id: RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<JournalPage>, Error> {
+        self.read(move |store| store.journal(id, after, limit))
+            .await
     }
 
     /// The newest run that was started with this key.

@@ -14,7 +14,8 @@ use super::month::Shelf;
 use super::place::Error;
 use super::retention::{Month, Retention};
 use super::rows::sequence;
-use crate::{Filter, JournalEntry, Run, RunId, Status};
+use crate::journal::PageOf;
+use crate::{Filter, JournalPage, Run, RunId, Status};
 
 /// How long one search may take.
 const SEARCH_MAX: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ impl Store {
             by_month.entry(Month::of(ended)).or_default().push(archived);
         }
         for (month, runs) in by_month {
-            self.shelf(month)?.add(&runs)?;
+            self.shelf(month)?.add(runs)?;
         }
         Ok(())
     }
@@ -62,14 +63,17 @@ impl Store {
         self.search(id, |shelf, place| Ok(shelf.entry(place)?.run))
     }
 
-    /// What happened in a run.
-    pub(super) fn journal(&self, id: RunId) -> Result<Option<Vec<JournalEntry>>, Error> {
+    /// So many entries of a run's journal, behind that number.
+    pub(super) fn journal(
+        &self,
+        id: RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<JournalPage>, Error> {
         self.search(id, |shelf, place| {
-            let archived = shelf.archived(place)?;
-            let told = entry::told(archived.run.id, &archived.journal);
-            Ok(Some(told.map_err(|error| {
-                Error::entry(&self.dir, place.0, error)
-            })?))
+            let mut page = PageOf::new(after, limit);
+            shelf.page(place, &mut page)?;
+            Ok(Some(page.finish()))
         })
     }
 

@@ -13,7 +13,7 @@ use super::event::{
 use crate::RunId;
 
 /// Version of the snapshot's layout.
-pub const SNAPSHOT_VERSION: u8 = 3;
+pub const SNAPSHOT_VERSION: u8 = 4;
 /// Version of the bodies' layout that is written.
 const VERSION: u16 = 1;
 

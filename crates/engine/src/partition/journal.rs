@@ -3,52 +3,67 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
 use taraf_flow::Data;
 
 use super::event::{BranchOutcome, Given, Outcome, What};
-use super::state::State;
-use crate::RunId;
 use crate::view::JournalEntry;
 
+/// The steps that are open at a place in a journal: later entries name them by number alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Open(BTreeMap<u32, Told>);
+
 /// A step, as later entries of its run are told about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Told {
     task: Arc<str>,
     iteration: Arc<str>,
     attempt: u32,
 }
 
-impl State {
-    /// What happened in a run.
-    #[must_use]
-    pub fn journal(&self, run: RunId) -> Option<Vec<JournalEntry>> {
-        self.recorded(run).map(|recorded| told(recorded))
+impl Open {
+    /// Passes an entry without telling it.
+    pub(crate) fn follow(&mut self, what: &What) {
+        self.begin(what);
+        self.end(what);
+    }
+
+    /// Tells an entry, which has that number in its journal.
+    pub(crate) fn tell(&mut self, n: u64, at: Timestamp, what: &What) -> JournalEntry {
+        self.begin(what);
+        let entry = entry(n, at, what, &self.0);
+        self.end(what);
+        entry
+    }
+
+    fn begin(&mut self, what: &What) {
+        if let What::Entered(entered) = what {
+            let told = Told {
+                task: Arc::clone(&entered.task),
+                iteration: Arc::clone(&entered.iteration),
+                attempt: entered.attempt,
+            };
+            self.0.insert(entered.step, told);
+        }
+        if let What::Retried { step, attempt, .. } = what
+            && let Some(told) = self.0.get_mut(step)
+        {
+            told.attempt = *attempt;
+        }
+    }
+
+    fn end(&mut self, what: &What) {
+        if let What::TaskCompleted { step, .. }
+        | What::TaskFaulted { step, .. }
+        | What::TaskCancelled { step } = what
+        {
+            self.0.remove(step);
+        }
     }
 }
 
-/// Recorded events of one run, the first first, as its readers see them.
-pub(crate) fn told(recorded: &[(Timestamp, What)]) -> Vec<JournalEntry> {
-    let mut steps = BTreeMap::new();
-    let numbered = (1_u64..).zip(recorded);
-    numbered
-        .map(|(n, (at, what))| entry(n, *at, what, &mut steps))
-        .collect()
-}
-
-fn entry(n: u64, at: Timestamp, what: &What, steps: &mut BTreeMap<u32, Told>) -> JournalEntry {
-    if let What::Entered(entered) = what {
-        let told = Told {
-            task: Arc::clone(&entered.task),
-            iteration: Arc::clone(&entered.iteration),
-            attempt: entered.attempt,
-        };
-        steps.insert(entered.step, told);
-    }
-    if let What::Retried { step, attempt, .. } = what
-        && let Some(told) = steps.get_mut(step)
-    {
-        told.attempt = *attempt;
-    }
+fn entry(n: u64, at: Timestamp, what: &What, steps: &BTreeMap<u32, Told>) -> JournalEntry {
     let told = what.step().and_then(|step| steps.get(&step));
     let mut entry = JournalEntry {
         n,

@@ -35,9 +35,10 @@ pub use event::{
 };
 pub use input::{Begin, Control, Input, Reply};
 pub use insistence::{Insist, Insistence};
-pub(crate) use journal::told;
+pub(crate) use journal::Open;
 pub use machine::{Definitions, Partition, Settings};
 pub use rest::{Attic, Rest, Spot};
 pub use run::{Doing, Ending, Run, Step, TryPhase};
 pub use runs::Runs;
-pub use state::{Finished, Recorded, State};
+pub use saved::SavedEntry;
+pub use state::State;

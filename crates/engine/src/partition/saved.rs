@@ -1,36 +1,40 @@
 //! [pure] The state of a partition as a snapshot, drawn in `docs/protocols/run-log.md`.
 
+use std::ops::RangeInclusive;
+
 use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use taraf_base::Timestamp;
-use taraf_log::machine::{DecodeError, Header};
+use taraf_log::machine::DecodeError;
 
 use super::codec;
-use super::event::Event;
 use super::rest::Rest;
 use super::run::Run;
 use super::runs::Runs;
-use super::state::{Moved, Recorded, State};
+use super::state::{Moved, State};
 use crate::RunId;
 
 /// Versions whose runs stand as they are, without their labels.
-const UNPACKED: std::ops::RangeInclusive<u8> = 1..=2;
+const UNPACKED: RangeInclusive<u8> = 1..=2;
+/// Versions whose runs are packed.
+const PACKED: RangeInclusive<u8> = 3..=codec::SNAPSHOT_VERSION;
 
-/// Version 3: the state without what can be found again.
+/// Version 4: the state without what can be found again.
 #[derive(Serialize)]
 struct Saved<'a> {
     runs: Packed<'a>,
     moved: &'a Moved,
-    journals: Vec<(RunId, Vec<SavedEntry>)>,
 }
 
-/// The same as it is read: the runs are bytes of the snapshot.
+/// Versions 3 and 4 as they are read: the runs are bytes of the snapshot.
 #[derive(Deserialize)]
 struct Restored<'a> {
     #[serde(borrow)]
     runs: Vec<&'a Bytes>,
     moved: Moved,
+    /// In version 3 alone.
+    #[serde(default)]
     journals: Vec<(RunId, Vec<SavedEntry>)>,
 }
 
@@ -45,7 +49,7 @@ struct Unpacked {
 }
 
 /// Time, kind, version and body of a journal's entry.
-type SavedEntry = (Timestamp, u8, u16, ByteBuf);
+pub type SavedEntry = (Timestamp, u8, u16, ByteBuf);
 
 /// Each run as `packed.rs` makes it, one at a time.
 struct Packed<'a>(&'a Runs);
@@ -70,14 +74,9 @@ impl State {
     /// The whole state as bytes.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        let journals = self.journals.iter().map(|(run, journal)| {
-            let entries = journal.entries.iter();
-            (*run, entries.map(|entry| saved(*run, entry)).collect())
-        });
         let saved = Saved {
             runs: Packed(&self.runs),
             moved: &self.moved,
-            journals: journals.collect(),
         };
         let mut bytes = vec![codec::SNAPSHOT_VERSION];
         codec::put(&mut bytes, &saved);
@@ -91,7 +90,7 @@ impl State {
     pub fn load(bytes: &[u8], rest: Rest) -> Result<Self, DecodeError> {
         let mut state = Self::new(rest);
         let journals = match bytes.split_first() {
-            Some((&codec::SNAPSHOT_VERSION, body)) => {
+            Some((version, body)) if PACKED.contains(version) => {
                 let saved: Restored<'_> = rmp_serde::from_slice(body)?;
                 state.recall_moved(saved.moved);
                 for packed in saved.runs {
@@ -113,29 +112,7 @@ impl State {
             }
             None => return Err(DecodeError::Malformed("the snapshot is empty".to_owned())),
         };
-        for (run, entries) in journals {
-            state.recall_journal(run, restored(run, entries)?);
-        }
+        state.inherited = journals.into_iter().collect();
         Ok(state)
     }
-}
-
-fn saved(run: RunId, (at, what): &(Timestamp, super::What)) -> SavedEntry {
-    let mut body = Vec::new();
-    let what = what.clone();
-    let header = codec::encode(&Event { run, what }, &mut body);
-    (*at, header.kind, header.version, ByteBuf::from(body))
-}
-
-fn restored(run: RunId, entries: Vec<SavedEntry>) -> Result<Recorded, DecodeError> {
-    let entry = |(at, kind, version, body): SavedEntry| {
-        let subject = run.get();
-        let header = Header {
-            kind,
-            version,
-            subject,
-        };
-        Ok((at, codec::decode(&header, &body)?.what))
-    };
-    entries.into_iter().map(entry).collect()
 }

@@ -1,5 +1,6 @@
-//! [pure] The state of a partition: its runs, their journals, and who asked for them.
+//! [pure] The state of a partition: its runs, and who asked for them. Their journals are no part of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -12,40 +13,26 @@ use super::packed::Label;
 use super::rest::Rest;
 use super::run::Run;
 use super::runs::Runs;
+use super::saved::SavedEntry;
 use crate::RunId;
 
 /// Keys of moved runs that are remembered: a start that looked for its key in the archive no longer
 /// ago than that many moves is decided rightly.
 const MOVED_KEYS_MAX: usize = 4_096;
 
-/// What was recorded of a run, with the times of the records.
-pub type Recorded = Vec<(Timestamp, What)>;
-
 /// Everything that a partition remembers.
 #[derive(Debug, Default)]
 pub struct State {
     /// All runs that are kept.
     pub runs: Runs,
-    /// What happened in each of them.
-    pub(super) journals: BTreeMap<RunId, Journal>,
     /// Which run a key names: by owner and key. Keys of runs that moved lately are here, too.
     pub keys: BTreeMap<(String, String), RunId>,
     /// Runs that have ended, by when.
     pub ended: BTreeSet<(Timestamp, RunId)>,
     /// Which keys moved to the archive lately.
     pub(super) moved: Moved,
-    /// Bytes of all journals, roughly.
-    bytes: usize,
-    /// Those of runs that have ended.
-    ended_bytes: usize,
-}
-
-/// The journal of one run. Readers take it as it is: once a run has ended it never changes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Journal {
-    pub(super) entries: Arc<Recorded>,
-    /// Roughly what it takes in memory.
-    bytes: usize,
+    /// Journals that a snapshot of an earlier version held. They are taken over after the replay.
+    pub(super) inherited: BTreeMap<RunId, Vec<SavedEntry>>,
 }
 
 /// Runs that left for the archive, counted from 1, and the keys of the last of them.
@@ -57,15 +44,6 @@ pub(super) struct Moved {
     forgotten: u64,
     /// Number, owner and key, and run of those whose keys are remembered, the oldest first.
     keys: VecDeque<(u64, (String, String), RunId)>,
-}
-
-/// A run that has ended, on its way to the archive.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// As it ended.
-    pub run: Run,
-    /// What was recorded of it.
-    pub recorded: Arc<Recorded>,
 }
 
 impl State {
@@ -86,29 +64,16 @@ impl State {
                     self.keys.insert(key, event.run);
                 }
                 self.runs.insert(Run::new(event.run, Arc::clone(begun), at));
-                self.write_down(event, at);
             }
             What::Removed => self.remove(event.run),
             What::Moved => self.move_away(event.run),
             what => {
-                let Some(has_ended) = self.runs.evolve(event.run, what, at) else {
-                    return;
-                };
-                self.write_down(event, at);
-                if has_ended {
+                if self.runs.evolve(event.run, what, at) == Some(true) {
                     self.ended.insert((at, event.run));
-                    let journal = self.journals.get(&event.run);
-                    let bytes = journal.map_or(0, |journal| journal.bytes);
-                    self.ended_bytes = self.ended_bytes.saturating_add(bytes);
                 }
             }
         }
         self.runs.rest();
-    }
-
-    fn write_down(&mut self, event: &Event, at: Timestamp) {
-        let journal = self.journals.entry(event.run).or_default();
-        self.bytes = self.bytes.saturating_add(journal.push(at, &event.what));
     }
 
     /// Runs that have not ended.
@@ -117,46 +82,32 @@ impl State {
         self.runs.live()
     }
 
-    /// Bytes of the journals of runs that have not ended, roughly.
+    /// Bytes of runs that have not ended, roughly.
     #[must_use]
     pub const fn live_bytes(&self) -> usize {
-        self.bytes.saturating_sub(self.ended_bytes)
+        self.runs.live_bytes()
     }
 
-    /// Bytes of the journals of runs that have ended and are still here, roughly.
+    /// Bytes of runs that have ended and are still here, roughly.
     #[must_use]
     pub const fn ended_bytes(&self) -> usize {
-        self.ended_bytes
+        self.runs.ended_bytes()
     }
 
-    /// What was recorded of a run.
-    #[must_use]
-    pub fn recorded(&self, run: RunId) -> Option<&Recorded> {
-        let journal = self.journals.get(&run)?;
-        Some(&journal.entries)
+    /// Journals that a snapshot of an earlier version held, as far as their runs are still here.
+    pub fn inherited(&self) -> impl Iterator<Item = (RunId, &[SavedEntry])> {
+        let journals = self.inherited.iter();
+        journals.map(|(run, entries)| (*run, entries.as_slice()))
     }
 
-    /// Runs that have ended, those that ended first first: at most so many, and so many bytes of
-    /// journals, but one at least. Also whether there are others.
+    /// Runs that have ended, those that ended first first, at most so many. Also whether there are
+    /// others.
     #[must_use]
-    pub fn finished(&self, runs_max: usize, bytes_max: usize) -> (Vec<Finished>, bool) {
-        let mut bytes = 0_usize;
-        let mut found = Vec::new();
-        for (_, id) in self.ended.iter().take(runs_max) {
-            let (Some(run), Some(journal)) = (self.runs.get(id), self.journals.get(id)) else {
-                continue;
-            };
-            bytes = bytes.saturating_add(journal.bytes);
-            if bytes > bytes_max && !found.is_empty() {
-                break;
-            }
-            found.push(Finished {
-                run: run.into_owned(),
-                recorded: Arc::clone(&journal.entries),
-            });
-        }
-        let is_all = found.len() >= self.ended.len();
-        (found, !is_all)
+    pub fn finished(&self, runs_max: usize) -> (Vec<Run>, bool) {
+        let ended = self.ended.iter().take(runs_max);
+        let runs = ended.filter_map(|(_, id)| self.runs.get(id));
+        let runs = runs.map(Cow::into_owned).collect();
+        (runs, self.ended.len() > runs_max)
     }
 
     /// How many runs have moved to the archive.
@@ -173,11 +124,9 @@ impl State {
 
     fn take(&mut self, id: RunId) -> Option<Run> {
         let run = self.runs.remove(id)?;
-        let bytes = self.journals.remove(&id).map_or(0, |journal| journal.bytes);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.inherited.remove(&id);
         if let Some((at, _)) = run.ended {
             self.ended.remove(&(at, id));
-            self.ended_bytes = self.ended_bytes.saturating_sub(bytes);
         }
         Some(run)
     }
@@ -236,35 +185,12 @@ impl State {
         Ok(())
     }
 
-    /// Takes the journal of a run that was taken before.
-    pub(super) fn recall_journal(&mut self, run: RunId, entries: Recorded) {
-        let mut journal = Journal::default();
-        for (at, what) in entries {
-            journal.push(at, &what);
-        }
-        self.bytes = self.bytes.saturating_add(journal.bytes);
-        if self.runs.get(&run).is_some_and(|run| run.ended.is_some()) {
-            self.ended_bytes = self.ended_bytes.saturating_add(journal.bytes);
-        }
-        self.journals.insert(run, journal);
-    }
-
     /// Takes the keys of runs that moved.
     pub(super) fn recall_moved(&mut self, moved: Moved) {
         for (_, key, id) in &moved.keys {
             self.keys.insert(key.clone(), *id);
         }
         self.moved = moved;
-    }
-}
-
-impl Journal {
-    /// Adds an entry, and answers what it takes.
-    fn push(&mut self, at: Timestamp, what: &What) -> usize {
-        let bytes = what.weight();
-        Arc::make_mut(&mut self.entries).push((at, what.clone()));
-        self.bytes = self.bytes.saturating_add(bytes);
-        bytes
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use taraf_base::Tasks;
 use taraf_engine::{
-    ArchiveConfig, Config, Engine, Error, Filter, FlowRef, Page, Run, RunId, Start, Status,
+    ArchiveConfig, Config, Engine, Error, Filter, FlowRef, JournalEntry, JournalPage, Page, Run,
+    RunId, Start, Status,
 };
 use taraf_flow::Data;
 use taraf_log::{FileLog, file};
@@ -39,6 +40,7 @@ async fn open_for(dir: &Path, linger: Duration, keep_for: Duration) -> World {
         partitions: 2,
         archive: ArchiveConfig { keep_for, linger },
         archive_dir: Some(dir.join("archive")),
+        runs_dir: Some(dir.join("runs")),
         ..Config::default()
     };
     let engine = engine(Arc::new(log), config, &tasks).await;
@@ -54,6 +56,12 @@ impl World {
         assert!(self.tasks.drain(LIMIT).await.is_empty());
         drop(self.engine);
         assert!(self.log_tasks.drain(LIMIT).await.is_empty());
+    }
+
+    async fn journal(&self, id: RunId) -> Vec<JournalEntry> {
+        let page = self.engine.journal(id, 0, JournalPage::MAX).await.unwrap();
+        assert_eq!(page.next, None);
+        page.entries
     }
 
     async fn run(&self, name: &str, n: u64, key: Option<&str>) -> Result<Run, Error> {
@@ -113,14 +121,14 @@ async fn finished_runs_move_and_are_found_as_before() {
     for n in 0..10 {
         runs.push(world.run("flow", n, None).await.unwrap());
     }
-    let journal = world.engine.journal(runs[0].id).await.unwrap();
+    let journal = world.journal(runs[0].id).await;
     world.moved(10).await;
     for run in &runs {
         assert_eq!(world.engine.get(run.id).await.unwrap().as_ref(), Some(run));
         let waited = world.engine.wait(run.id, LIMIT).await.unwrap();
         assert_eq!(&waited, run);
     }
-    assert_eq!(world.engine.journal(runs[0].id).await.unwrap(), journal);
+    assert_eq!(world.journal(runs[0].id).await, journal);
     assert!(
         world
             .engine
@@ -142,7 +150,7 @@ async fn finished_runs_move_and_are_found_as_before() {
 
     let world = open(dir.path(), Duration::ZERO).await;
     assert_eq!(world.listed(&Filter::default()).await, ids);
-    assert_eq!(world.engine.journal(runs[0].id).await.unwrap(), journal);
+    assert_eq!(world.journal(runs[0].id).await, journal);
     world.close().await;
 }
 

@@ -274,8 +274,19 @@ impl Bench {
     }
 
     pub(crate) fn events(&self, id: RunId) -> Vec<What> {
-        let recorded = self.machine.state().recorded(id).unwrap();
-        recorded.iter().map(|(_, what)| what.clone()).collect()
+        let recorded = self.recorded(id).into_iter();
+        recorded.map(|(_, what)| what).collect()
+    }
+
+    /// What was recorded of a run, and when.
+    pub(crate) fn recorded(&self, id: RunId) -> Vec<(Timestamp, What)> {
+        let records = self.groups.iter().flatten();
+        let records = records.filter(|(_, header, _)| header.subject == id.get());
+        let what = |(at, header, body): &Record| {
+            let event = Partition::decode(header, body).unwrap();
+            (*at, event.what)
+        };
+        records.map(what).collect()
     }
 
     /// Effect keys of the calls whose outcome is recorded.

@@ -120,7 +120,7 @@ fn runs_that_ended_long_ago_are_forgotten() {
     bench.now = bench.now.plus(Duration::from_secs(7_200));
     bench.propose(Input::Sweep);
     let state = bench.machine.state();
-    assert_eq!((state.runs.len(), state.recorded(ids[3])), (0, None));
+    assert_eq!((state.runs.len(), state.ended.len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,6 +252,56 @@ async fn an_ephemeral_run_leaves_nothing_behind_and_ends_at_its_deadline() {
             .unwrap()
             .runs
             .is_empty()
+    );
+    assert!(tasks.drain(LIMIT).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_is_told_of_every_phase_of_runs_and_tasks() {
+    let tasks = Tasks::new();
+    let engine = engine(Arc::new(MemoryLog::new()), &tasks).await;
+    engine.publish(&flow("- w: {wait: PT1H}")).await.unwrap();
+    let mut told = engine.subscribe();
+    let id = engine.start_run(start(json!({}))).await.unwrap().id;
+    engine.suspend(id).await.unwrap();
+    engine.resume(id).await.unwrap();
+    engine.cancel(id).await.unwrap();
+    let mut seen = Vec::new();
+    let mut ids = std::collections::BTreeSet::new();
+    while seen.last().is_none_or(|last| last != "workflow.cancelled") {
+        let event = told.recv().await.unwrap();
+        assert!(ids.insert(event.id.clone()), "told twice: {}", event.id);
+        let type_ = event.type_.strip_prefix("io.serverlessworkflow.").unwrap();
+        let type_ = type_.strip_suffix(".v1").unwrap();
+        let data = event.data.as_ref().unwrap();
+        let is_of_task = data.get("task").is_some_and(|task| task == "/do/0/w");
+        assert_eq!(is_of_task, type_.starts_with("task."), "{event:?}");
+        let status = data.get("status").and_then(|status| status.as_str());
+        seen.push(status.map_or_else(|| type_.to_owned(), |s| format!("{type_} {s}")));
+    }
+    assert_eq!(
+        seen,
+        [
+            "workflow.started",
+            "task.created",
+            "task.status-changed pending",
+            "task.started",
+            "task.status-changed running",
+            "task.status-changed waiting",
+            "workflow.status-changed waiting",
+            "workflow.suspended",
+            "task.suspended",
+            "task.status-changed suspended",
+            "workflow.status-changed suspended",
+            "workflow.resumed",
+            "task.resumed",
+            "task.status-changed waiting",
+            "workflow.status-changed waiting",
+            "task.status-changed cancelled",
+            "task.cancelled",
+            "workflow.status-changed cancelled",
+            "workflow.cancelled",
+        ]
     );
     assert!(tasks.drain(LIMIT).await.is_empty());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use taraf_base::Tasks;
-use taraf_engine::Status;
+use taraf_engine::{JournalPage, Status};
 use taraf_log::{FileLog, file};
 
 use crate::bench::flow;
@@ -57,9 +57,10 @@ async fn a_run_that_waits_goes_on_after_a_restart() {
             "{}",
             run.why
         );
-        let journal = second.journal(id).await.unwrap();
+        let journal = second.journal(id, 0, JournalPage::MAX).await.unwrap();
         assert_eq!(
             journal
+                .entries
                 .iter()
                 .filter(|entry| entry.event == "entered")
                 .count(),

@@ -223,18 +223,19 @@ fn golden_snapshots_of_every_version_are_read_for_ever() {
     let bench = snapshot();
     let written = bench.machine.snapshot();
     if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-snapshot-v3.bin");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-snapshot-v4.bin");
         std::fs::write(file, &written).unwrap();
     }
     assert_eq!(
         written,
-        golden("run-snapshot-v3.bin"),
+        golden("run-snapshot-v4.bin"),
         "add a version, keep the old one"
     );
     for (name, is_current) in [
         ("run-snapshot-v1.bin", false),
         ("run-snapshot-v2.bin", false),
-        ("run-snapshot-v3.bin", true),
+        ("run-snapshot-v3.bin", false),
+        ("run-snapshot-v4.bin", true),
     ] {
         let mut other = Bench::new();
         let bytes = golden(name);

@@ -13,7 +13,7 @@ fn retries(policy: &str) -> (Vec<u128>, bool) {
     let mut bench = Bench::new();
     let id = bench.begin(&flow(&tasks), json!({}));
     bench.finish(echo);
-    let journal = bench.machine.state().recorded(id).unwrap();
+    let journal = bench.recorded(id);
     let began = journal
         .iter()
         .filter(|(_, what)| matches!(what, What::Retried { attempt, .. } if *attempt > 1));

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, post};
 use serde_json::{Value, json};
 use taraf_base::{Secret, Tasks};
-use taraf_engine::{Config, Engine, Run, Status};
+use taraf_engine::{Config, Engine, JournalPage, Run, Status};
 use taraf_flow::ErrorKind;
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, watch};
@@ -373,7 +373,10 @@ async fn neither_tokens_nor_what_gets_them_reach_the_log_the_journal_or_events()
     let id = world.engine.start_run(start(json!({}))).await.unwrap().id;
     let run = world.engine.wait(id, LIMIT).await.unwrap();
     assert_eq!(run.error.as_ref().unwrap().status, 401, "{run:?}");
-    let journal = format!("{run:?} {:?}", world.engine.journal(id).await.unwrap());
+    let journal = format!(
+        "{run:?} {:?}",
+        world.engine.journal(id, 0, JournalPage::MAX).await.unwrap()
+    );
     assert!(
         journal.contains("***") && journal.contains("Bearer"),
         "{journal}"

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use taraf_base::{Secret, Tasks};
-use taraf_engine::{Config, Engine, Start, Status};
+use taraf_engine::{Config, Engine, JournalPage, Start, Status};
 use taraf_log::{FileLog, Log, file};
 use taraf_service::{Client, Directory, client};
 use tokio::net::TcpListener;
@@ -134,7 +134,10 @@ async fn secrets_reach_the_wire_and_neither_the_log_nor_the_journal_nor_events()
     let seen = server.seen.borrow().clone();
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0].matches(SECRET).count(), 3, "{}", seen[0]);
-    let journal = format!("{run:?} {:?}", engine.journal(id).await.unwrap());
+    let journal = format!(
+        "{run:?} {:?}",
+        engine.journal(id, 0, JournalPage::MAX).await.unwrap()
+    );
     assert!(journal.contains("kept-as-it-is") && journal.contains("***"));
     assert!(!journal.contains(SECRET), "{journal}");
     let mut events = String::new();

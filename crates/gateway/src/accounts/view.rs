@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use taraf_base::Timestamp;
+use taraf_log::Position;
 use taraf_log::machine::Observer;
 use tokio::sync::Notify;
 
@@ -274,7 +275,7 @@ impl Watcher {
 }
 
 impl Observer<Registry> for Watcher {
-    fn recovered(&mut self, registry: &Registry) {
+    fn recovered(&mut self, registry: &Registry, _position: Position, _snapshot: Position) {
         self.0.recovered(registry);
     }
 

@@ -26,6 +26,8 @@ pub const LOG: &str = "log";
 /// The folder of the blobs in a data directory.
 pub const BLOBS: &str = "blobs";
 
+/// How often a folder is listed whose files come and go meanwhile.
+const LISTINGS_MAX: usize = 100;
 /// Bytes read or written at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -123,6 +125,43 @@ pub fn items_in(
         items.push(Item { path, len, source });
     }
     Ok(items)
+}
+
+/// The files of a folder, opened: they stay readable when they lose their names meanwhile. All of them
+/// were there at one instant.
+///
+/// # Errors
+/// When the folder cannot be read, or keeps changing.
+pub fn open_items_in(disk: &dyn Disk, dir: &Path, prefix: &str) -> Result<Vec<Item>, Error> {
+    let doing = || Error::io(format!("list {}", dir.display()));
+    for _ in 0..LISTINGS_MAX {
+        let mut names = match disk.list(dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(doing()(error)),
+        };
+        names.sort_unstable();
+        let opened = names.iter().map(|name| {
+            let file = disk.open(&dir.join(name))?;
+            Ok(Item {
+                path: join(prefix, name),
+                len: file.size()?,
+                source: Source::Open(file),
+            })
+        });
+        let opened: io::Result<Vec<Item>> = opened.collect();
+        let mut after = match (opened, disk.list(dir)) {
+            // One of them lost its name meanwhile: what it held is in another by now.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => continue,
+            (Err(error), _) | (_, Err(error)) => return Err(doing()(error)),
+            (Ok(items), Ok(after)) => (items, after),
+        };
+        after.1.sort_unstable();
+        if after.1 == names {
+            return Ok(after.0);
+        }
+    }
+    Err(doing()(io::Error::other("it keeps changing")))
 }
 
 fn join(prefix: &str, name: &str) -> String {

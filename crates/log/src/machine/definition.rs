@@ -2,6 +2,7 @@
 
 use taraf_base::Timestamp;
 
+use crate::Position;
 use crate::record::Header;
 
 /// A deterministic state machine whose events are the records of a partition.
@@ -87,8 +88,9 @@ pub struct Decision<M: Machine> {
 
 /// Who is told what happened to a machine. Called on the replica's task: hand over, do not wait.
 pub trait Observer<M: Machine>: Send + 'static {
-    /// The state after replay, before anything else is called.
-    fn recovered(&mut self, machine: &M);
+    /// The state after replay up to `position`, from the snapshot of record `snapshot` on, before
+    /// anything else is called.
+    fn recovered(&mut self, machine: &M, position: Position, snapshot: Position);
     /// Events that are durable now, in order.
     fn committed(&mut self, events: &[(Timestamp, M::Event)]);
     /// Actions whose cause is durable now, in order.
@@ -97,7 +99,7 @@ pub trait Observer<M: Machine>: Send + 'static {
 
 /// For machines that nobody watches.
 impl<M: Machine> Observer<M> for () {
-    fn recovered(&mut self, _machine: &M) {}
+    fn recovered(&mut self, _machine: &M, _position: Position, _snapshot: Position) {}
     fn committed(&mut self, _events: &[(Timestamp, M::Event)]) {}
     fn release(&mut self, _actions: Vec<M::Action>) {}
 }

@@ -43,7 +43,7 @@ impl Replica {
             return Err(Error::Fenced { by, tail });
         }
         let recovered = recover(log.as_ref(), partition, machine, tail).await?;
-        observer.recovered(&recovered.machine);
+        observer.recovered(&recovered.machine, recovered.position, recovered.snapshot);
         let now = (config.clock)().max(recovered.time);
         let outstanding = recovered.machine.outstanding(now);
         if !outstanding.is_empty() {

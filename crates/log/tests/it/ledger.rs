@@ -211,7 +211,7 @@ pub(crate) struct Seen {
 }
 
 impl Observer<Ledger> for Witness {
-    fn recovered(&mut self, ledger: &Ledger) {
+    fn recovered(&mut self, ledger: &Ledger, _at: taraf_log::Position, _of: taraf_log::Position) {
         self.0.lock().unwrap().recovered = Some(ledger.clone());
     }
 

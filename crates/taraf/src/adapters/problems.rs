@@ -33,7 +33,9 @@ pub(crate) fn engine(error: &Error) -> Problem {
             .with_header(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
         Error::TooLarge { .. } => problem::PAYLOAD_TOO_LARGE.with_detail(detail),
         Error::SearchTooLong => problem::OVERLOADED.with_detail(detail),
-        Error::Log(_) | Error::Archive(_) => problem::INTERNAL.with_detail(detail),
+        Error::Log(_) | Error::Archive(_) | Error::Journals(_) => {
+            problem::INTERNAL.with_detail(detail)
+        }
     }
 }
 

@@ -220,12 +220,25 @@ async fn show(operator: &Operator, output: &Output, id: &str) -> Result<(), Fail
         return output.one(&run, &run_view::ONE);
     }
     output.one(&run, &run_view::ONE)?;
-    let journal = items(operator.json(Call::get(path(id, "/journal"))).await?);
+    let journal = journal(operator, id, 0).await?;
     if !journal.is_empty() {
         output.line("")?;
         output.list(&journal, &run_view::JOURNAL)?;
     }
     Ok(())
+}
+
+/// All entries of a run's journal behind that number, page by page.
+async fn journal(operator: &Operator, id: &str, after: u64) -> Result<Vec<Value>, Failure> {
+    let mut entries = Vec::new();
+    let mut next = Some(after.to_string());
+    while let Some(after) = next {
+        let query = format!("/journal?after={}", escaped(&after));
+        let page = operator.json(Call::get(path(id, &query))).await?;
+        next = page["next"].as_str().map(str::to_owned);
+        entries.extend(items(page));
+    }
+    Ok(entries)
 }
 
 async fn watch(
@@ -241,15 +254,16 @@ async fn watch(
         let left = timeout.map(|limit| limit.saturating_sub(started.elapsed()));
         let slice = left.map_or(WATCH_SLICE, |left| left.min(WATCH_SLICE));
         let run = start::wait_for(operator, id, slice).await?;
-        let journal = items(operator.json(Call::get(path(id, "/journal"))).await?);
-        for entry in journal.iter().skip(seen) {
+        let journal = journal(operator, id, seen).await?;
+        for entry in &journal {
             if output.is_structured() {
                 output.line(&entry.to_string())?;
             } else {
                 output.say(&run_view::step_line(entry));
             }
         }
-        seen = seen.max(journal.len());
+        let last = journal.last().and_then(|entry| entry["n"].as_u64());
+        seen = last.unwrap_or(seen);
         let is_over = left.is_some_and(|left| left.is_zero());
         if run_view::is_final(&run) || is_over {
             return start::finish(output, &run);
@@ -274,7 +288,7 @@ async fn export(
     to: Option<PathBuf>,
 ) -> Result<(), Failure> {
     let run = operator.json(Call::get(path(id, ""))).await?;
-    let journal = items(operator.json(Call::get(path(id, "/journal"))).await?);
+    let journal = journal(operator, id, 0).await?;
     let document = pretty(&json!({ "run": run, "journal": journal }));
     let Some(file) = to else {
         return output.line(&document);

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Shared;
-use crate::node::ARCHIVE;
+use crate::node::{ARCHIVE, RUNS};
 
 /// Pieces that wait for the reader, of 256 KiB.
 const WAITING_MAX: usize = 8;
@@ -102,10 +102,12 @@ fn hand_on(mut pack: Pack, _hold: &Hold, send: impl Fn(Result<Bytes, BoxError>) 
 }
 
 impl Kept {
-    /// The cut of the log first. What a record promises to be elsewhere was durable before it: the
-    /// archive and the blobs that are listed afterwards hold it.
+    /// The journals of live runs before the log: what they lack is in it, and what it lost they
+    /// have. Then the cut of the log. What a record promises to be elsewhere was durable before it:
+    /// the archive and the blobs that are listed afterwards hold it.
     fn items(&self, hold: &Hold) -> Result<Vec<Item>, backup::Error> {
-        let mut items = self.log.cut(hold)?;
+        let mut items = backup::open_items_in(&OsDisk, &self.dir.join(RUNS), RUNS)?;
+        items.extend(self.log.cut(hold)?);
         let is_index = |path: &str| !path.ends_with(".pack");
         let archive = self.dir.join(ARCHIVE);
         items.extend(backup::items_in(&OsDisk, &archive, ARCHIVE, &is_index)?);

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use taraf_base::Timestamp;
-use taraf_engine::{Filter, FlowRef, Page, Run, RunId, Start, Status};
+use taraf_engine::{Filter, FlowRef, JournalPage, Page, Run, RunId, Start, Status};
 use taraf_flow::Data;
 use taraf_service::{Problem, problem};
 
@@ -192,14 +192,35 @@ pub(crate) async fn show(
     Ok(Json(run))
 }
 
+#[derive(Deserialize)]
+pub(crate) struct JournalQuery {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
 /// `GET /v1/runs/{id}/journal`.
 pub(crate) async fn journal(
     State(parts): State<Shared>,
     Path(id): Path<String>,
+    Parameters(query): Parameters<JournalQuery>,
 ) -> Result<Json<Value>, Problem> {
     let id: RunId = request::parse("id", &id)?;
-    let entries = parts.engine.journal(id).await.map_err(refused)?;
-    Ok(page(entries.iter().map(shown).collect(), None))
+    let after = query
+        .after
+        .map_or(Ok(0), |text| request::parse("after", &text))?;
+    let limit = query.limit.map(|text| request::parse("limit", &text));
+    let limit = limit.transpose()?.unwrap_or(JournalPage::MAX);
+    if !(1..=JournalPage::MAX).contains(&limit) {
+        let detail = format!("`limit`: from 1 to {}", JournalPage::MAX);
+        return Err(problem::BAD_REQUEST.with_detail(detail));
+    }
+    let found = parts
+        .engine
+        .journal(id, after, limit)
+        .await
+        .map_err(refused)?;
+    let next = found.next.map(|next| next.to_string());
+    Ok(page(found.entries.iter().map(shown).collect(), next))
 }
 
 /// `POST /v1/runs/{id}/cancel`.

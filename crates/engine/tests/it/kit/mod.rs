@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use taraf_base::Tasks;
-use taraf_engine::{Config, Engine, Error, FlowRef, JournalEntry, Run, Start, Status};
+use taraf_engine::{Config, Engine, Error, FlowRef, JournalEntry, JournalPage, Run, Start, Status};
 use taraf_flow::{Data, yaml};
 use taraf_log::MemoryLog;
 use taraf_service::{Client, Directory, client};
@@ -150,7 +150,8 @@ async fn run(engine: &Engine, scenario: &Scenario) -> Ran {
                     .await
                     .unwrap();
                 let run = engine.wait(started.id, LIMIT).await.unwrap();
-                done = Some((run, engine.journal(started.id).await.unwrap()));
+                let journal = engine.journal(started.id, 0, JournalPage::MAX).await;
+                done = Some((run, journal.unwrap().entries));
             }
             _ => {
                 let (run, journal) = done.as_ref().expect("a check follows an execution");
