@@ -40,6 +40,12 @@ const BENCHES: [(&str, &str, &str, &str); 6] = [
         "durable runs a second at 1, 64 and 256 in flight, without HTTP",
     ),
     (
+        "growth",
+        "taraf-engine",
+        "growth",
+        "memory and restart with 100,000 waiting runs, and a run of a million steps",
+    ),
+    (
         "flows",
         "taraf",
         "flows",
