@@ -280,24 +280,33 @@ impl Accounts {
     /// # Errors
     /// When the plan does not allow it, or the quota cannot be reserved.
     pub async fn charge(&self, caller: &Caller, cost: u32) -> Result<(), Denied> {
-        let now = self.now();
+        self.admit(caller, cost).await.0
+    }
+
+    /// The same, and how the caller stands after it.
+    pub(crate) async fn admit(&self, caller: &Caller, cost: u32) -> (Result<(), Denied>, Standing) {
+        let (now, now_ns) = (self.now(), self.now_ns());
         self.note_use(caller, now);
-        if cost == 0 {
-            return Ok(());
-        }
-        let taken = caller.meter.take(self.now_ns());
-        taken.map_err(Denied::OverPlan)?;
-        let (month, cost) = (Month::of(now), u64::from(cost));
-        // Nearly always the block holds enough, and nothing has to wait.
-        if let Spend::Taken { renew } = caller.meter.spend(month, cost) {
-            if renew {
-                self.renew(caller, month, 0);
+        let cost = u64::from(cost);
+        let (passed, standing) = caller.meter.pass(now, now_ns, cost);
+        let month = Month::of(now);
+        match passed {
+            Err(over) => (Err(Denied::OverPlan(over)), standing),
+            // Nearly always the block holds enough, and nothing has to wait.
+            Ok(Spend::Taken { renew }) => {
+                if renew {
+                    self.renew(caller, month, 0);
+                }
+                (Ok(()), standing)
             }
-            return Ok(());
+            Ok(Spend::Short | Spend::UsedUp) => {
+                let limit = self.shared.config.quota_wait;
+                let spent = Box::pin(self.spend(caller, month, cost));
+                let spent = tokio::time::timeout(limit, spent).await;
+                let spent = spent.unwrap_or(Err(Denied::Unavailable));
+                (spent, self.standing(caller))
+            }
         }
-        let limit = self.shared.config.quota_wait;
-        let spent = tokio::time::timeout(limit, self.spend(caller, month, cost));
-        spent.await.unwrap_or(Err(Denied::Unavailable))
     }
 
     /// How a caller stands with its plan.

@@ -66,6 +66,10 @@ impl ErrorForm {
         if self == Self::Problem || !is_problem(&response) {
             return response;
         }
+        Box::pin(self.translate(response)).await
+    }
+
+    async fn translate(self, response: Response<Body>) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         let bytes = body::collect(body, PROBLEM_BYTES_MAX).await;
         let read = bytes

@@ -154,26 +154,24 @@ pub(crate) struct Outbound {
     until: Option<Instant>,
     /// Made at the first pause: most bodies are at hand.
     timer: Option<Pin<Box<Sleep>>>,
-    ended: Option<Ended>,
+    ended: Option<Box<dyn Ended>>,
     is_whole: bool,
 }
 
 /// Told how a body ended: its bytes, and whether it was whole.
-type Ended = Box<dyn FnOnce(u64, bool) + Send>;
+pub(crate) trait Ended: Send {
+    fn ended(self: Box<Self>, bytes: u64, is_whole: bool);
+}
 
 impl Outbound {
-    pub(crate) fn wrap(
-        inner: Body,
-        until: Option<Instant>,
-        ended: impl FnOnce(u64, bool) + Send + 'static,
-    ) -> Self {
+    pub(crate) fn wrap(inner: Body, until: Option<Instant>, ended: Box<dyn Ended>) -> Self {
         Self {
             is_whole: inner.is_end_stream(),
             inner,
             bytes: 0,
             until,
             timer: None,
-            ended: Some(Box::new(ended)),
+            ended: Some(ended),
         }
     }
 }
@@ -227,7 +225,7 @@ impl HttpBody for Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         if let Some(ended) = self.ended.take() {
-            ended(self.bytes, self.is_whole);
+            ended.ended(self.bytes, self.is_whole);
         }
     }
 }
@@ -269,6 +267,12 @@ mod tests {
     use taraf_service::body;
 
     use super::*;
+
+    impl<F: FnOnce(u64, bool) + Send> Ended for F {
+        fn ended(self: Box<Self>, bytes: u64, is_whole: bool) {
+            self(bytes, is_whole);
+        }
+    }
 
     #[tokio::test]
     async fn a_body_beyond_its_limit_is_cut_and_says_so() {
@@ -337,7 +341,7 @@ mod tests {
         use http_body_util::BodyExt as _;
 
         let until = Instant::now() + Duration::from_secs(1);
-        let mut body = Outbound::wrap(Body::new(Endless), Some(until), |_, _| {});
+        let mut body = Outbound::wrap(Body::new(Endless), Some(until), Box::new(|_, _| {}));
         assert!(body.frame().await.unwrap().is_ok());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(body.frame().await.unwrap().is_err());
@@ -348,10 +352,14 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let until = Instant::now() + Duration::from_secs(1);
         let end = move |bytes, is_whole| tell.send((bytes, is_whole)).unwrap();
-        let whole = Outbound::wrap(body::full("salut"), Some(until), end.clone());
+        let whole = Outbound::wrap(body::full("salut"), Some(until), Box::new(end.clone()));
         body::collect(whole, 10).await.unwrap();
         assert_eq!(told.recv().unwrap(), (5, true));
-        drop(Outbound::wrap(body::full("salut"), Some(until), end));
+        drop(Outbound::wrap(
+            body::full("salut"),
+            Some(until),
+            Box::new(end),
+        ));
         assert_eq!(told.recv().unwrap(), (0, false));
     }
 }

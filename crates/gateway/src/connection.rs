@@ -33,6 +33,9 @@ use crate::server::Shared;
 use crate::tls::{self, PeerCertificate, Tls};
 use crate::tunnel;
 
+/// hyper's own limit of headers. One that is set, the same number too, makes it fill its tables anew for
+/// each head.
+const HEADERS_DEFAULT: usize = 100;
 /// hyper's smallest buffer.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
@@ -197,10 +200,13 @@ async fn speak_http1(gateway: &Arc<Shared>, stream: Stream, peer: Peer) -> Ended
         let answer = pipeline::answer(Arc::clone(gateway), Arc::clone(&peer), place, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if limits.headers != HEADERS_DEFAULT {
+        builder.max_headers(limits.headers);
+    }
+    let connection = builder
         // `Watched` sets a timer now and then, where hyper's own is set for each head.
         .header_read_timeout(None)
-        .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(BUFFER_BYTES_MIN))
         .half_close(false)
         .serve_connection(TokioIo::new(stream), answer)

@@ -64,9 +64,9 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
     headers.insert(trace::REQUEST_ID, hop.request_id.clone());
     headers.insert(trace::TRACEPARENT, hop.traceparent);
     if let Some(caller) = hop.caller {
-        headers.insert(X_ACCOUNT, text(&caller.account.to_string()));
-        headers.insert(X_PLAN, text(&caller.plan));
-        headers.insert(X_KEY_ID, text(&caller.key.to_string()));
+        headers.insert(X_ACCOUNT, caller.told.account.clone());
+        headers.insert(X_PLAN, caller.told.plan.clone());
+        headers.insert(X_KEY_ID, caller.told.key.clone());
     }
 }
 

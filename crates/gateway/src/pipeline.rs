@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, Response, Version};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use taraf_service::trace::{self, TraceContext};
 use taraf_service::{Body, Problem, client, problem};
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,7 +14,7 @@ use crate::accounts::Denied;
 use crate::answer::{self, ErrorForm};
 use crate::auth::Shown;
 use crate::auth::api_key::{self, Caller};
-use crate::bodies::Outbound;
+use crate::bodies::{Ended, Outbound};
 use crate::connection::{Peer, Place};
 use crate::features::cors::{self, Grant};
 use crate::path::{PathError, Segments};
@@ -43,7 +43,8 @@ pub(crate) struct Call {
     pub(crate) peer: Arc<Peer>,
     pub(crate) place: Place,
     method: Method,
-    path: String,
+    /// Of the request; logs are told no more of it than its path.
+    uri: Uri,
     request_id: HeaderValue,
     trace: TraceContext,
     form: ErrorForm,
@@ -88,8 +89,8 @@ async fn stages(
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
     limits(gateway, &request)?;
-    let path = request.uri().path().to_owned();
-    let segments = Segments::read(&path).map_err(unreadable)?;
+    let uri = request.uri().clone();
+    let segments = Segments::read(uri.path()).map_err(unreadable)?;
     if let Some(question) = cors::asked(request.method(), request.headers())
         && let Some(answer) = preflight(routes, call, &question, &segments, request.headers())
     {
@@ -232,11 +233,8 @@ async fn plan(gateway: &Shared, call: &mut Call, route: &Match<'_>) -> Result<()
     let Some(caller) = &call.caller else {
         return Ok(());
     };
-    let charged = gateway
-        .accounts
-        .charge(caller, route.entry.route.cost)
-        .await;
-    let standing = gateway.accounts.standing(caller);
+    let cost = route.entry.route.cost;
+    let (charged, standing) = gateway.accounts.admit(caller, cost).await;
     let allowed = charged.map_err(|denied| match denied {
         Denied::OverPlan(over) => answer::over_plan(&over, &standing),
         Denied::Unavailable => {
@@ -249,7 +247,7 @@ async fn plan(gateway: &Shared, call: &mut Call, route: &Match<'_>) -> Result<()
 }
 
 /// Adds what every answer carries; the call lasts until the answer's end.
-fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
+fn meter(mut call: Box<Call>, response: Response<Body>) -> Response<Outbound> {
     let (mut parts, body) = response.into_parts();
     let headers = &mut parts.headers;
     headers.insert(trace::REQUEST_ID, call.request_id.clone());
@@ -263,30 +261,29 @@ fn meter(mut call: Call, response: Response<Body>) -> Response<Outbound> {
     let is_endless = client::is_stream(headers);
     let until = (!is_endless).then(|| call.started + call.gateway.config.limits.total);
     call.ending.status = parts.status.as_u16();
-    let body = Outbound::wrap(body, until, move |bytes, is_whole| {
-        call.end(bytes, is_whole);
-    });
+    let body = Outbound::wrap(body, until, call);
     Response::from_parts(parts, body)
 }
 
 impl Call {
+    /// In a box from the beginning: it moves from stage to stage, and into the answer's body.
     fn begin(
         gateway: &Arc<Shared>,
         peer: Arc<Peer>,
         place: Place,
         request: &Request<Body>,
-    ) -> Self {
+    ) -> Box<Self> {
         gateway.metrics.in_flight.add(1);
         let (headers, path) = (request.headers(), request.uri().path());
         let trace = TraceContext::from_headers(headers)
             .unwrap_or_else(|| TraceContext::new(trace::random_id(), trace::random_span()));
-        Self {
+        Box::new(Self {
             gateway: Arc::clone(gateway),
             started: Instant::now(),
             peer,
             place,
             method: request.method().clone(),
-            path: path.to_owned(),
+            uri: request.uri().clone(),
             request_id: trace::request_id(headers, trace::random_id),
             trace: trace.child(trace::random_span()),
             form: ErrorForm::of(path, headers),
@@ -300,18 +297,16 @@ impl Call {
                 bytes: 0,
                 is_whole: false,
             },
-        }
+        })
     }
 
-    /// The route is found; what a sensitive one holds in its path is not told to logs.
     fn take(&mut self, entry: &Arc<Entry>) {
         self.route = Some(Arc::clone(entry));
-        if entry.route.is_sensitive {
-            self.path.clone_from(&entry.route.path);
-        }
     }
+}
 
-    fn end(mut self, bytes: u64, is_whole: bool) {
+impl Ended for Call {
+    fn ended(mut self: Box<Self>, bytes: u64, is_whole: bool) {
         self.ending.bytes = bytes;
         self.ending.is_whole = is_whole;
     }

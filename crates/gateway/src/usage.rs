@@ -82,12 +82,24 @@ impl Meter {
         spending.blocks.reopen();
     }
 
-    /// Takes a token of the rate.
-    pub(crate) fn take(&self, now_ns: u64) -> Result<(), OverPlan> {
-        let mut spending = self.lock();
-        let rate = spending.plan.rate();
-        let taken = spending.bucket.take(rate, now_ns, 1);
-        taken.map_err(|empty| OverPlan::Rate { wait: empty.wait })
+    /// Takes a token of the rate, then spends; a call that costs nothing takes neither. Also tells how
+    /// the line stands after it. One lock for all, as each call comes through here.
+    pub(crate) fn pass(
+        &self,
+        now: Timestamp,
+        now_ns: u64,
+        cost: u64,
+    ) -> (Result<Spend, OverPlan>, Standing) {
+        let spending = &mut *self.lock();
+        let passed = if cost == 0 {
+            Ok(Spend::Taken { renew: false })
+        } else {
+            let rate = spending.plan.rate();
+            let taken = spending.bucket.take(rate, now_ns, 1);
+            let taken = taken.map_err(|empty| OverPlan::Rate { wait: empty.wait });
+            taken.map(|()| spending.blocks.spend(&spending.plan, Month::of(now), cost))
+        };
+        (passed, spending.standing(now, now_ns))
     }
 
     pub(crate) fn spend(&self, month: Month, cost: u64) -> Spend {
@@ -124,21 +136,26 @@ impl Meter {
     }
 
     pub(crate) fn standing(&self, now: Timestamp, now_ns: u64) -> Standing {
-        let spending = &mut *self.lock();
-        let month = Month::of(now);
-        let reset = month.next().start();
-        spending.blocks.look(month);
-        Standing {
-            used: spending.blocks.used(),
-            remaining: spending.blocks.remaining(&spending.plan),
-            reset,
-            reset_in: reset.since(now),
-            burst_left: spending.bucket.available(spending.plan.rate(), now_ns),
-            plan: spending.plan.clone(),
-        }
+        self.lock().standing(now, now_ns)
     }
 
     fn lock(&self) -> MutexGuard<'_, Spending> {
         self.spending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spending {
+    fn standing(&mut self, now: Timestamp, now_ns: u64) -> Standing {
+        let month = Month::of(now);
+        let reset = month.next().start();
+        self.blocks.look(month);
+        Standing {
+            used: self.blocks.used(),
+            remaining: self.blocks.remaining(&self.plan),
+            reset,
+            reset_in: reset.since(now),
+            burst_left: self.bucket.available(self.plan.rate(), now_ns),
+            plan: self.plan.clone(),
+        }
     }
 }

@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use taraf_base::{Secret, Timestamp, random_bytes};
 
+use crate::forward;
 use crate::metrics::KeySeries;
 use crate::registry::{AccountId, KeyHash, KeyId};
 use crate::usage::Meter;
@@ -107,6 +108,8 @@ pub struct Caller {
     /// The plan's name.
     pub plan: Arc<str>,
     pub(crate) meter: Arc<Meter>,
+    /// What services are told of it, made at its first call.
+    pub(crate) told: Told,
     /// Its metrics, looked up at its first call.
     pub(crate) series: OnceLock<KeySeries>,
     hash: KeyHash,
@@ -124,6 +127,14 @@ pub(crate) struct Identity {
     pub(crate) hash: KeyHash,
 }
 
+/// A caller as headers name it.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) account: HeaderValue,
+    pub(crate) plan: HeaderValue,
+    pub(crate) key: HeaderValue,
+}
+
 impl Caller {
     pub(crate) fn new(identity: Identity, meter: Arc<Meter>) -> Self {
         let Identity {
@@ -137,6 +148,11 @@ impl Caller {
             key,
             account,
             account_name,
+            told: Told {
+                account: forward::text(&account.to_string()),
+                plan: forward::text(&plan),
+                key: forward::text(&key.to_string()),
+            },
             plan,
             meter,
             series: OnceLock::new(),
@@ -220,8 +236,6 @@ fn index(hash: &KeyHash) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -8,11 +8,12 @@ use super::Call;
 
 pub(super) fn write(call: &Call, time: Duration) {
     let caller = call.caller.as_deref();
-    // A path without a route may hold anything, a mistyped secret too.
-    let path = if call.route.is_some() {
-        call.path.as_str()
-    } else {
-        "-"
+    // A path without a route may hold anything, a mistyped secret too; of a sensitive one its pattern
+    // says enough.
+    let path = match call.route.as_deref() {
+        None => "-",
+        Some(entry) if entry.route.is_sensitive => entry.route.path.as_str(),
+        Some(_) => call.uri.path(),
     };
     tracing::info!(
         target: "access",

@@ -31,9 +31,10 @@ pub(super) async fn call(
     let (request, cut) = bounded(gateway, route, request)?;
     let answered = match &route.entry.route.target {
         Target::Service { .. } => service(gateway, call, route, path, request).await,
-        Target::Flow { .. } => flow(gateway, call, route, request).await,
-        Target::Account(view) => accounts::answer(gateway, call, *view, request).await,
-        Target::Builtin(page) => builtin(gateway, call, *page, route).await,
+        // In boxes: the future of each call is as large as its largest part, and is moved.
+        Target::Flow { .. } => Box::pin(flow(gateway, call, route, request)).await,
+        Target::Account(view) => Box::pin(accounts::answer(gateway, call, *view, request)).await,
+        Target::Builtin(page) => Box::pin(builtin(gateway, call, *page, route)).await,
     };
     if let Some(features) = &route.entry.features
         && features.forgets

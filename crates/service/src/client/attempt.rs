@@ -82,7 +82,7 @@ pub(super) async fn perform(
             && switch::is_granted(answer)
         {
             return match result {
-                Ok(answer) if wants_switch => switch::granted(answer, lease).await,
+                Ok(answer) if wants_switch => Box::pin(switch::granted(answer, lease)).await,
                 _unasked => Err(CallError::Closed(
                     "the service switched protocols unasked".into(),
                 )),
@@ -232,10 +232,12 @@ async fn exchange(
     only_fresh: bool,
     until: Instant,
 ) -> Result<Response<Incoming>, Option<Failed>> {
-    let connected = tokio::time::timeout_at(until, lease.connect(standing, only_fresh)).await;
-    let was_kept = match connected.map_err(|_elapsed| None::<Failed>)? {
-        Ok(was_kept) => was_kept,
-        Err(error) => {
+    let was_kept = !only_fresh && lease.take_kept();
+    if !was_kept {
+        // Seldom and large: what waits for a kept connection should not carry it.
+        let connecting = Box::pin(lease.connect(standing));
+        let connected = tokio::time::timeout_at(until, connecting).await;
+        if let Err(error) = connected.map_err(|_elapsed| None::<Failed>)? {
             return Err(Some(Failed {
                 error,
                 unsent: Some(request),
@@ -243,7 +245,7 @@ async fn exchange(
                 is_callers: false,
             }));
         }
-    };
+    }
     lease.ask(request, until).await.map_err(|unanswered| {
         let Broken { error, unsent } = unanswered?;
         Some(Failed {

@@ -10,7 +10,8 @@ use http::header::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-const HOP_BY_HOP: [HeaderName; 8] = [
+// Not a constant: that would be made anew for each header that is looked at.
+static HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     KEEP_ALIVE,
     PROXY_CONNECTION,
@@ -25,6 +26,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// the wish for trailers stays, with the connection option that goes with it (RFC 9110 §10.1.4):
 /// trailers pass through.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most heads have none of them, and one look at each header is cheaper than a look-up of each name.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let wants_trailers = wants_trailers(headers);
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -38,11 +43,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    // Most heads have none of them, and one look at each header is cheaper than a look-up of each name.
-    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        for name in &HOP_BY_HOP {
-            headers.remove(name);
-        }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));

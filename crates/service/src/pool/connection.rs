@@ -27,6 +27,9 @@ use crate::stream::Stream;
 use crate::timer::Timer;
 use crate::{Body, CallError, Transport};
 
+/// hyper's own limit of headers. One that is set, the same number too, makes it fill its tables anew for
+/// each head.
+const HEADERS_DEFAULT: usize = 100;
 /// Application-layer protocol negotiation (RFC 7301, RFC 9113 §3.2).
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 const ALPN_HTTP2: &[u8] = b"h2";
@@ -96,8 +99,11 @@ pub(super) async fn open(place: &Place, shared: &Shared) -> Result<Opened, CallE
 
 impl Connection {
     async fn begin(stream: Stream, config: &Config) -> Result<Opened, CallError> {
-        let handshake = http1::Builder::new()
-            .max_headers(config.headers_max)
+        let mut builder = http1::Builder::new();
+        if config.headers_max != HEADERS_DEFAULT {
+            builder.max_headers(config.headers_max);
+        }
+        let handshake = builder
             .max_buf_size(config.head_bytes_max)
             .handshake(TokioIo::new(stream));
         let (sender, driver) = handshake

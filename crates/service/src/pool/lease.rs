@@ -49,20 +49,17 @@ impl Lease {
         &self.member
     }
 
-    /// Takes a kept connection, or makes one. Answers whether it was kept.
-    pub(crate) async fn connect(
-        &mut self,
-        standing: &Standing,
-        only_fresh: bool,
-    ) -> Result<bool, CallError> {
+    /// Takes a kept connection. Answers whether there was one.
+    pub(crate) fn take_kept(&mut self) -> bool {
+        let seat = self.member.sit(self.shared.config.streams_max);
+        let seat = seat.map(Held::Seat);
+        self.held = seat.or_else(|| self.member.take_idle().map(Held::Own));
+        self.held.is_some()
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn connect(&mut self, standing: &Standing) -> Result<(), CallError> {
         let streams_max = self.shared.config.streams_max;
-        if !only_fresh {
-            let seat = self.member.sit(streams_max).map(Held::Seat);
-            self.held = seat.or_else(|| self.member.take_idle().map(Held::Own));
-        }
-        if self.held.is_some() {
-            return Ok(true);
-        }
         standing.connections.increment();
         self.held = match connection::open(&self.member.place, &self.shared).await? {
             Opened::Own(connection) => Some(Held::Own(connection)),
@@ -73,7 +70,7 @@ impl Lease {
                 Some(Held::Seat(seat.ok_or_else(closed_at_once)?))
             }
         };
-        Ok(false)
+        Ok(())
     }
 
     /// Sends the request and waits for the answer's head.
