@@ -8,7 +8,7 @@ const DOCUMENT: &str = "docs/reference/performance.md";
 const MINUTES_MAX: u32 = 10;
 
 /// Name, package, target, and what it measures.
-const BENCHES: [(&str, &str, &str, &str); 6] = [
+const BENCHES: [(&str, &str, &str, &str); 7] = [
     (
         "log",
         "taraf-log",
