@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::insist::insist;
 use crate::invoker::Means;
-use crate::partition::{self, Input, Partition, Timer};
+use crate::partition::{self, Input, Partition, Purpose, Timer};
 
 /// A timer that comes so much later than it was due was due while nobody led.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -100,28 +100,37 @@ impl Driver {
     }
 
     async fn wait(&self) {
+        let mut space = self.space.clone();
+        // Due, and held back for want of room. Bounded as timers are: by the number of live steps.
+        let mut held = Vec::new();
         loop {
-            let mut proposals = JoinSet::new();
-            let due = self.timers.due().await;
-            self.wait_for_room().await;
-            for timer in due {
-                // What became due while nobody led goes on no faster than calls made again.
-                if Timestamp::now().since(timer.0) > OVERDUE {
-                    self.means.pace.turn().await;
+            let due = tokio::select! {
+                due = self.timers.due() => due,
+                // Who tells of the room may be gone; then there is room.
+                _room = space.wait_for(|space| *space != Space::Full), if !held.is_empty() => {
+                    std::mem::take(&mut held)
                 }
-                let handle = self.handle.clone();
-                proposals.spawn(async move { propose(&handle, timer).await });
-            }
-            while proposals.join_next().await.is_some() {}
+            };
+            let is_full = *space.borrow() == Space::Full;
+            let (waits, goes) = due
+                .into_iter()
+                .partition(|timer| is_full && begins_work(timer));
+            held.extend::<Vec<Timer>>(waits);
+            self.propose_all(goes).await;
         }
     }
 
-    /// What a timer wakes begins work, so it waits while there is no room: the outcomes of what runs
-    /// come first. What was cleared meanwhile is refused as any late timer is.
-    async fn wait_for_room(&self) {
-        let mut space = self.space.clone();
-        // Who tells of the room may be gone; then there is room.
-        let _told = space.wait_for(|space| *space != Space::Full).await;
+    async fn propose_all(&self, due: Vec<Timer>) {
+        let mut proposals = JoinSet::new();
+        for timer in due {
+            // What became due while nobody led goes on no faster than calls made again.
+            if Timestamp::now().since(timer.0) > OVERDUE {
+                self.means.pace.turn().await;
+            }
+            let handle = self.handle.clone();
+            proposals.spawn(async move { propose(&handle, timer).await });
+        }
+        while proposals.join_next().await.is_some() {}
     }
 
     /// Timers come in their order as soon as nothing else is under way, whenever they are due.
@@ -152,6 +161,16 @@ impl Driver {
     }
 }
 
+/// What a delay wakes begins work, so it waits while there is no room: the outcomes of what runs come
+/// first. A timeout ends what runs, and does not wait. What was cleared while it was held is refused
+/// as any late timer is.
+fn begins_work((_, _, _, purpose): &Timer) -> bool {
+    match purpose {
+        Purpose::Delay => true,
+        Purpose::Timeout | Purpose::AttemptTimeout => false,
+    }
+}
+
 async fn propose(handle: &Handle<Partition>, (due, run, step, purpose): Timer) {
     let input = Input::TimerDue {
         run,
@@ -166,7 +185,6 @@ async fn propose(handle: &Handle<Partition>, (due, run, step, purpose): Timer) {
 mod tests {
     use super::*;
     use crate::RunId;
-    use crate::partition::Purpose;
 
     #[tokio::test]
     async fn timers_come_in_the_order_in_which_they_are_due() {

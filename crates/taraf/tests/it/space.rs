@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::http::Answer;
 use super::program::{Program, Site, eventually};
 
-/// Runs whose calls are under way while the disk fills.
+/// Runs whose calls are under way while the disk fills, and end with them.
 const HELD: usize = 3;
 /// Of each start while the disk fills.
 const INPUT_BYTES: usize = 30_000;
@@ -20,6 +20,14 @@ const STARTS_MAX: usize = 3_000;
 
 const HELD_FLOW: &str = "document: { dsl: '1.0.3', namespace: test, name: held, version: '1.0.0' }\n\
     do:\n  - ask: { call: http, with: { method: get, endpoint: 'http://ADDRESS/' } }\n";
+/// Goes on after a moment's wait: work that begins.
+const WAITING_FLOW: &str = "document: { dsl: '1.0.3', namespace: test, name: waiting, version: '1.0.0' }\n\
+    do:\n  - ask: { call: http, with: { method: get, endpoint: 'http://ADDRESS/' } }\n  \
+      - pause: { wait: { milliseconds: 100 } }\n";
+/// Is ended by a timeout a little later than that wait would.
+const LIMITED_FLOW: &str = "document: { dsl: '1.0.3', namespace: test, name: limited, version: '1.0.0' }\n\
+    do:\n  - ask: { call: http, with: { method: get, endpoint: 'http://ADDRESS/' } }\n  \
+      - pause: { wait: { hours: 1 }, timeout: { after: { milliseconds: 600 } } }\n";
 
 /// A file system in memory, unmounted at the end. Tests run where that is allowed, as in containers
 /// of the build.
@@ -141,9 +149,11 @@ impl Node {
     }
 
     fn wait_for_end(&self, id: &str) {
-        eventually("the run completes", || {
-            (self.run_status(id) == "completed").then_some(())
-        });
+        self.wait_for_status(id, "completed");
+    }
+
+    fn wait_for_status(&self, id: &str, wanted: &str) {
+        eventually(wanted, || (self.run_status(id) == wanted).then_some(()));
     }
 }
 
@@ -187,15 +197,23 @@ fn a_full_disk_refuses_new_runs_ends_what_runs_and_recovers_by_itself() {
     let data = site.dir.path().join("data");
     let disk = SmallDisk::mount(data.clone(), "32m");
     let program = site.serve();
-    let held = HELD_FLOW.replace("ADDRESS", &slow.address.to_string());
-    site.publish(&program, "test/held/1.0.0", &held);
+    for (name, text) in [
+        ("test/held/1.0.0", HELD_FLOW),
+        ("test/waiting/1.0.0", WAITING_FLOW),
+        ("test/limited/1.0.0", LIMITED_FLOW),
+    ] {
+        let text = text.replace("ADDRESS", &slow.address.to_string());
+        site.publish(&program, name, &text);
+    }
     site.publish(&program, "test/echo/1.0.0", super::crash::ECHO);
     let node = Node { site, program };
     let held: Vec<String> = (0..HELD)
         .map(|n| id_of(&node.start_run("held", &json!({"n": n})).expect(202)))
         .collect();
+    let waiting = id_of(&node.start_run("waiting", &json!({})).expect(202));
+    let limited = id_of(&node.start_run("limited", &json!({})).expect(202));
     eventually("the calls are under way", || {
-        (slow.asked() == HELD).then_some(())
+        (slow.asked() == HELD + 2).then_some(())
     });
 
     let mut acknowledged = node.start_until_refused();
@@ -211,11 +229,16 @@ fn a_full_disk_refuses_new_runs_ends_what_runs_and_recovers_by_itself() {
         node.wait_for_end(id);
     }
     assert_eq!(node.start_run("echo", &json!({})).status, 503);
+    // What a timeout ends is ended, while the wait that was over before begins nothing.
+    node.wait_for_status(&waiting, "waiting");
+    node.wait_for_status(&limited, "faulted");
+    assert_eq!(node.run_status(&waiting), "waiting");
 
     // Room again: nobody has to do anything else.
     std::fs::remove_file(&filler).unwrap();
     disk.resize("96m");
     node.wait_for_space("ample");
+    node.wait_for_end(&waiting);
     acknowledged.push(id_of(&node.start_run("echo", &json!({"n": 1}))));
     eventually("the ballast is held again", || {
         let ballast = std::fs::metadata(data.join("log/ballast"));
