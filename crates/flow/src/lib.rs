@@ -20,7 +20,7 @@ pub mod yaml;
 
 pub use auth::Authentication;
 pub use check::{check, check_with};
-pub use data::{Data, DataError};
+pub use data::{Data, DataError, DataName, Keeper};
 pub use document::{
     Definition, Directive, Document, Extension, Input, Output, Schedule, Task, TaskList, Use,
 };

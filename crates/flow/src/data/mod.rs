@@ -1,6 +1,8 @@
 //! [pure] One immutable JSON document: its bytes and its value for expressions, each made when asked for.
 
+mod elsewhere;
 mod read;
+mod serial;
 mod write;
 
 use std::fmt;
@@ -8,8 +10,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jaq_json::{Map, Num, Val};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use elsewhere::Elsewhere;
+pub use elsewhere::{DataName, Keeper};
 pub(crate) use read::parse;
 pub(crate) use write::{Written, number_text, string, write};
 
@@ -48,13 +51,23 @@ pub enum DataError {
     Binary,
 }
 
+/// What is seen of a document that cannot be had.
+static NULL: Val = Val::Null;
+static NULL_TEXT: Bytes = Bytes::from_static(b"null");
+
 /// One immutable JSON document. Cheap to clone.
+///
+/// A long one may be kept elsewhere: then it has a [name](Data::name), and is fetched when it is looked
+/// at. What cannot be fetched is seen as `null`, and its [`Keeper`] knows why.
 #[derive(Clone)]
 pub struct Data(Arc<Inner>);
 
-struct Inner {
-    bytes: OnceLock<Bytes>,
-    value: OnceLock<Val>,
+enum Inner {
+    Here {
+        bytes: OnceLock<Bytes>,
+        value: OnceLock<Val>,
+    },
+    Elsewhere(Elsewhere),
 }
 
 impl Data {
@@ -117,10 +130,69 @@ impl Data {
             }
             lock
         };
-        Self(Arc::new(Inner {
+        Self(Arc::new(Inner::Here {
             bytes: lock(bytes),
             value: value.map_or_else(OnceLock::new, OnceLock::from),
         }))
+    }
+
+    /// A document that is kept elsewhere. Without a keeper it is a name alone.
+    #[must_use]
+    pub fn kept(name: DataName, by: Option<Arc<dyn Keeper>>) -> Self {
+        Self(Arc::new(Inner::Elsewhere(Elsewhere::kept(name, by))))
+    }
+
+    /// A document that is made when it is first looked at.
+    pub fn lazy(make: impl Fn() -> Self + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner::Elsewhere(Elsewhere::made(make))))
+    }
+
+    /// Its name, when it is kept elsewhere.
+    #[must_use]
+    pub fn name(&self) -> Option<&DataName> {
+        match &*self.0 {
+            Inner::Here { .. } => None,
+            Inner::Elsewhere(elsewhere) => elsewhere.name(),
+        }
+    }
+
+    /// How many bytes its text has; nothing is fetched for it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.name().map_or_else(
+            || self.as_bytes().len(),
+            |name| usize::try_from(name.len).unwrap_or(usize::MAX),
+        )
+    }
+
+    /// Whether both are one document in memory.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether both have the same text; nothing is fetched when their names or sizes tell.
+    #[must_use]
+    pub fn has_text_of(&self, other: &Self) -> bool {
+        if self.is_same(other) {
+            return true;
+        }
+        match (self.name(), other.name()) {
+            (Some(name), Some(other)) => name == other,
+            _ if self.size() != other.size() => false,
+            (Some(name), None) => *name == DataName::of(other.as_bytes()),
+            (None, Some(name)) => *name == DataName::of(self.as_bytes()),
+            (None, None) => self.as_bytes() == other.as_bytes(),
+        }
+    }
+
+    /// Whether it can be looked at: it is here, or can be fetched.
+    #[must_use]
+    pub fn is_to_be_had(&self) -> bool {
+        match &*self.0 {
+            Inner::Here { .. } => true,
+            Inner::Elsewhere(elsewhere) => elsewhere.look().is_some(),
+        }
     }
 
     /// Takes a value that is known to be JSON.
@@ -136,20 +208,26 @@ impl Data {
 
     /// The value that expressions work on.
     pub(crate) fn value(&self) -> &Val {
-        self.0.value.get_or_init(|| {
-            let bytes = self.0.bytes.get();
-            bytes.map_or(Val::Null, |bytes| parse(bytes).unwrap_or_default())
-        })
+        match &*self.0 {
+            Inner::Here { bytes, value } => value.get_or_init(|| {
+                let bytes = bytes.get();
+                bytes.map_or(Val::Null, |bytes| parse(bytes).unwrap_or_default())
+            }),
+            Inner::Elsewhere(elsewhere) => elsewhere.look().map_or(&NULL, Self::value),
+        }
     }
 
     /// The JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
-        self.0.bytes.get_or_init(|| {
-            let value = self.0.value.get();
-            let written = value.and_then(|value| write(value).ok());
-            written.map_or_else(|| Bytes::from_static(b"null"), |text| text.bytes.into())
-        })
+        match &*self.0 {
+            Inner::Here { bytes, value } => bytes.get_or_init(|| {
+                let value = value.get();
+                let written = value.and_then(|value| write(value).ok());
+                written.map_or_else(|| NULL_TEXT.clone(), |text| text.bytes.into())
+            }),
+            Inner::Elsewhere(elsewhere) => elsewhere.look().map_or(&NULL_TEXT, Self::as_bytes),
+        }
     }
 
     /// The document as a `serde_json` value.
@@ -297,9 +375,18 @@ impl Default for Data {
     }
 }
 
+/// Equal when their values are. What cannot be had equals what has its name.
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.value() == other.value()
+        if self.is_same(other) {
+            return true;
+        }
+        if (self.name().is_some() || other.name().is_some())
+            && (self.has_text_of(other) || !self.is_to_be_had() || !other.is_to_be_had())
+        {
+            return self.has_text_of(other);
+        }
+        self.value() == other.value()
     }
 }
 
@@ -313,35 +400,17 @@ impl fmt::Debug for Data {
 
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+        match self.name() {
+            // What is told of in passing is not fetched for that.
+            Some(name) => write!(f, "(kept as {name})"),
+            None => f.write_str(&String::from_utf8_lossy(self.as_bytes())),
+        }
     }
 }
 
 impl From<serde_json::Value> for Data {
     fn from(json: serde_json::Value) -> Self {
         Self::from_json(&json)
-    }
-}
-
-/// A JSON value where people read it, bytes elsewhere.
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            self.to_json().serialize(serializer)
-        } else {
-            serializer.serialize_bytes(self.as_bytes())
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            serde_json::Value::deserialize(deserializer).map(Self::from)
-        } else {
-            let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
-            Self::from_bytes(bytes.into_vec().into()).map_err(de::Error::custom)
-        }
     }
 }
 
