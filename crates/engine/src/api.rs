@@ -1,40 +1,35 @@
 //! The engine as its users hold it.
 
 mod finding;
+mod opening;
+mod payloads;
 mod waiting;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use taraf_base::{Tasks, Timestamp};
+use taraf_base::Tasks;
 use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Definition, Finding, Report, Severity, check, check_with};
-use taraf_log::machine::{Class, Handle, Phase, ProposeError, Replica};
-use taraf_log::{BatchId, Log, NullLog, PartitionId};
+use taraf_log::machine::{Class, Handle, Phase};
+use taraf_log::{Log, NullLog, PartitionId};
 use taraf_service::Client;
 use taraf_service::metrics::Registry;
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
 
 use crate::archive::Archive;
-use crate::attic::FileAttic;
-use crate::config::MAX_PARTITIONS;
-use crate::definitions::{self, Cataloguer, Library, Publish, Sources, Verdict};
+use crate::collector::Collector;
+use crate::definitions::{Library, Publish, Sources, Verdict};
 use crate::invoker::{Authenticator, Means, Pace, Places};
 use crate::leader::{Hub, Leader};
-use crate::partition::{
-    Attic, Audience, Begin, Control, Input, Partition, Reply, Rest, Settings, State,
-};
+use crate::partition::{Begin, Control, Input, Partition, Reply, Settings, State};
 use crate::{
     Beside, Catalog, Config, Error, FlowId, Published, Run, RunId, Start, Started, Status,
     placement, resources,
 };
 
-/// The first partition of durable runs.
-const FIRST_PARTITION: u32 = 16;
 /// The partition of runs that are not recorded.
 const EPHEMERAL: PartitionId = PartitionId(15);
 /// How long a run that is not recorded stays when nobody took it away.
@@ -43,30 +38,6 @@ const EPHEMERAL_KEPT_MAX: Duration = Duration::from_secs(60);
 const KEY_MAX: usize = 255;
 /// How often a start looks for its key while many runs move to the archive.
 const LOOKS_MAX: usize = 8;
-/// How often it is looked for what the archive no longer keeps.
-const EXPIRE_EVERY: Duration = Duration::from_secs(600);
-
-/// How many partitions of runs there are: as many as were first claimed, whatever is configured
-/// now. With fewer, the runs of the others would be gone; with more, keys would meet other
-/// partitions than those that know them.
-async fn partitions<L: Log>(log: &L, configured: u32) -> Result<u32, Error> {
-    let mut count = 0;
-    while count < MAX_PARTITIONS {
-        let partition = PartitionId(FIRST_PARTITION.saturating_add(count));
-        let (_, last) = log.tail(partition).await?;
-        if last == BatchId::GENESIS {
-            break;
-        }
-        count += 1;
-    }
-    if count == 0 {
-        return Ok(configured);
-    }
-    if count != configured {
-        tracing::info!(count, configured, "the log keeps its number of partitions");
-    }
-    Ok(count)
-}
 
 /// A definition that can be run, with its warnings.
 fn sound(report: Report) -> Result<(Arc<Definition>, Vec<Finding>), Error> {
@@ -86,105 +57,6 @@ fn flow_id(definition: &Definition) -> FlowId {
         namespace: document.namespace.clone(),
         name: document.name.clone(),
         version: document.version.clone(),
-    }
-}
-
-/// The partitions of durable runs, empty.
-fn machines(
-    count: u32,
-    settings: &Settings,
-    runs_dir: Option<&Path>,
-    library: impl Fn() -> Arc<Library>,
-) -> Vec<(PartitionId, Partition)> {
-    let machine = |number| {
-        let rest = Rest {
-            attic: attic(runs_dir),
-            ..Rest::default()
-        };
-        let settings = Settings {
-            rest,
-            ..settings.clone()
-        };
-        let partition = PartitionId(FIRST_PARTITION.saturating_add(number));
-        (partition, Partition::new(settings, library()))
-    };
-    (0..count).map(machine).collect()
-}
-
-/// Leads the partitions of durable runs, all at the same time.
-async fn lead<L: Log>(
-    log: &Arc<L>,
-    machines: Vec<(PartitionId, Partition)>,
-    means: &Arc<Means>,
-    archive: Option<(Archive, Duration)>,
-    tasks: &Tasks,
-) -> Result<Vec<Leader>, Error> {
-    let mut starting = JoinSet::new();
-    for (partition, machine) in machines {
-        let (log, means, tasks) = (Arc::clone(log), Arc::clone(means), tasks.clone());
-        let archive = archive.clone();
-        starting.spawn(async move {
-            Leader::start(log, partition, machine, means, archive, &tasks).await
-        });
-    }
-    let mut leaders = Vec::new();
-    while let Some(started) = starting.join_next().await {
-        let started = started.unwrap_or_else(|failed| match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_stopping) => Err(Error::Partition(ProposeError::Stopped)),
-        });
-        leaders.push(started?);
-    }
-    leaders.sort_by_key(|leader| leader.partition);
-    Ok(leaders)
-}
-
-/// Where the resting runs of a partition leave memory for.
-fn attic(dir: Option<&Path>) -> Option<Arc<dyn Attic>> {
-    match FileAttic::make(dir?) {
-        Ok(attic) => Some(Arc::new(attic)),
-        Err(error) => {
-            tracing::warn!(%error, "resting runs stay in memory: their file cannot be made");
-            None
-        }
-    }
-}
-
-/// What the decisions of every partition depend on.
-fn settings(config: &Config, archives: bool, hub: &Arc<Hub>) -> Settings {
-    Settings {
-        limits: config.limits.clone(),
-        keep: config.keep_finished,
-        keep_for: config.keep_finished_for,
-        archives,
-        audience: audience(hub),
-        rest: Rest::default(),
-    }
-}
-
-/// Whether anybody follows the lifecycle of runs.
-fn audience(hub: &Arc<Hub>) -> Audience {
-    let hub = Arc::clone(hub);
-    Audience::new(move || hub.lifecycle.receiver_count() > 0)
-}
-
-/// Deletes what the archive no longer keeps, now and then.
-async fn expiry(
-    archive: Archive,
-    catalog: watch::Receiver<Arc<Catalog>>,
-    keep_for: Duration,
-    tasks: Tasks,
-) {
-    let stopping = tasks.token();
-    loop {
-        let retention = catalog.borrow().retention(keep_for);
-        if let Err(error) = archive.expire(retention, Timestamp::now()).await {
-            tracing::warn!(%error, "the archive keeps what it should have deleted; it tries again");
-        }
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(EXPIRE_EVERY) => {}
-        }
     }
 }
 
@@ -218,24 +90,16 @@ impl Engine {
         tasks: &Tasks,
     ) -> Result<Self, Error> {
         let (publisher, catalog) = watch::channel(Arc::new(Catalog::default()));
-        let sources = Replica::start(
-            Arc::clone(&log),
-            definitions::PARTITION,
-            Sources::default(),
-            taraf_log::machine::Config::default(),
-            Cataloguer(publisher),
-            tasks,
-        )
-        .await?;
+        let sources = opening::sources(&log, &config, publisher, tasks).await?;
         let hub = Arc::new(Hub::new(config.event_backlog));
         let archive = match &config.archive_dir {
             Some(dir) => Some(Archive::open(dir.clone()).await?),
             None => None,
         };
-        let settings = settings(&config, archive.is_some(), &hub);
+        let settings = opening::settings(&config, archive.is_some(), &hub);
         let runs_dir = config.runs_dir.clone();
         let (linger, keep_for) = (config.archive.linger, config.archive.keep_for);
-        let count = partitions(log.as_ref(), config.partition_count()).await?;
+        let count = opening::partitions(log.as_ref(), config.partition_count()).await?;
         let means = Arc::new(Means {
             authenticator: Authenticator::new(client.clone(), tasks),
             client,
@@ -245,21 +109,24 @@ impl Engine {
             busy: Arc::default(),
             config,
         });
-        let library = || Arc::new(Library(catalog.clone()));
-        let machines = machines(count, &settings, runs_dir.as_deref(), library);
+        let library = Arc::new(Library(catalog.clone()));
+        let machines = opening::machines(count, &settings, runs_dir.as_deref(), &library);
         let kept = archive.clone().map(|archive| (archive, linger));
-        let leaders = lead(&log, machines, &means, kept, tasks).await?;
+        let leaders = opening::lead(&log, machines, &means, kept, tasks).await?;
+        hub.metrics.tell_of_partitions(&leaders);
         if let Some(archive) = &archive {
-            let expiry = expiry(archive.clone(), catalog.clone(), keep_for, tasks.clone());
+            let expiry = opening::expiry(archive.clone(), catalog.clone(), keep_for, tasks.clone());
             tasks.spawn("expiry of the archive", expiry);
         }
+        Collector::start(&leaders, archive.clone(), &means, tasks);
         let null = Arc::new(NullLog);
         let settings = Settings {
             keep_for: settings.keep_for.min(EPHEMERAL_KEPT_MAX),
             archives: false,
+            payloads: None,
             ..settings
         };
-        let machine = Partition::new(settings, library());
+        let machine = Partition::new(settings, library);
         let ephemeral =
             Leader::start(null, EPHEMERAL, machine, Arc::clone(&means), None, tasks).await?;
         let inner = Inner {
@@ -285,6 +152,21 @@ impl Engine {
         leaders
             .chain([&self.inner.ephemeral])
             .all(|leader| leader.handle.status().borrow().phase == Phase::Leading)
+    }
+
+    /// What keeps partitions from being led, a sentence each. Empty when all are.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let leaders = self.inner.leaders.iter();
+        let phases = leaders.map(|leader| leader.handle.status().borrow().phase.clone());
+        let phases = phases.chain([self.inner.sources.status().borrow().phase.clone()]);
+        phases
+            .filter_map(|phase| match phase {
+                Phase::Leading | Phase::Replaying | Phase::Stopped => None,
+                Phase::Fenced => Some("another process leads a partition of runs".to_owned()),
+                Phase::Poisoned(why) | Phase::Diverged(why) => Some(why),
+            })
+            .collect()
     }
 
     /// Whether the engine leads and performs nothing: no call, no timer, no next turn.
@@ -490,13 +372,14 @@ impl Engine {
         let (Some(archive), Some(key)) = (&self.inner.archive, &begin.key) else {
             return Ok(None);
         };
-        let run = archive.by_key(begin.owner.clone(), key.clone()).await?;
-        Ok(run.map(|run| {
-            let (id, existing) = (run.id, true);
-            match begin.is_same(&run.flow, &run.input) {
-                true => Ok(Started { id, existing }),
-                false => Err(Error::KeyConflict { existing: id }),
-            }
+        let Some(mut run) = archive.by_key(begin.owner.clone(), key.clone()).await? else {
+            return Ok(None);
+        };
+        self.fetch(run.id, &mut run.input).await?;
+        let (id, existing) = (run.id, true);
+        Ok(Some(match begin.is_same(&run.flow, &run.input) {
+            true => Ok(Started { id, existing }),
+            false => Err(Error::KeyConflict { existing: id }),
         }))
     }
 
@@ -559,6 +442,7 @@ impl Engine {
                 run: id,
                 status,
             }),
+            Reply::TryAgain => Err(Error::Overloaded("a payload cannot be read now")),
             Reply::Late => Err(Error::NotPossible {
                 action,
                 run: id,
@@ -570,6 +454,10 @@ impl Engine {
 
     async fn expect(&self, id: RunId) -> Result<Run, Error> {
         self.get(id).await?.ok_or(Error::NoSuchRun(id))
+    }
+
+    async fn expect_named(&self, id: RunId) -> Result<Run, Error> {
+        self.find(id).await?.ok_or(Error::NoSuchRun(id))
     }
 
     fn leader(&self, id: RunId) -> Result<&Leader, Error> {

@@ -12,7 +12,7 @@ use crate::archive::{Archive, Archived, Error};
 use crate::insist::insist;
 use crate::journal::Journals;
 use crate::metrics::Metrics;
-use crate::partition::{Input, Partition, Run};
+use crate::partition::{Finished, Input, Partition};
 
 /// Runs moved together at most; also how many may have ended before a move begins at once.
 const RUNS_TOGETHER: usize = 512;
@@ -113,7 +113,7 @@ impl Archivist {
             if finished.is_empty() {
                 return;
             }
-            let ids = finished.iter().map(|run| run.id).collect();
+            let ids = finished.iter().map(|finished| finished.run.id).collect();
             self.add(finished).await;
             insist(&self.handle, Input::Moved(ids)).await;
             if !more {
@@ -123,7 +123,7 @@ impl Archivist {
     }
 
     /// Adds to the archive, until it is done.
-    async fn add(&self, finished: Vec<Run>) {
+    async fn add(&self, finished: Vec<Finished>) {
         let mut rng = Rng::new(random_u64());
         let mut attempt = 0;
         let count = u64::try_from(finished.len()).unwrap_or(0);
@@ -141,11 +141,12 @@ impl Archivist {
             .observe(Timestamp::now().since(began));
     }
 
-    async fn try_add(&self, finished: Vec<Run>) -> Result<(), Error> {
+    async fn try_add(&self, finished: Vec<Finished>) -> Result<(), Error> {
         let journals = Arc::clone(&self.journals);
-        let pack = move |run: Run| Archived {
+        let pack = move |Finished { run, payloads }: Finished| Archived {
             journal: Box::new(journals.parts(run.id)),
             run: run.view(),
+            payloads,
         };
         self.archive
             .add_all(move || finished.into_iter().map(pack).collect())

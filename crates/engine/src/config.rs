@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use taraf_base::Secret;
+use taraf_log::blob::BlobStore;
 
 use crate::archive;
 
@@ -26,6 +27,10 @@ pub struct Config {
     /// Whether to lead and perform nothing until released. The program sets it.
     #[serde(skip)]
     pub hold: bool,
+    /// Whether to go on with the state that the records give where a checkpoint says otherwise. The
+    /// program sets it, when an operator says so.
+    #[serde(skip)]
+    pub accepts_replay: bool,
     /// Whether waits end at once when nothing else is under way, for tests of flows.
     #[serde(skip)]
     pub skip_waits: bool,
@@ -44,6 +49,9 @@ pub struct Config {
     /// Where the archive lies. The program sets it; without it finished runs stay in memory.
     #[serde(skip)]
     pub archive_dir: Option<PathBuf>,
+    /// Where large payloads are kept. The program sets it; without it they stay in their records.
+    #[serde(skip)]
+    pub blobs: Option<BlobStore>,
     /// The folder of what live runs need beside the log: their journals, and a file without a name
     /// for those that rest. The program sets it; without it both stay in memory.
     #[serde(skip)]
@@ -62,6 +70,7 @@ impl Default for Config {
             calls: 256,
             restarted_per_second: 1_000,
             hold: false,
+            accepts_replay: false,
             skip_waits: false,
             call_deadline: Duration::from_secs(30),
             response_bytes: 8 << 20,
@@ -69,6 +78,7 @@ impl Default for Config {
             keep_finished_for: Duration::from_secs(7 * 24 * 3_600),
             archive: archive::Config::default(),
             archive_dir: None,
+            blobs: None,
             runs_dir: None,
             event_backlog: 4_096,
             limits: Limits::default(),
@@ -88,6 +98,8 @@ pub struct Limits {
     pub input_bytes: usize,
     /// Bytes of one input, output or context of a task.
     pub data_bytes: usize,
+    /// Bytes of one document above which it is kept as a blob beside the log, and only named in it.
+    pub inline_bytes: usize,
     /// Entries in the journal of one run.
     pub history: u64,
     /// Depth of tasks inside tasks.
@@ -111,6 +123,7 @@ impl Default for Limits {
             branches: 256,
             input_bytes: 4 << 20,
             data_bytes: 4 << 20,
+            inline_bytes: 64 << 10,
             history: 10_000_000,
             depth: 64,
             live_runs: 100_000,

@@ -296,7 +296,11 @@ impl Machine for Sources {
         Ok(())
     }
 
-    fn state_hash(&self) -> u64 {
+    fn empty(&self) -> Self {
+        Self::default()
+    }
+
+    fn state_hash(&mut self) -> u64 {
         crate::placement::hash(&[&self.snapshot()])
     }
 }
@@ -329,7 +333,7 @@ impl Observer<Sources> for Cataloguer {
         self.add(machine.texts.values());
     }
 
-    fn committed(&mut self, events: &[(Timestamp, Text)]) {
+    fn committed(&mut self, _position: Position, events: &[(Timestamp, Text)]) {
         self.add(events.iter().map(|(_, text)| text));
     }
 

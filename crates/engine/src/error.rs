@@ -85,6 +85,15 @@ pub enum Error {
     /// The journals of live runs cannot be read or written.
     #[error("use the journals of live runs")]
     Journals(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A payload of a run cannot be read.
+    #[error("read a payload of the run {run}")]
+    Payload {
+        /// Which run.
+        run: RunId,
+        /// Why not, and what can be done.
+        #[source]
+        source: taraf_log::blob::Error,
+    },
     /// A search of the archive took too long.
     #[error("find runs in time: narrow the search by status, flow, owner or time")]
     SearchTooLong,

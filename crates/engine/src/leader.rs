@@ -109,6 +109,8 @@ impl Leader {
         };
         let config = taraf_log::machine::Config {
             snapshot_every: SNAPSHOT_EVERY,
+            blobs: means.config.blobs.clone(),
+            accepts_replay: means.config.accepts_replay,
             ..taraf_log::machine::Config::default()
         };
         // What the journals have not written they read from the log again.
@@ -191,8 +193,8 @@ impl Observer<Partition> for Watcher {
         self.ended.recovered(state.ended.len(), state.moved());
     }
 
-    fn committed(&mut self, events: &[(Timestamp, Event)]) {
-        self.journals.committed(events);
+    fn committed(&mut self, position: Position, events: &[(Timestamp, Event)]) {
+        self.journals.committed(position, events);
         let metrics = &self.hub.metrics;
         metrics.events.add(u64::try_from(events.len()).unwrap_or(0));
         for (_, event) in events {

@@ -4,6 +4,7 @@ mod api;
 mod archive;
 mod archivist;
 mod attic;
+mod collector;
 mod config;
 mod definitions;
 mod error;
@@ -28,4 +29,6 @@ pub use definitions::{Catalog, FlowInfo, Published};
 pub use error::Error;
 pub use id::{FlowId, FlowRef, RunId};
 pub use resources::Beside;
-pub use view::{Filter, JournalEntry, JournalPage, Page, Run, RunPage, Start, Started, Status};
+pub use view::{
+    Filter, JournalEntry, JournalPage, Page, Payload, Run, RunPage, Start, Started, Status,
+};

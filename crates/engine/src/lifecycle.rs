@@ -187,7 +187,7 @@ impl Teller<'_> {
     fn output(&self, place: &str, output: &Data) -> Map<String, Value> {
         let uri = format!("/v1/runs/{}{place}", self.run.id);
         let mut members = Map::from_iter([("outputUri".to_owned(), json!(uri))]);
-        if output.as_bytes().len() <= MAX_OUTPUT {
+        if output.size() <= MAX_OUTPUT && output.is_to_be_had() {
             members.insert("output".to_owned(), output.to_json());
         }
         members

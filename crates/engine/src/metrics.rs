@@ -1,6 +1,9 @@
 //! Names of everything that the engine counts.
 
-use taraf_service::metrics::{Counter, Family, Histogram, Registry};
+use taraf_log::machine::Phase;
+use taraf_service::metrics::{Counter, Family, Gauge, Histogram, Registry};
+
+use crate::leader::Leader;
 
 /// What the engine counts.
 pub(crate) struct Metrics {
@@ -24,6 +27,10 @@ pub(crate) struct Metrics {
     pub(crate) archive_failures: Counter,
     /// How often journals of live runs could not be written.
     pub(crate) journal_failures: Counter,
+    /// Payloads kept as blobs when they were last counted.
+    pub(crate) payloads: Gauge,
+    /// Bytes of them.
+    pub(crate) payload_bytes: Gauge,
 }
 
 impl Metrics {
@@ -63,7 +70,36 @@ impl Metrics {
                 "taraf_engine_journal_failures_total",
                 "How often journals of live runs could not be written.",
             ),
+            payloads: registry.gauge(
+                "taraf_engine_payloads",
+                "Large payloads kept beside the log, when they were last counted.",
+            ),
+            payload_bytes: registry.gauge(
+                "taraf_engine_payload_bytes",
+                "Bytes of large payloads kept beside the log, when they were last counted.",
+            ),
             registry,
         }
+    }
+
+    /// Says of each partition whether it is led.
+    pub(crate) fn tell_of_partitions(&self, leaders: &[Leader]) {
+        let statuses = leaders.iter().map(|leader| {
+            let name = leader.partition.0.to_string();
+            (name, leader.handle.status())
+        });
+        let statuses: Vec<_> = statuses.collect();
+        self.registry.asked(
+            "taraf_engine_partition_led",
+            "Whether a partition of runs is led: 1, or 0; then /health/ready says why not.",
+            &["partition"],
+            move || {
+                let series = statuses.iter().map(|(name, status)| {
+                    let is_led = status.borrow().phase == Phase::Leading;
+                    (vec![name.clone()], i64::from(is_led))
+                });
+                series.collect()
+            },
+        );
     }
 }

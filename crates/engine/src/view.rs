@@ -108,6 +108,9 @@ pub struct JournalEntry {
     /// What came in, went out or was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
+    /// In place of data that are kept beside the log and not shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
     /// The error, when it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<FlowError>,
@@ -129,6 +132,18 @@ pub struct JournalPage {
 impl JournalPage {
     /// The most entries of one page; long ones make it shorter.
     pub const MAX: usize = 10_000;
+}
+
+/// Data that are kept beside the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Payload {
+    /// The name that they are kept under: SHA-256 and length.
+    pub name: String,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// Why they cannot be read, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Which runs to list.

@@ -106,6 +106,7 @@ impl Accounts {
         let view = Arc::new(View::new(config.clock));
         let limits = machine::Config {
             clock: config.clock,
+            accepts_replay: config.accepts_replay,
             ..machine::Config::default()
         };
         let watcher = Watcher::new(Arc::clone(&view));

@@ -269,8 +269,8 @@ impl Machine for Registry {
         snapshot::is_current(bytes)
     }
 
-    fn empty(&self) -> Option<Self> {
-        Some(Self::default())
+    fn empty(&self) -> Self {
+        Self::default()
     }
 
     fn snapshot_every(&self, least: u64) -> u64 {
@@ -278,7 +278,7 @@ impl Machine for Registry {
         least.max(keys / KEYS_PER_RECORD)
     }
 
-    fn state_hash(&self) -> u64 {
+    fn state_hash(&mut self) -> u64 {
         snapshot::hash(self)
     }
 }

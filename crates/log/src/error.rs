@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{BatchId, Epoch, Position};
+use crate::{BatchId, Epoch, PartitionId, Position};
 
 /// An error of a log.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,23 @@ pub enum Error {
     Trimmed {
         /// The first record that is still there.
         first: Position,
+    },
+    /// Applying the records gives another state than the one that the leader had.
+    #[error(
+        "the state of {partition} after record {at} is not the one that it was led with (hash {found:016x}, \
+         recorded {recorded:016x}). Nothing that was acknowledged is lost and no record is trimmed. Restart: if \
+         this comes again, run a program that is known to agree with the log, or restore a backup, or go on with \
+         what the records say by `taraf serve --accept-replayed-state`; keep the data directory to find the cause"
+    )]
+    Diverged {
+        /// Which partition.
+        partition: PartitionId,
+        /// After which record.
+        at: Position,
+        /// What was found.
+        found: u64,
+        /// What was recorded.
+        recorded: u64,
     },
     /// The operating system refused something. Nothing was stored.
     #[error("failed to {doing}")]

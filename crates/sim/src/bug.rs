@@ -44,11 +44,15 @@ pub enum Bug {
     TimeOfReplay,
     /// A revocation is answered and not recorded.
     RevocationNotRecorded,
+    /// A record is appended before the payload that it names is stored.
+    RecordBeforeBlob,
+    /// A collection of payloads begins after it has asked which are named.
+    CollectionBeginsLate,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SkipSync,
         Self::AcknowledgeBeforeSync,
         Self::FenceByPosition,
@@ -69,6 +73,8 @@ impl Bug {
         Self::TrimBeforeSnapshot,
         Self::TimeOfReplay,
         Self::RevocationNotRecorded,
+        Self::RecordBeforeBlob,
+        Self::CollectionBeginsLate,
     ];
 
     /// Its name, as `--bug` takes it.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use taraf_base::Timestamp;
 use taraf_engine::RunId;
-use taraf_engine::partition::{Partition, Reply, Rest, Settings};
+use taraf_engine::partition::{Partition, Payloads, Reply, Rest, Settings};
 use taraf_gateway::registry::{KeyId, Registry, Reply as KeyReply};
 use taraf_log::machine::ProposeError;
 use taraf_log::{Batch, PartitionId, Position};
@@ -98,8 +98,17 @@ impl Context {
     }
 
     /// An empty machine of runs.
-    pub(crate) fn machine(&self, bug: Option<Bug>, strings: &Arc<Strings>) -> Planted {
-        self.machine_with(self.plan.settings.clone(), bug, strings)
+    pub(crate) fn machine(
+        &self,
+        bug: Option<Bug>,
+        strings: &Arc<Strings>,
+        payloads: Option<Arc<Payloads>>,
+    ) -> Planted {
+        let settings = Settings {
+            payloads,
+            ..self.plan.settings.clone()
+        };
+        self.machine_with(settings, bug, strings)
     }
 
     /// One that all others must equal: without bugs, and its runs do not rest.

@@ -38,7 +38,7 @@ struct State {
     /// Operations until the machine dies within one.
     dies_in: Option<u64>,
     is_dead: bool,
-    /// Syncs of segments until one fails.
+    /// Syncs of segments and blobs until one fails.
     sync_fails_in: Option<u64>,
     has_failed: bool,
     syncs: u64,
@@ -384,7 +384,7 @@ impl SimDisk {
         Arc::new(SimFile {
             disk: self.clone(),
             id,
-            is_segment: name.contains("stripes"),
+            is_segment: name.contains("stripes") || name.contains("/blobs/"),
         })
     }
 }

@@ -1,9 +1,12 @@
 //! [pure] What can happen in a simulation, in one place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use taraf_engine::RunId;
 use taraf_engine::partition::{Control, Input};
 use taraf_gateway::registry::{Input as KeyInput, KeyId};
+use taraf_log::blob::Blob;
 use taraf_log::{Batch, Error, Position};
 
 use crate::plan::Fault;
@@ -78,13 +81,25 @@ pub(crate) enum Inside {
     Write(usize),
     /// What a stripe wrote is told.
     Written(usize, Vec<(LeadId, Batch, Result<(), Error>)>),
+    /// Payloads that nothing names are looked for: begun, asked for, removed.
+    Collect(Stage),
     Lead(LeadId, Lead),
+}
+
+/// How far a collection of payloads is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Begin,
+    Ask,
+    Remove,
 }
 
 /// What happens to a leader.
 #[derive(Debug)]
 pub(crate) enum Lead {
-    /// Its batch is offered again.
+    /// The blobs that its batch names are stored.
+    Put(Vec<Arc<Blob>>),
+    /// Its batch is offered, or offered again.
     Append,
     /// What became of its batch, kept while it was paused.
     Told(Box<Result<(), Error>>),

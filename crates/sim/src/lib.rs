@@ -10,6 +10,7 @@ mod disk;
 mod event;
 mod flows;
 mod history;
+mod opening;
 mod plan;
 mod planted;
 mod process;

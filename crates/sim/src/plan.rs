@@ -100,6 +100,8 @@ impl Plan {
         let limits = Limits {
             group_events: usize::try_from(dice.between(4, 64)).unwrap_or(4),
             group_bytes: usize::try_from(dice.between(400, 8_000)).unwrap_or(400),
+            // What services answer is longer than this now and then, or never.
+            inline_bytes: *dice.pick(&[60, 250, 500, 64 << 10]),
             ..Limits::default()
         };
         let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(50)).collect();
@@ -115,6 +117,7 @@ impl Plan {
             },
             machine: machine::Config {
                 snapshot_every: dice.between(5, 80),
+                checkpoint_every: dice.between(3, 60),
                 ..machine::Config::default()
             },
             settings: Settings {
@@ -122,6 +125,7 @@ impl Plan {
                 keep: 100_000,
                 keep_for: std::time::Duration::from_secs(7 * 24 * 3_600),
                 archives: false,
+                payloads: None,
                 audience: Audience::none(),
                 // Few enough that runs rest and wake all the time.
                 rest: Rest {

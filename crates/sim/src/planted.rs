@@ -10,6 +10,7 @@ use taraf_engine::partition::{
     Action, Call, CallClass, Doing, Event, Input, Partition, Reply, Run, State, What,
 };
 use taraf_flow::Scope;
+use taraf_log::blob::Blob;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine};
 
 use crate::bug::Bug;
@@ -150,6 +151,10 @@ impl Machine for Planted {
         }
     }
 
+    fn detach(&self, events: &mut [Event], has_room: bool) -> Vec<Arc<Blob>> {
+        self.real.detach(events, has_room)
+    }
+
     fn evolve(&mut self, event: &Event, at: Timestamp) {
         let evolved = self.strings.evolved.fetch_add(1, Ordering::Relaxed);
         let is_replaying = self.strings.is_replaying.load(Ordering::Relaxed);
@@ -218,17 +223,19 @@ impl Machine for Planted {
         Ok(())
     }
 
-    fn empty(&self) -> Option<Self> {
+    fn empty(&self) -> Self {
         let strings = Arc::new(Strings::default());
         strings.is_replaying.store(true, Ordering::Relaxed);
-        Some(Self::new(self.real.empty()?, self.bug, strings))
+        Self::new(self.real.empty(), self.bug, strings)
     }
 
     fn is_current(snapshot: &[u8]) -> bool {
         Partition::is_current(snapshot)
     }
 
-    fn state_hash(&self) -> u64 {
+    const HASHED: Option<u16> = Partition::HASHED;
+
+    fn state_hash(&mut self) -> u64 {
         self.real.state_hash()
     }
 }
@@ -258,6 +265,7 @@ fn call_again(partition: &Partition, run: RunId, step: u32) -> Option<Action> {
         class: CallClass::AtMostOnce,
         until: None,
         traceparent: None,
+        looking: None,
         secrets: Vec::new(),
     })))
 }

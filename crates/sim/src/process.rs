@@ -1,45 +1,42 @@
 //! One process: the file log over the simulated disk, its writers, and the leaders of all partitions.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use taraf_engine::partition::Input;
-use taraf_gateway::registry::{Input as KeyInput, Registry};
+use taraf_engine::partition::{Input, Payloads, State, blob_of};
+use taraf_gateway::registry::Input as KeyInput;
+use taraf_log::blob::{BlobId, BlobStore, Collection};
 use taraf_log::file::direct::DirectLog;
-use taraf_log::file::truncate_on;
 use taraf_log::machine::core::Core;
-use taraf_log::machine::recovery::{Recovered, Recovery};
+use taraf_log::machine::recovery::Recovery;
 use taraf_log::machine::{Class, Machine, Phase};
 use taraf_log::{Batch, BatchId, Error, PartitionId, Position};
 
-use crate::accounts::{KeySeat, Meters};
+use crate::accounts::KeySeat;
 use crate::bug::Bug;
 use crate::context::Context;
-use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Run};
+use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Run, Stage};
+use crate::opening::{
+    CHECKPOINTS, Trouble, check_payloads, key_seat, open, open_blobs, recover, trouble,
+};
 use crate::plan::KEYS;
 use crate::planted::Strings;
 use crate::runs::{RunSeat, Runs};
-use crate::seat::{self, Driver, Owner, Seat};
+use crate::seat::{Driver, Owner, Seat};
 
 pub(crate) const DIR: &str = "/data";
 /// Bytes read at once while a leader recovers.
-const READ_BYTES: usize = 64 << 10;
-
-/// Why a process cannot go on.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// It or its machine died.
-    Dead,
-    /// It met a fault of its disk and ends itself.
-    Disk(String),
-}
+pub(crate) const READ_BYTES: usize = 64 << 10;
 
 /// A running process.
 pub(crate) struct Process {
     number: u64,
     log: DirectLog<Option<LeadId>>,
+    blobs: BlobStore,
+    pub(crate) payloads: Arc<Payloads>,
+    /// A collection of payloads that has begun, and what is named.
+    collection: (Option<Collection>, BTreeSet<BlobId>),
     pub(crate) runs: BTreeMap<LeadId, RunSeat>,
     /// Who leads each partition of runs now.
     pub(crate) current: BTreeMap<PartitionId, LeadId>,
@@ -51,36 +48,26 @@ pub(crate) struct Process {
     compared: BTreeMap<PartitionId, Position>,
 }
 
-/// What of the log's answer is a fault of the simulation's own making.
-fn trouble(context: &mut Context, doing: &str, error: &Error) -> Trouble {
-    let told = match std::error::Error::source(error) {
-        Some(source) => format!("{doing}: {error}: {source}"),
-        None => format!("{doing}: {error}"),
-    };
-    if context.disk.is_dead() {
-        return Trouble::Dead;
-    }
-    let is_full = matches!(error, Error::Full)
-        || matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
-    if !is_full && !context.disk.has_failed() {
-        context.fail("the log works while the disk does", &told);
-    }
-    Trouble::Disk(told)
-}
-
 /// The leader of accounts; leaders of runs count from 1.
-const KEYS_LEAD: LeadId = 0;
+pub(crate) const KEYS_LEAD: LeadId = 0;
 
 impl Process {
     /// Opens the log and leads every partition.
     pub(crate) fn start(context: &mut Context, number: u64) -> Result<Self, Trouble> {
         let mut log = open(context)?;
         let stripes = log.stripes();
+        let blobs = open_blobs(context)?;
         let keys = key_seat(context, &mut log, number)?;
         let mut process = Self {
             number,
             keys,
             log,
+            payloads: Arc::new(Payloads::new(
+                blobs.clone(),
+                context.plan.settings.limits.inline_bytes,
+            )),
+            blobs,
+            collection: (None, BTreeSet::new()),
             runs: BTreeMap::new(),
             current: BTreeMap::new(),
             waiting: vec![VecDeque::new(); stripes],
@@ -102,9 +89,10 @@ impl Process {
         partition: PartitionId,
     ) -> Result<(), Trouble> {
         let strings = Arc::new(Strings::default());
-        let machine = context.machine(context.bug, &strings);
+        let payloads = Arc::clone(&self.payloads);
+        let machine = context.machine(context.bug, &strings, Some(payloads));
         strings.is_replaying.store(true, Ordering::Relaxed);
-        let (recovered, claim) = recover(context, &mut self.log, partition, machine, &strings)?;
+        let (mut recovered, claim) = recover(context, &mut self.log, partition, machine, &strings)?;
         strings.is_replaying.store(false, Ordering::Relaxed);
         let Some(shadow) = context.runs.get_mut(&partition) else {
             return Ok(());
@@ -122,6 +110,8 @@ impl Process {
             Err(what) => context.fail("what is acknowledged stays", what),
         }
         context.check("replay gives the same state", is_same);
+        let names = recovered.machine.state().payloads();
+        check_payloads(context, &self.blobs, names.map(|name| blob_of(&name)))?;
         if context.failure.is_some() {
             return Err(Trouble::Dead);
         }
@@ -138,8 +128,8 @@ impl Process {
         let now = context.wall().max(recovered.time);
         let outstanding = recovered.machine.outstanding(now);
         let snapshot = recovered.snapshot;
-        let config = seat::config_of(context, &recovered.machine);
-        let core = Core::new(partition, recovered, claim, &config, self.log.limits());
+        let config = &context.plan.machine;
+        let core = Core::new(partition, recovered, claim, config, self.log.limits());
         let mut seat = Seat::new(owner, core, Runs::new(strings), snapshot);
         seat.driver.release(context, owner, outstanding);
         self.runs.insert(owner.lead, seat);
@@ -185,9 +175,52 @@ impl Process {
         match what {
             Inside::Write(stripe) => self.write(context, stripe),
             Inside::Written(stripe, told) => self.written(context, stripe, told),
+            Inside::Collect(stage) => self.collect(context, stage),
             Inside::Lead(KEYS_LEAD, what) => self.happen_to_keys(context, what),
             Inside::Lead(id, what) => self.happen_to_runs(context, id, what),
         }
+    }
+
+    /// As the engine's collector does it, with time for others between.
+    fn collect(&mut self, context: &mut Context, stage: Stage) -> Result<(), Trouble> {
+        let is_late = context.bug == Some(Bug::CollectionBeginsLate);
+        let (begins, asks) = if is_late {
+            (Stage::Ask, Stage::Begin)
+        } else {
+            (Stage::Begin, Stage::Ask)
+        };
+        if stage == begins {
+            self.collection.0 = Some(self.blobs.begin_collection());
+        }
+        if stage == asks {
+            let seats = self.current.values().filter_map(|lead| self.runs.get(lead));
+            let states = seats.map(|seat| seat.core.machine().state());
+            let names = states.flat_map(State::payloads);
+            self.collection.1 = names.map(|name| blob_of(&name)).collect();
+        }
+        let next = match stage {
+            Stage::Begin => Stage::Ask,
+            Stage::Ask => Stage::Remove,
+            Stage::Remove => return self.remove_unnamed(context),
+        };
+        let delay = context.dice.latency(200_000);
+        let event = Event::Process(self.number, Inside::Collect(next));
+        context.after(delay, event);
+        Ok(())
+    }
+
+    fn remove_unnamed(&mut self, context: &mut Context) -> Result<(), Trouble> {
+        let (collection, named) = std::mem::take(&mut self.collection);
+        let Some(collection) = collection else {
+            return Ok(());
+        };
+        // What fails is tried again some time; whether too much went is seen at the next start.
+        let collected = collection.finish_now(|id| named.contains(id));
+        context.note(format_args!("payloads: {collected:?}"));
+        if context.disk.is_dead() {
+            return Err(Trouble::Dead);
+        }
+        Ok(())
     }
 
     fn happen_to_runs(
@@ -206,7 +239,13 @@ impl Process {
         match what {
             Lead::Run(what) => seat.happen(context, what),
             Lead::Key(_) => {}
-            what => happen_to_any(context, &mut self.log, seat, &mut self.waiting, what),
+            what => happen_to_any(
+                context,
+                (&mut self.log, &self.blobs),
+                seat,
+                &mut self.waiting,
+                what,
+            ),
         }
         self.after_runs(context, id)
     }
@@ -217,7 +256,7 @@ impl Process {
             Lead::Run(_) => {}
             what => happen_to_any(
                 context,
-                &mut self.log,
+                (&mut self.log, &self.blobs),
                 &mut self.keys,
                 &mut self.waiting,
                 what,
@@ -369,21 +408,26 @@ impl Process {
             let delay = context.dice.latency(50_000);
             context.after(delay, Event::Process(self.number, Inside::Lead(lead, what)));
         }
+        if self.collection.0.is_none() && context.dice.percent(30) {
+            let event = Event::Process(self.number, Inside::Collect(Stage::Begin));
+            let delay = context.dice.latency(50_000);
+            context.after(delay, event);
+        }
     }
 
     /// Every leader's reasons to wake.
     pub(crate) fn audit(&mut self, context: &mut Context) {
         for lead in self.current.values() {
-            if let Some(seat) = self.runs.get(lead) {
+            if let Some(seat) = self.runs.get_mut(lead) {
                 context.check("every live run has a reason to wake", seat.audit());
                 let (partition, position) = (seat.owner.partition, seat.core.position());
-                let Some(shadow) = context.runs.get(&partition) else {
+                let Some(shadow) = context.runs.get_mut(&partition) else {
                     continue;
                 };
                 let is_known = self.compared.get(&partition) == Some(&position);
                 if seat.is_idle() && position == shadow.tail() && !is_known {
                     self.compared.insert(partition, position);
-                    let hash = seat.core.machine().state_hash();
+                    let hash = seat.core.state_hash();
                     let checked = shadow.check_hash("its leader", hash);
                     context.check("the leader has the state of its records", checked);
                 }
@@ -405,109 +449,24 @@ fn ended<M: Machine, D>(context: &mut Context, seat: &Seat<M, D>) -> Result<(), 
     }
 }
 
-fn open(context: &mut Context) -> Result<DirectLog<Option<LeadId>>, Trouble> {
-    let config = context.plan.file.clone();
-    let disk = context.disk.clone();
-    let open = || DirectLog::open_on(Arc::new(disk.clone()), Path::new(DIR), config.clone());
-    let mut opened = open();
-    if let Err(Error::Corrupt { file, offset, .. }) = &opened {
-        context.note(format_args!("damage in {} at {offset}", file.display()));
-        if context.bug == Some(Bug::CorruptionAsTornTail) && *offset > 0 {
-            // As an operator would who does not mind what is lost; it may fail, and then opening does.
-            let cut = truncate_on(&disk, Path::new(DIR), file, *offset);
-            context.note(format_args!("cut there: {cut:?}"));
-            opened = open();
-        } else if disk.restore() {
-            opened = open();
-        }
-    }
-    opened.map_err(|error| trouble(context, "opening the log", &error))
-}
-
-/// Claims a partition and brings an empty machine to its tail, as `Replica::start` does.
-fn recover<M: Machine>(
-    context: &mut Context,
-    log: &mut DirectLog<Option<LeadId>>,
-    partition: PartitionId,
-    machine: M,
-    strings: &Strings,
-) -> Result<(Recovered<M>, BatchId), Trouble> {
-    let (_, seen) = log.tail(partition);
-    let claimed = log.claim(partition, seen.epoch, None);
-    let epoch = claimed.map_err(|error| trouble(context, "claiming", &error))?;
-    let stripe = log.stripe_of(partition);
-    log.flush(stripe);
-    for (_, result) in log.told(stripe) {
-        // As the thread of a stripe tells it.
-        let result = result.map_err(|error| match error {
-            Error::Ambiguous => Error::Full,
-            error => error,
-        });
-        result.map_err(|error| trouble(context, "claiming", &error))?;
-    }
-    let claim = BatchId::claim(epoch);
-    let (tail, _) = log.tail(partition);
-    let mut recovery = Recovery::new(partition, machine, tail);
-    let mut replay = || -> Result<(), Error> {
-        if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX)? {
-            recovery.restore(at, &bytes)?;
-        }
-        while let Some(from) = recovery.next() {
-            let chunk = log.read(partition, from, READ_BYTES)?;
-            let is_stale = context.bug == Some(Bug::FilterByEpoch)
-                && chunk.batches.iter().any(|batch| batch.last() == tail);
-            strings.is_deaf.store(is_stale, Ordering::Relaxed);
-            recovery.apply(&chunk)?;
-            strings.is_deaf.store(false, Ordering::Relaxed);
-        }
-        Ok(())
-    };
-    let replayed = replay();
-    replayed.map_err(|error| trouble(context, "recovering", &error))?;
-    Ok((recovery.finish(), claim))
-}
-
-fn key_seat(
-    context: &mut Context,
-    log: &mut DirectLog<Option<LeadId>>,
-    number: u64,
-) -> Result<KeySeat, Trouble> {
-    let strings = Strings::default();
-    let (recovered, claim) = recover(context, log, KEYS, Registry::default(), &strings)?;
-    let tail = recovered.position;
-    let told = context
-        .keys
-        .compare(tail, |from, bytes| log.read(KEYS, from, bytes));
-    if let Err(what) = told {
-        if context.disk.is_dead() {
-            return Err(Trouble::Dead);
-        }
-        context.fail("what is acknowledged stays", what);
-    }
-    let hash = recovered.machine.state_hash();
-    let is_same = context.keys.check_hash("the accounts after recovery", hash);
-    context.check("replay gives the same state", is_same);
-    let owner = Owner {
-        process: number,
-        lead: KEYS_LEAD,
-        partition: KEYS,
-    };
-    let snapshot = recovered.snapshot;
-    let config = seat::config_of(context, &recovered.machine);
-    let core = Core::new(KEYS, recovered, claim, &config, log.limits());
-    Ok(Seat::new(owner, core, Meters::default(), snapshot))
-}
-
 /// What happens to leaders of both kinds.
 fn happen_to_any<M: Machine, D: Driver<M>>(
     context: &mut Context,
-    log: &mut DirectLog<Option<LeadId>>,
+    (log, store): (&mut DirectLog<Option<LeadId>>, &BlobStore),
     seat: &mut Seat<M, D>,
     waiting: &mut [VecDeque<(LeadId, Batch)>],
     what: Lead,
 ) {
     let partition = seat.owner.partition;
     match what {
+        Lead::Put(blobs) => {
+            let stored = blobs.iter().try_for_each(|blob| store.put_now(blob));
+            context.note(format_args!(
+                "{partition}: {} blobs: {stored:?}",
+                blobs.len()
+            ));
+            seat.put(context, stored);
+        }
         Lead::Append => {
             if let Some(batch) = seat.batch_again() {
                 waiting[log.stripe_of(partition)].push_back((seat.owner.lead, batch));
@@ -552,10 +511,7 @@ fn replay<M: Machine, D: Driver<M>>(
     at: Position,
 ) {
     let partition = seat.owner.partition;
-    let Some(empty) = seat.core.machine().empty() else {
-        return;
-    };
-    let mut recovery = Recovery::new(partition, empty, at);
+    let mut recovery = Recovery::new(partition, seat.core.machine().empty(), at);
     let mut replay = || -> Result<(), Error> {
         if let Some((before, bytes)) = log.get_snapshot(partition, at)? {
             recovery.restore(before, &bytes)?;
@@ -571,6 +527,7 @@ fn replay<M: Machine, D: Driver<M>>(
             let delay = context.dice.latency(5_000);
             context.after(delay, seat.owner.event(Lead::Store(at, bytes)));
         }
+        Err(error @ Error::Diverged { .. }) => context.fail(CHECKPOINTS, error),
         Err(error) => {
             // One that was replaced may find that its successor has let go of the records.
             context.note(format_args!("{partition}: replay to record {at}: {error}"));

@@ -1,10 +1,12 @@
 //! [pure] One leader as its driver runs it: inboxes, the batch on its way, the snapshot beside it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use taraf_base::Timestamp;
-use taraf_log::machine::core::{Core, Output};
+use taraf_log::blob::{self, Blob};
+use taraf_log::machine::core::{Core, Outgoing, Output};
 use taraf_log::machine::delivery::{Delivery, Next};
 use taraf_log::machine::{Class, Config, Machine};
 use taraf_log::{Batch, BatchId, Error, PartitionId, Position, Resolution};
@@ -50,11 +52,10 @@ pub(crate) struct Seat<M: Machine, D> {
     pub(crate) core: Core<M, Ask, Position>,
     pub(crate) driver: D,
     inboxes: [VecDeque<(M::Input, Ask)>; 4],
-    delivery: Option<(Delivery, Batch)>,
+    delivery: Option<(Delivery, Outgoing)>,
     /// The newest snapshot.
     snapshot: Position,
-    /// Whether snapshots are replayed beside it; then how many records after the last one.
-    replays: bool,
+    /// Records after the last snapshot that was begun.
     since: u64,
     is_replaying: bool,
     /// The last record that it knows to be durable.
@@ -62,16 +63,6 @@ pub(crate) struct Seat<M: Machine, D> {
     pub(crate) is_paused: bool,
     /// What happened while it was paused.
     pub(crate) deferred: Vec<Lead>,
-}
-
-/// How a leader of `machine` runs.
-pub(crate) fn config_of<M: Machine>(context: &Context, machine: &M) -> Config {
-    let mut config = context.plan.machine.clone();
-    if machine.empty().is_some() {
-        // The replayer beside it takes the snapshots.
-        config.snapshot_every = 0;
-    }
-    config
 }
 
 const CLASSES: [Class; 4] = [Class::Outcome, Class::Control, Class::Event, Class::Start];
@@ -86,7 +77,6 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
         let durable = core.position();
         Self {
             owner,
-            replays: core.machine().empty().is_some(),
             since: durable.0.saturating_sub(snapshot.0),
             is_replaying: false,
             durable,
@@ -129,7 +119,7 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
 
     /// The batch that is to be offered again.
     pub(crate) fn batch_again(&self) -> Option<Batch> {
-        self.delivery.as_ref().map(|(_, batch)| batch.clone())
+        self.delivery.as_ref().map(|(_, out)| out.batch.clone())
     }
 
     /// What became of the batch on its way.
@@ -145,18 +135,34 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
         self.follow(context, next);
     }
 
+    /// The blobs that its batch names, while they are not stored.
+    fn blobs(&self) -> &[Arc<Blob>] {
+        self.delivery.as_ref().map_or(&[], |(_, out)| &out.blobs)
+    }
+
+    /// What became of the attempt to store them.
+    pub(crate) fn put(&mut self, context: &mut Context, result: Result<(), blob::Error>) {
+        if context.bug == Some(Bug::RecordBeforeBlob) {
+            return; // The batch was offered before.
+        }
+        if let Some((delivery, _)) = &mut self.delivery {
+            let next = delivery.put(result);
+            self.follow(context, next);
+        }
+    }
+
     /// The batch of which it is asked what became of it.
     pub(crate) fn asked(&self) -> Option<BatchId> {
-        self.delivery.as_ref().map(|(_, batch)| batch.id)
+        self.delivery.as_ref().map(|(_, out)| out.batch.id)
     }
 
     /// What the log said became of it.
     pub(crate) fn resolved(&mut self, context: &mut Context, result: Result<Resolution, Error>) {
-        let Some((delivery, batch)) = &mut self.delivery else {
+        let Some((delivery, out)) = &mut self.delivery else {
             return;
         };
         if matches!(result, Ok(Resolution::Stored)) {
-            context.durable_now(self.owner.partition, batch);
+            context.durable_now(self.owner.partition, &out.batch);
         }
         let next = delivery.resolved(result);
         self.follow(context, next);
@@ -165,6 +171,10 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
     fn follow(&mut self, context: &mut Context, next: Next) {
         let delay = |after: Duration| u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
         match next {
+            Next::Put(after) => {
+                let blobs = self.blobs().to_vec();
+                context.after(delay(after), self.owner.event(Lead::Put(blobs)));
+            }
             Next::Append(after) => context.after(delay(after), self.owner.event(Lead::Append)),
             Next::Resolve(after) => context.after(delay(after), self.owner.event(Lead::Resolve)),
             Next::Settled(result) => {
@@ -184,7 +194,7 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
     }
 
     fn replay(&mut self, context: &mut Context) {
-        if self.replays && !self.is_replaying && self.durable > Position::ZERO {
+        if !self.is_replaying && self.durable > Position::ZERO {
             (self.since, self.is_replaying) = (0, true);
             let delay = context.dice.latency(5_000);
             context.after(delay, self.owner.event(Lead::Replay(self.durable)));
@@ -194,13 +204,11 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
     /// It rests: nothing holds the log.
     pub(crate) fn rest(&mut self, context: &mut Context) {
         self.replay(context);
-        self.core.rest();
     }
 
     /// A snapshot was stored, or never will be.
-    pub(crate) fn snapshot_ended(&mut self) {
+    pub(crate) const fn snapshot_ended(&mut self) {
         self.is_replaying = false;
-        self.core.snapshot_ended();
     }
 
     /// Lets everything out that may leave; answers the next batch to append, if there is one.
@@ -210,8 +218,17 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
             return None;
         }
         self.take_what_waits(context);
-        let batch = self.core.next_batch()?;
-        self.delivery = Some((Delivery::new(config), batch.clone()));
+        let out = self.core.next_batch()?;
+        let first = Delivery::first(!out.blobs.is_empty());
+        let batch = out.batch.clone();
+        self.delivery = Some((Delivery::new(config), out));
+        if matches!(first, Next::Put(_)) {
+            let is_early = context.bug == Some(Bug::RecordBeforeBlob);
+            let delay = context.dice.latency(if is_early { 20_000 } else { 300 });
+            let blobs = self.blobs().to_vec();
+            context.after(delay, self.owner.event(Lead::Put(blobs)));
+            return is_early.then_some(batch);
+        }
         Some(batch)
     }
 
@@ -251,10 +268,6 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
                         let what = format!("a reader saw record {position}, durable is {durable}");
                         context.fail("nothing leaves before it is durable", what);
                     }
-                }
-                Output::Snapshot(at, bytes) => {
-                    let delay = context.dice.latency(5_000);
-                    context.after(delay, self.owner.event(Lead::Store(at, bytes)));
                 }
             }
         }

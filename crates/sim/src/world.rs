@@ -11,8 +11,9 @@ use crate::clients::Clients;
 use crate::context::Context;
 use crate::event::{Ask, Event, Inside, Lead, OnWire, Run};
 use crate::history::Executed;
+use crate::opening::Trouble;
 use crate::plan::{Fault, MS, SECOND};
-use crate::process::{Process, Trouble};
+use crate::process::Process;
 use crate::reference::{self, End};
 use crate::report::Outcome;
 
@@ -396,9 +397,10 @@ impl World {
         }
         self.clients.check_runs(context);
         self.clients.check_keys(context);
-        for shadow in context.runs.values() {
-            let replayed = shadow.replay(context.machine(None, &Default::default()));
-            if let Err(what) = replayed {
+        for partition in context.plan.partitions.clone() {
+            let empty = context.machine(None, &Default::default(), None);
+            let shadow = context.runs.get_mut(&partition);
+            if let Some(Err(what)) = shadow.map(|shadow| shadow.replay(empty)) {
                 context.fail("replay from the first record gives the same state", what);
                 return;
             }
@@ -439,13 +441,17 @@ impl World {
     /// Every run has the output that an interpreter without log and faults finds.
     fn question_outputs(&mut self) {
         let library = self.context.plan.library.clone();
+        let Some(process) = &self.process else {
+            return;
+        };
+        let looking = process.payloads.look();
         let mut found = Vec::new();
         for (run, line) in self.context.history.lines() {
             let Some(begun) = &line.begun else { continue };
             let flow = library.flows.iter().find(|flow| *flow.hash == *begun.hash);
             let Some(flow) = flow else { continue };
             let end = match line.events.last() {
-                Some(What::Completed { output }) => End::Completed(output.clone()),
+                Some(What::Completed { output }) => End::Completed(looking.open(output)),
                 Some(What::Faulted { error }) => End::Faulted(error.clone()),
                 // A person's word is no part of the flow.
                 _ => continue,
@@ -453,7 +459,8 @@ impl World {
             if line.events.iter().any(is_of_chance) {
                 continue;
             }
-            let expected = reference::expected(run, flow, &begun.raw, &line.events);
+            let raw = looking.open(&begun.raw);
+            let expected = reference::expected(run, flow, &raw, &line.events);
             let is_same = match (&expected, &end) {
                 (Ok(End::Completed(a)), End::Completed(b)) => a == b,
                 (Ok(End::Faulted(a)), End::Faulted(b)) => {

@@ -18,7 +18,8 @@ use taraf_engine::Engine;
 use taraf_gateway::auth::Authenticators;
 use taraf_gateway::openapi::Source;
 use taraf_gateway::{Accounts, Gateway, Routes, Target, auth};
-use taraf_log::backup::LOG;
+use taraf_log::backup::{BLOBS, LOG};
+use taraf_log::blob::BlobStore;
 use taraf_log::{FileLog, Log, MemoryLog, Space};
 use taraf_service::{Client, Directory};
 use tokio::net::TcpListener;
@@ -32,7 +33,7 @@ use crate::config::Config;
 use crate::operator;
 use groups::Groups;
 
-pub(crate) use serve::serve;
+pub(crate) use serve::{Chosen, serve};
 
 /// The folder of finished runs in the data directory.
 pub(crate) const ARCHIVE: &str = "archive";
@@ -111,16 +112,20 @@ impl Node {
                 data::create(dir)?;
                 let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
                 let log = Arc::new(opened.context("failed to open the log")?);
-                let archive = Some(dir.join(ARCHIVE));
+                let blobs = BlobStore::open(&dir.join(BLOBS));
+                let blobs = blobs.context("failed to open the payloads")?;
                 kept = Some(operator::Kept {
                     log: Arc::clone(&log),
+                    blobs: blobs.clone(),
                     dir: dir.clone(),
                 });
-                Core::start(log, config, archive, apps, &groups).await?
+                let kept = (Some(dir.join(ARCHIVE)), blobs);
+                Core::start(log, config, kept, apps, &groups).await?
             }
             DataPlace::Memory => {
                 let log = Arc::new(MemoryLog::new());
-                Core::start(log, config, None, apps, &groups).await?
+                let kept = (None, BlobStore::memory());
+                Core::start(log, config, kept, apps, &groups).await?
             }
         };
         apps::publish_all(&core.engine, apps, on_conflict).await?;
@@ -270,7 +275,7 @@ impl Core {
     async fn start<L: Log>(
         log: Arc<L>,
         config: &Config,
-        archive: Option<PathBuf>,
+        (archive, blobs): (Option<PathBuf>, BlobStore),
         apps: &[App],
         groups: &Groups,
     ) -> anyhow::Result<Self> {
@@ -286,6 +291,7 @@ impl Core {
         let data = archive.as_ref().and_then(|dir| dir.parent());
         settings.runs_dir = data.map(|dir| dir.join(RUNS));
         settings.archive_dir = archive;
+        settings.blobs = Some(blobs);
         let engine = Engine::start(log, settings, client.clone(), &groups.engine).await;
         Ok(Self {
             client,

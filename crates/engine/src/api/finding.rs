@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taraf_log::machine::ProposeError;
 
-use super::Engine;
+use super::{Engine, payloads};
 use crate::leader::Leader;
 use crate::partition::{Partition, State};
 use crate::{Error, Filter, JournalPage, Page, Run, RunId, RunPage, Status, reading};
@@ -14,8 +14,20 @@ impl Engine {
     /// One run.
     ///
     /// # Errors
-    /// When its partition or the archive does not answer.
+    /// When its partition or the archive does not answer, or a payload of it cannot be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, Error> {
+        let Some(mut run) = self.find(id).await? else {
+            return Ok(None);
+        };
+        match self.fetch_all(&mut run).await {
+            // It went while it was looked at, and its payloads with it.
+            Err(_lost) if self.find(id).await?.is_none() => Ok(None),
+            fetched => fetched.map(|()| Some(run)),
+        }
+    }
+
+    /// One run, its payloads by their names alone.
+    pub(super) async fn find(&self, id: RunId) -> Result<Option<Run>, Error> {
         let view = move |state: &State| state.runs.get(&id).map(|run| run.view());
         let live = match self.look(id, view).await {
             // The id names a partition that does not exist.
@@ -29,7 +41,8 @@ impl Engine {
         }
     }
 
-    /// Runs, newest first.
+    /// Runs, newest first. Large payloads are not fetched: `{"payload": {"name": …, "bytes": …}}` stands
+    /// for each.
     ///
     /// # Errors
     /// When the page's cursor is none of ours, a partition does not answer, or the archive cannot
@@ -58,6 +71,7 @@ impl Engine {
         runs.sort_by_key(|run| std::cmp::Reverse(reading::order(run.id)));
         let more = runs.len() > limit;
         runs.truncate(limit);
+        runs.iter_mut().for_each(payloads::name_payloads);
         let last = runs.last().filter(|_| more);
         let next = last.map(|run| run.id.to_string());
         Ok(RunPage { runs, next })
@@ -83,7 +97,9 @@ impl Engine {
             (None, Some(archive)) => archive.journal(id, after, limit).await?,
             (live, _) => live,
         };
-        page.ok_or(Error::NoSuchRun(id))
+        let mut page = page.ok_or(Error::NoSuchRun(id))?;
+        self.fetch_entries(&mut page.entries).await;
+        Ok(page)
     }
 
     /// One sentence: what a run waits for, or how it ended.
@@ -91,14 +107,14 @@ impl Engine {
     /// # Errors
     /// When there is no such run.
     pub async fn why(&self, id: RunId) -> Result<String, Error> {
-        Ok(self.expect(id).await?.why)
+        Ok(self.expect_named(id).await?.why)
     }
 
-    /// How many runs there are by phase, those in the archive included. One that moves meanwhile
-    /// may count twice.
+    /// How many runs there are by phase, those in the archive included, those of partitions that are
+    /// not led left out. One that moves meanwhile may count twice.
     ///
     /// # Errors
-    /// When a partition or the archive does not answer.
+    /// When the archive does not answer.
     pub async fn count(&self) -> Result<BTreeMap<Status, u64>, Error> {
         let mut counts = match &self.inner.archive {
             Some(archive) => archive.counts().await?,
@@ -108,7 +124,9 @@ impl Engine {
             let mut after = None;
             loop {
                 let look = move |machine: &Partition| reading::count(machine.state(), after);
-                let (some, rest) = leader.handle.read(look).await?;
+                let Ok((some, rest)) = leader.handle.read(look).await else {
+                    break;
+                };
                 for (status, count) in some {
                     *counts.entry(status).or_default() += count;
                 }

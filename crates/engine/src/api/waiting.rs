@@ -35,7 +35,7 @@ impl Engine {
         let mut end = self.inner.hub.end_of(id);
         let run = tokio::select! {
             biased;
-            Ok(run) = ended(&mut end) => return Ok(run),
+            Ok(run) = ended(&mut end) => return self.whole(run).await,
             run = self.expect(id) => run?,
         };
         if run.status.is_final() || limit.is_zero() {
@@ -57,7 +57,7 @@ impl Engine {
             }
         };
         match tokio::time::timeout(limit, told).await {
-            Ok(Some(run)) => Ok(run),
+            Ok(Some(run)) => self.whole(run).await,
             // Whether the time passed or the partition stopped shows in the run.
             Ok(None) | Err(_) => self.expect(id).await,
         }

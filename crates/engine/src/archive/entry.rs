@@ -4,14 +4,16 @@ use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::Bytes;
 use taraf_base::Timestamp;
-use taraf_flow::{Data, FlowError};
+use taraf_flow::{Data, DataName, FlowError};
 use taraf_log::machine::DecodeError;
 
 use crate::journal::{self, Entries, Part};
 use crate::partition::{Open, put};
 use crate::{FlowId, Run, RunId, Status};
 
-/// The version of the entries that are written.
+/// The same as [`VERSION`] with the names of the run's payloads at its end.
+const VERSION_NAMING: u8 = 3;
+/// The version of entries that name no payload.
 const VERSION: u8 = 2;
 /// Where the parts of a journal said neither how long they are nor what is open before them.
 const FIRST_VERSION: u8 = 1;
@@ -25,6 +27,8 @@ pub(crate) struct Archived {
     pub(crate) run: Run,
     /// What happened in it, part by part.
     pub(crate) journal: Box<dyn Iterator<Item = Part> + Send>,
+    /// Payloads that either names, kept as blobs.
+    pub(crate) payloads: Vec<DataName>,
 }
 
 /// What a pack holds: a run with the end of its journal, or an earlier part of a long journal.
@@ -38,6 +42,8 @@ pub(super) struct Entry {
     pub(super) part: Part,
     /// Whether the part says what is open before it.
     pub(super) says_open: bool,
+    /// Payloads that the run and the whole of its journal name.
+    pub(super) payloads: Vec<DataName>,
 }
 
 /// An earlier part of a journal.
@@ -141,26 +147,39 @@ fn entries(records: &[ReadRecord<'_>]) -> Entries {
 
 /// The bytes of an entry that holds an earlier part of a journal.
 pub(super) fn encode_part(part: &Part) -> Vec<u8> {
-    encode(None, &[], part)
+    encode(None, &[], part, &[])
 }
 
 /// The bytes of an entry that holds a run and the end of its journal. Of each earlier part, the place
 /// and how many entries it has.
-pub(super) fn encode_run(run: &Run, earlier: &[(Place, u64)], part: &Part) -> Vec<u8> {
-    encode(Some(run), earlier, part)
+pub(super) fn encode_run(
+    run: &Run,
+    earlier: &[(Place, u64)],
+    part: &Part,
+    payloads: &[DataName],
+) -> Vec<u8> {
+    encode(Some(run), earlier, part, payloads)
 }
 
-fn encode(run: Option<&Run>, earlier: &[(Place, u64)], part: &Part) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+fn encode(
+    run: Option<&Run>,
+    earlier: &[(Place, u64)],
+    part: &Part,
+    payloads: &[DataName],
+) -> Vec<u8> {
     let saved = run.cloned().map(Saved::from);
     let earlier: Vec<_> = earlier
         .iter()
         .map(|((block, place), count)| (block, place, count))
         .collect();
-    put(
-        &mut bytes,
-        &(saved, earlier, Records(&part.entries), &part.before),
-    );
+    let (records, before) = (Records(&part.entries), &part.before);
+    if payloads.is_empty() {
+        let mut bytes = vec![VERSION];
+        put(&mut bytes, &(saved, earlier, records, before));
+        return bytes;
+    }
+    let mut bytes = vec![VERSION_NAMING];
+    put(&mut bytes, &(saved, earlier, records, before, payloads));
     bytes
 }
 
@@ -170,20 +189,12 @@ fn encode(run: Option<&Run>, earlier: &[(Place, u64)], part: &Part) -> Vec<u8> {
 /// When a newer program wrote it, or it is none.
 pub(super) fn read(bytes: &[u8]) -> Result<Entry, DecodeError> {
     match bytes.split_first() {
-        Some((&VERSION, body)) => {
-            let (saved, earlier, records, before): Counted<'_> = rmp_serde::from_slice(body)?;
-            let entries = entries(&records);
-            let earlier = earlier.into_iter().map(|(block, place, count)| Earlier {
-                place: (block, place),
-                count: Some(count),
-            });
-            Ok(Entry {
-                run: saved.map(Run::from),
-                earlier: earlier.collect(),
-                part: Part { before, entries },
-                says_open: true,
-            })
+        Some((&VERSION_NAMING, body)) => {
+            let (saved, earlier, records, before, payloads): Naming<'_> =
+                rmp_serde::from_slice(body)?;
+            Ok(counted((saved, earlier, records, before), payloads))
         }
+        Some((&VERSION, body)) => Ok(counted(rmp_serde::from_slice(body)?, Vec::new())),
         Some((&FIRST_VERSION, body)) => {
             let (saved, earlier, records): Uncounted<'_> = rmp_serde::from_slice(body)?;
             let entries = entries(&records);
@@ -198,6 +209,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, DecodeError> {
                     entries,
                 },
                 says_open: false,
+                payloads: Vec::new(),
             })
         }
         Some((&version, _)) => {
@@ -208,6 +220,30 @@ pub(super) fn read(bytes: &[u8]) -> Result<Entry, DecodeError> {
     }
 }
 
+fn counted(counted: Counted<'_>, payloads: Vec<DataName>) -> Entry {
+    let (saved, earlier, records, before) = counted;
+    let entries = entries(&records);
+    let earlier = earlier.into_iter().map(|(block, place, count)| Earlier {
+        place: (block, place),
+        count: Some(count),
+    });
+    Entry {
+        run: saved.map(Run::from),
+        earlier: earlier.collect(),
+        part: Part { before, entries },
+        says_open: true,
+        payloads,
+    }
+}
+
+/// Version 3.
+type Naming<'a> = (
+    Option<Saved>,
+    Vec<(u64, u32, u64)>,
+    Vec<ReadRecord<'a>>,
+    Open,
+    Vec<DataName>,
+);
 /// Version 2.
 type Counted<'a> = (
     Option<Saved>,

@@ -11,11 +11,11 @@ use taraf_base::Timestamp;
 
 use super::place::Error;
 use super::retention::Retention;
-use super::rows::{Row, number, run_at, sequence, status};
+use super::rows::{Naming, Row, number, run_at, sequence, status};
 use crate::{Filter, RunId, Status};
 
 /// The layout of the tables; an index of another one is made again from its pack.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// Rows deleted in one transaction, so that others can write between two.
 const DELETED_TOGETHER: usize = 1_000;
 /// How long a reader or writer waits for another.
@@ -49,6 +49,14 @@ CREATE INDEX run_by_flow ON run (namespace, name, sequence);
 CREATE INDEX run_by_owner ON run (owner, sequence) WHERE owner IS NOT NULL;
 CREATE INDEX run_by_key ON run (key, owner) WHERE key IS NOT NULL;
 CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+/// Since layout 2: which runs name which payloads. No run of an index before names any.
+const PAYLOADS: &str = "
+CREATE TABLE payload (
+  hash BLOB NOT NULL,
+  sequence BLOB NOT NULL,
+  PRIMARY KEY (hash, sequence)
+) WITHOUT ROWID;
 ";
 const COLUMNS: &str =
     "sequence, status, namespace, name, version, owner, key, created, ended, error, block, place";
@@ -106,10 +114,15 @@ impl Index {
             .pragma_query_value(None, "user_version", |row| row.get(0))?;
         if layout == 0 {
             let schema = format!(
-                "BEGIN; {SCHEMA} INSERT INTO state VALUES ('applied_position', 0); \
+                "BEGIN; {SCHEMA} {PAYLOADS} INSERT INTO state VALUES ('applied_position', 0); \
                  PRAGMA user_version = {LAYOUT}; COMMIT;"
             );
             self.connection.execute_batch(&schema)?;
+            return Ok(true);
+        }
+        if layout == 1 {
+            let grow = format!("BEGIN; {PAYLOADS} PRAGMA user_version = {LAYOUT}; COMMIT;");
+            self.connection.execute_batch(&grow)?;
             return Ok(true);
         }
         Ok(layout == LAYOUT)
@@ -123,13 +136,18 @@ impl Index {
     }
 
     /// Adds rows, and says up to which byte the pack is in the index now: both or neither.
-    pub(super) fn add(&mut self, rows: &[Row], applied: u64) -> Result<(), Error> {
+    pub(super) fn add(&mut self, rows: &[Naming], applied: u64) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached(&format!(
                 "INSERT OR REPLACE INTO run ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
             ))?;
-            for row in rows {
+            let mut name = transaction
+                .prepare_cached("INSERT OR REPLACE INTO payload (hash, sequence) VALUES (?,?)")?;
+            for (row, payloads) in rows {
+                for payload in payloads {
+                    name.execute(params![payload.hash, sequence(row.id)])?;
+                }
                 insert.execute(params![
                     sequence(row.id),
                     number(row.status),
@@ -170,6 +188,13 @@ impl Index {
         let mut query = self.connection.prepare_cached(&sql)?;
         let found = query.query_row(params![key, owner], read).optional()?;
         Ok(found.flatten())
+    }
+
+    /// Whether a run names the payload of this hash.
+    pub(super) fn names(&self, hash: &[u8; 32]) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM payload WHERE hash = ? LIMIT 1";
+        let mut query = self.connection.prepare_cached(sql)?;
+        Ok(query.exists([hash.as_slice()])?)
     }
 
     /// Rows that the filter lets through, newest first, those before `before`. The filter's text is
@@ -223,6 +248,11 @@ impl Index {
                 i64::try_from(DELETED_TOGETHER).unwrap_or(i64::MAX)
             ])?;
             if deleted > 0 {
+                self.connection
+                    .prepare_cached(
+                        "DELETE FROM payload WHERE sequence NOT IN (SELECT sequence FROM run)",
+                    )?
+                    .execute([])?;
                 return Ok(deleted);
             }
         }

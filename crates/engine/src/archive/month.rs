@@ -15,10 +15,10 @@ use super::index::Index;
 use super::pack::{self, BLOCK_BYTES, HEAD_BYTES, HEADER_BYTES, PackError};
 use super::place::Error;
 use super::retention::{Month, Retention};
-use super::rows::Row;
+use super::rows::{Naming, Row};
+use crate::Status;
 use crate::journal::PageOf;
 use crate::partition::Open;
-use crate::{Run, Status};
 
 /// Bytes of blocks that wait in memory to be written.
 const WRITE_BYTES: usize = 4 << 20;
@@ -88,21 +88,20 @@ impl Shelf {
         self.pack.sync_data().map_err(|_lost| self.poisoned())?;
         writer.length = length;
         writer.index.add(&rows, length)?;
-        for row in rows {
+        for (row, _) in rows {
             *writer.counts.entry(row.status).or_default() += 1;
         }
         Ok(())
     }
 
     /// Writes what is not there yet behind the end, and answers its rows and where it ends.
-    fn write(&self, writer: &Writer, runs: Vec<Archived>) -> Result<(Vec<Row>, u64), Error> {
+    fn write(&self, writer: &Writer, runs: Vec<Archived>) -> Result<(Vec<Naming>, u64), Error> {
         let mut blocks = Blocks::new(self, writer.length);
         let mut rows = Vec::with_capacity(runs.len());
         for archived in runs {
             // A crash may have come between this and the run's leaving of its partition.
             if writer.index.find(archived.run.id)?.is_none() {
-                let (run, place) = blocks.add(archived)?;
-                rows.push(Row::of(&run, place));
+                rows.push(blocks.add(archived)?);
             }
         }
         Ok((rows, blocks.finish()?))
@@ -216,8 +215,8 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Adds a run with its journal, part by part.
-    fn add(&mut self, archived: Archived) -> Result<(Run, Place), Error> {
+    /// Adds a run with its journal, part by part, and answers its row.
+    fn add(&mut self, archived: Archived) -> Result<Naming, Error> {
         let mut earlier = Vec::new();
         let mut parts = archived.journal;
         let mut last = parts.next().unwrap_or_default();
@@ -226,8 +225,9 @@ impl<'a> Blocks<'a> {
             earlier.push((place, last.entries.count()));
             last = next;
         }
-        let place = self.put(entry::encode_run(&archived.run, &earlier, &last))?;
-        Ok((archived.run, place))
+        let (run, payloads) = (archived.run, archived.payloads);
+        let place = self.put(entry::encode_run(&run, &earlier, &last, &payloads))?;
+        Ok((Row::of(&run, place), payloads))
     }
 
     fn put(&mut self, entry: Vec<u8>) -> Result<Place, Error> {
@@ -348,7 +348,7 @@ fn catch_up(pack: &File, file: &Path, index: &mut Index, size: u64) -> Result<u6
     Ok(end)
 }
 
-fn rows_at(pack: &File, file: &Path, at: u64) -> Result<(Vec<Row>, u64), Error> {
+fn rows_at(pack: &File, file: &Path, at: u64) -> Result<(Vec<Naming>, u64), Error> {
     let block = read_block(pack, file, at)?;
     let mut entries = Vec::new();
     let read = pack::each(&block, |place, bytes| {
@@ -358,7 +358,8 @@ fn rows_at(pack: &File, file: &Path, at: u64) -> Result<(Vec<Row>, u64), Error> 
     let mut rows = Vec::new();
     for (place, entry) in entries {
         let entry = entry.map_err(|error| Error::entry(file, at, error))?;
-        rows.extend(entry.run.map(|run| Row::of(&run, (at, place))));
+        let row = entry.run.map(|run| Row::of(&run, (at, place)));
+        rows.extend(row.map(|row| (row, entry.payloads)));
     }
     Ok((rows, at + u64::try_from(block.len()).unwrap_or(u64::MAX)))
 }

@@ -202,6 +202,14 @@ impl Archive {
             .await
     }
 
+    /// Whether a run that is kept names the payload of this hash. Blocks.
+    ///
+    /// # Errors
+    /// When an index cannot be read.
+    pub(crate) fn names(&self, hash: &[u8; 32]) -> Result<bool, Error> {
+        self.store.names(hash)
+    }
+
     /// Deletes what is no longer kept.
     ///
     /// # Errors

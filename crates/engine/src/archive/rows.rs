@@ -1,6 +1,7 @@
 //! [pure] What the index says of a run, and which of its rows a filter lets through.
 
 use taraf_base::Timestamp;
+use taraf_flow::DataName;
 
 use super::entry::Place;
 use crate::{Filter, Run, RunId, Status};
@@ -24,6 +25,9 @@ pub(super) struct Row {
     pub(super) error: Option<String>,
     pub(super) place: Place,
 }
+
+/// A row with the payloads that its run names.
+pub(super) type Naming = (Row, Vec<DataName>);
 
 impl Row {
     /// What the index says of this run.

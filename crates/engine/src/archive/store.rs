@@ -124,6 +124,16 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a run that is kept names the payload of this hash.
+    pub(super) fn names(&self, hash: &[u8; 32]) -> Result<bool, Error> {
+        for shelf in self.newest_first() {
+            if shelf.look(|index| index.names(hash))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// How many runs ended how.
     pub(super) fn counts(&self) -> BTreeMap<Status, u64> {
         let mut counts = BTreeMap::new();

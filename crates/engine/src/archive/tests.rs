@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use taraf_base::Timestamp;
-use taraf_flow::{Data, FlowError};
+use taraf_flow::{Data, DataName, FlowError};
 use taraf_log::PartitionId;
 
 use super::entry::Archived;
@@ -31,6 +31,7 @@ fn november() -> Timestamp {
 struct Sample {
     run: Run,
     journal: Entries,
+    payloads: Vec<DataName>,
 }
 
 impl Sample {
@@ -46,6 +47,7 @@ impl Sample {
         Archived {
             run: self.run.clone(),
             journal: Box::new(parts.into_iter()),
+            payloads: self.payloads.clone(),
         }
     }
 }
@@ -100,7 +102,27 @@ fn run(n: u64, began: Timestamp) -> Sample {
     Sample {
         journal: saved(id, &recorded),
         run,
+        payloads: Vec::new(),
     }
+}
+
+fn payload(n: u64) -> Data {
+    Data::kept(DataName::of(&n.to_le_bytes()), None)
+}
+
+/// The same run, with a payload as its input and another in its journal.
+fn naming(n: u64, began: Timestamp) -> Sample {
+    let mut archived = run(n, began);
+    archived.run.input = payload(2 * n);
+    let answered = What::Completed {
+        output: payload(2 * n + 1),
+    };
+    archived.journal = saved(archived.run.id, &[(began, answered)]);
+    archived.payloads = [payload(2 * n), payload(2 * n + 1)]
+        .iter()
+        .filter_map(|data| data.name().copied())
+        .collect();
+    archived
 }
 
 fn runs(count: u64) -> Vec<Sample> {
@@ -425,7 +447,7 @@ fn a_page_of_a_long_journal_names_tasks_that_began_long_before() {
 }
 
 #[test]
-fn golden_packs_of_every_format_are_read_for_ever() {
+fn golden_packs_of_entries_that_name_no_payload_are_read_for_ever() {
     for version in [1, 2] {
         let name = format!("tests/golden/archive-v{version}.pack");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -438,4 +460,60 @@ fn golden_packs_of_every_format_are_read_for_ever() {
         fs::copy(&file, pack(dir.path())).unwrap();
         check(&Store::open(dir.path()).unwrap(), &runs(4));
     }
+}
+
+#[test]
+fn golden_pack_of_entries_that_name_payloads_is_read_for_ever() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/archive-v3.pack");
+    let runs: Vec<Sample> = (0..4).map(|n| naming(n, november())).collect();
+    let dir = tempfile::tempdir().unwrap();
+    if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() && !file.exists() {
+        add(&Store::open(dir.path()).unwrap(), &runs);
+        fs::rename(pack(dir.path()), &file).unwrap();
+        fs::remove_file(dir.path().join("history-2026-11.db")).unwrap();
+    }
+    fs::copy(&file, pack(dir.path())).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    check(&store, &runs);
+    for name in runs.iter().flat_map(|archived| &archived.payloads) {
+        assert!(store.names(&name.hash).unwrap());
+    }
+}
+
+#[test]
+fn a_payload_is_named_as_long_as_a_run_that_names_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (old, new) = (naming(0, november()), naming(1, november().plus(3 * DAY)));
+    add(&store, &[old.clone(), new.clone()]);
+    let names = |store: &Store, archived: &Sample| {
+        let names = archived.payloads.iter();
+        let mut named = names.map(|name| store.names(&name.hash).unwrap());
+        (named.next().unwrap(), named.next().unwrap())
+    };
+    assert!(!store.names(&DataName::of(b"another").hash).unwrap());
+    let retention = Retention {
+        default: 2 * DAY,
+        flows: std::collections::BTreeMap::new(),
+    };
+    let now = november().plus(4 * DAY);
+    store.expire(&retention, now).unwrap();
+    assert_eq!(names(&store, &old), (false, false));
+    assert_eq!(names(&store, &new), (true, true));
+    drop(store);
+    // Found again in the pack, like the rows.
+    fs::remove_file(dir.path().join("history-2026-11.db")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(names(&store, &new), (true, true));
+    drop(store);
+    // An index of before knows of none, and takes new ones.
+    let database = dir.path().join("history-2026-11.db");
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    let older = "DROP TABLE payload; PRAGMA user_version = 1;";
+    connection.execute_batch(older).unwrap();
+    drop(connection);
+    let store = Store::open(dir.path()).unwrap();
+    let next = naming(2, november());
+    add(&store, &[next.clone()]);
+    assert_eq!(names(&store, &next), (true, true));
 }

@@ -113,7 +113,7 @@ impl Sending<'_> {
             Some(uri) => uri,
             None => http.endpoint.uri.eval(&call.input, scope)?,
         };
-        Ok(HttpRequest {
+        let request = HttpRequest {
             method: recorded("method").unwrap_or_default(),
             uri,
             query: pairs("query", part("query", http.query.as_ref())?)?,
@@ -132,7 +132,12 @@ impl Sending<'_> {
             deadline: self.until.saturating_duration_since(Instant::now()),
             response_bytes_max: means.config.response_bytes,
             class: call.class,
-        })
+        };
+        // A part that could not be read was seen as `null`: a call without it is none that was asked for.
+        match call.looking.as_ref().and_then(|looking| looking.failed()) {
+            Some(error) => Err(FlowError::runtime(error.to_string())),
+            None => Ok(request),
+        }
     }
 }
 

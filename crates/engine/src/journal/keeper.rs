@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taraf_base::{Backoff, Rng, Tasks, random_u64};
-use taraf_log::machine::Follower;
+use taraf_log::machine::{Follower, checkpoint};
 use taraf_log::record;
 use taraf_log::{Error as LogError, Log, PartitionId, Position};
 
@@ -91,6 +91,10 @@ impl<L: Log> Keeper<L> {
                     return Ok(record.position);
                 }
                 let kind = record.header.kind;
+                next = record.position.next();
+                if kind == checkpoint::KIND {
+                    continue;
+                }
                 let entry = Entry {
                     at: record.time,
                     kind,
@@ -100,7 +104,6 @@ impl<L: Log> Keeper<L> {
                 let leaves = [What::Removed.kind(), What::Moved.kind()].contains(&kind);
                 let run = RunId::new(record.header.subject);
                 self.journals.add_older(run, entry, leaves);
-                next = record.position.next();
             }
         }
         if next == from {

@@ -190,11 +190,12 @@ impl Journals {
         });
     }
 
-    /// Events that are durable, in order.
-    pub(crate) fn committed(&self, events: &[(Timestamp, Event)]) {
+    /// Events that are durable, in order, and the last record that is durable with them. Checkpoints
+    /// are records and no events.
+    pub(crate) fn committed(&self, position: Position, events: &[(Timestamp, Event)]) {
         let is_much = self.locked(|inner| {
+            inner.position = position;
             for (at, event) in events {
-                inner.position = inner.position.next();
                 match event.what {
                     What::Removed | What::Moved => inner.forget(event.run),
                     _ => inner.add(event, *at),

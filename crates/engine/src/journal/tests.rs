@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use taraf_log::PartitionId;
+use taraf_base::Tasks;
+use taraf_log::machine::{Header, checkpoint};
+use taraf_log::record::{self, Record};
+use taraf_log::{Batch, BatchId, Epoch, Log as _, MemoryLog, PartitionId, Term as _};
 
 use super::*;
-use crate::partition::{Entered, Given, Lane, StepKind};
+use crate::metrics::Metrics;
+use crate::partition::{self, Entered, Given, Lane, StepKind};
 use crate::{JournalEntry, JournalPage};
 
 const PARTITION: PartitionId = PartitionId(16);
@@ -46,6 +51,13 @@ fn iterations(n: u64, from: u32, to: u32) -> Vec<(Timestamp, Event)> {
         input: Given::Input,
     };
     (from..to).map(|index| event(n, iterated(index))).collect()
+}
+
+/// As when a batch with these events and nothing else is durable.
+fn committed(journals: &Journals, events: &[(Timestamp, Event)]) {
+    let before = journals.locked(|inner| inner.position);
+    let count = u64::try_from(events.len()).unwrap();
+    journals.committed(before.plus(count), events);
 }
 
 fn open(dir: &Path) -> Journals {
@@ -103,14 +115,14 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn a_long_journal_is_read_in_pages_from_files_and_memory_alike() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1), begin(2)]);
+    committed(&journals, &[begin(1), begin(2)]);
     for n in 0..4 {
-        journals.committed(&iterations(1, n * 5_000, (n + 1) * 5_000));
+        committed(&journals, &iterations(1, n * 5_000, (n + 1) * 5_000));
         check(&journals, 1, usize::try_from((n + 1) * 5_000).unwrap());
         assert_eq!(journals.write().unwrap(), journals.written_to());
         check(&journals, 1, usize::try_from((n + 1) * 5_000).unwrap());
     }
-    journals.committed(&iterations(1, 20_000, 20_010));
+    committed(&journals, &iterations(1, 20_000, 20_010));
     check(&journals, 1, 20_010);
     assert_eq!(whole(&journals, 1, 777), whole(&journals, 1, 100_000));
     let page = journals.page(run(1), 15_000, 10).unwrap().unwrap();
@@ -128,7 +140,7 @@ fn a_long_journal_is_read_in_pages_from_files_and_memory_alike() {
         journals.missing(),
         Some((written.next(), Position(written.0 + 10)))
     );
-    journals.committed(&iterations(1, 20_010, 20_020));
+    committed(&journals, &iterations(1, 20_010, 20_020));
     for (at, event) in iterations(1, 20_000, 20_010) {
         older(&journals, at, &event);
     }
@@ -149,12 +161,12 @@ fn older(journals: &Journals, at: Timestamp, event: &Event) {
 fn a_torn_write_is_as_if_it_had_not_been() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1), begin(2)]);
+    committed(&journals, &[begin(1), begin(2)]);
     journals.write().unwrap();
     let file = files(dir.path()).remove(0);
     let whole_len = fs::metadata(&file).unwrap().len();
-    journals.committed(&iterations(1, 0, 30));
-    journals.committed(&[begin(3)]);
+    committed(&journals, &iterations(1, 0, 30));
+    committed(&journals, &[begin(3)]);
     journals.write().unwrap();
     drop(journals);
     let bytes = fs::read(&file).unwrap();
@@ -190,9 +202,9 @@ fn a_torn_write_is_as_if_it_had_not_been() {
 fn runs_that_leave_give_their_room_back() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1), begin(2)]);
+    committed(&journals, &[begin(1), begin(2)]);
     for n in 0..3 {
-        journals.committed(&iterations(1, n * 1_000, (n + 1) * 1_000));
+        committed(&journals, &iterations(1, n * 1_000, (n + 1) * 1_000));
         journals.write().unwrap();
         // Each write goes to a file of its own.
         journals.locked(|inner| {
@@ -202,7 +214,7 @@ fn runs_that_leave_give_their_room_back() {
     }
     assert_eq!(files(dir.path()).len(), 3);
     // The first file still holds the beginning of run 2, and is moved out of the way.
-    journals.committed(&[event(1, What::Moved)]);
+    committed(&journals, &[event(1, What::Moved)]);
     assert_eq!(journals.page(run(1), 0, 1).unwrap(), None);
     journals.write().unwrap();
     assert_eq!(files(dir.path()).len(), 1, "{journals:?}");
@@ -220,12 +232,12 @@ fn runs_that_leave_give_their_room_back() {
 fn a_run_that_leaves_while_it_is_written_is_gone_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1), begin(2)]);
+    committed(&journals, &[begin(1), begin(2)]);
     journals.locked(|inner| inner.writing = Arc::new(std::mem::take(&mut inner.fresh)));
     check(&journals, 1, 0);
-    journals.committed(&[event(1, What::Moved)]);
+    committed(&journals, &[event(1, What::Moved)]);
     assert_eq!(journals.page(run(1), 0, 1).unwrap(), None);
-    journals.committed(&iterations(2, 0, 5));
+    committed(&journals, &iterations(2, 0, 5));
     journals.locked(Inner::take_back);
     assert_eq!(journals.page(run(1), 0, 1).unwrap(), None);
     check(&journals, 2, 5);
@@ -238,11 +250,11 @@ fn what_cannot_be_written_stays_and_is_written_later() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("runs");
     let journals = open(&place);
-    journals.committed(&[begin(1)]);
+    committed(&journals, &[begin(1)]);
     fs::remove_dir(&place).unwrap();
     journals.write().unwrap_err();
     check(&journals, 1, 0);
-    journals.committed(&iterations(1, 0, 10));
+    committed(&journals, &iterations(1, 0, 10));
     fs::create_dir(&place).unwrap();
     journals.write().unwrap();
     check(&journals, 1, 10);
@@ -254,8 +266,8 @@ fn what_cannot_be_written_stays_and_is_written_later() {
 fn what_was_written_again_after_a_failed_sync_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1)]);
-    journals.committed(&iterations(1, 0, 10));
+    committed(&journals, &[begin(1)]);
+    committed(&journals, &iterations(1, 0, 10));
     let work = journals.locked(|inner| inner.fresh.clone());
     journals.write().unwrap();
     // As if that had failed in its sync: all of it is still in memory, and the file is not used again.
@@ -264,7 +276,7 @@ fn what_was_written_again_after_a_failed_sync_counts_once() {
         inner.writing = Arc::new(work);
         inner.take_back();
     });
-    journals.committed(&iterations(1, 10, 20));
+    committed(&journals, &iterations(1, 10, 20));
     journals.write().unwrap();
     assert_eq!(files(dir.path()).len(), 2);
     drop(journals);
@@ -275,8 +287,8 @@ fn what_was_written_again_after_a_failed_sync_counts_once() {
 fn journals_that_are_ahead_of_their_log_begin_again() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1)]);
-    journals.committed(&iterations(1, 0, 10));
+    committed(&journals, &[begin(1)]);
+    committed(&journals, &iterations(1, 0, 10));
     journals.write().unwrap();
     let journals = reopen(dir.path(), 5, &[1]);
     assert_eq!(journals.missing(), Some((Position::FIRST, Position(5))));
@@ -311,7 +323,7 @@ fn what_a_snapshot_held_is_taken_over_once() {
 fn a_file_of_another_partition_or_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let journals = open(dir.path());
-    journals.committed(&[begin(1)]);
+    committed(&journals, &[begin(1)]);
     journals.write().unwrap();
     let file = files(dir.path()).remove(0);
     let bytes = fs::read(&file).unwrap();
@@ -325,7 +337,7 @@ fn a_file_of_another_partition_or_format_is_refused() {
     fs::write(&file, &bytes[..usize::try_from(HEAD).unwrap() - 1]).unwrap();
     let journals = open(dir.path());
     assert_eq!(journals.written_to(), Position::ZERO);
-    journals.committed(&[begin(1)]);
+    committed(&journals, &[begin(1)]);
     journals.write().unwrap();
     check(&reopen(dir.path(), 1, &[1]), 1, 0);
 }
@@ -336,8 +348,8 @@ fn golden_journals_of_the_first_format_are_read_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() && !golden.exists() {
         let journals = open(dir.path());
-        journals.committed(&[begin(1), begin(2)]);
-        journals.committed(&iterations(1, 0, 500));
+        committed(&journals, &[begin(1), begin(2)]);
+        committed(&journals, &iterations(1, 0, 500));
         journals.write().unwrap();
         fs::rename(files(dir.path()).remove(0), &golden).unwrap();
     }
@@ -345,4 +357,74 @@ fn golden_journals_of_the_first_format_are_read_for_ever() {
     let journals = reopen(dir.path(), 502, &[1, 2]);
     check(&journals, 1, 500);
     check(&journals, 2, 0);
+}
+
+/// A batch of these events with a checkpoint behind each.
+fn with_checkpoints(term: Epoch, events: &[(Timestamp, Event)]) -> Batch {
+    let (mut frames, mut body, mut position) = (Vec::new(), Vec::new(), Position::ZERO);
+    for (time, event) in events {
+        body.clear();
+        let header = partition::encode(event, &mut body);
+        let checkpoint = Header {
+            kind: checkpoint::KIND,
+            version: 1,
+            subject: 0,
+        };
+        for (header, body) in [(header, body.as_slice()), (checkpoint, &[0; 10])] {
+            position = position.next();
+            let record = Record {
+                position,
+                time: *time,
+                header,
+                body,
+            };
+            record::encode(&record, &mut frames);
+        }
+    }
+    let prev = BatchId::claim(term);
+    Batch {
+        prev,
+        id: prev.next(),
+        first: Position::FIRST,
+        count: u32::try_from(position.0).unwrap(),
+        frames: frames.into(),
+    }
+}
+
+#[tokio::test]
+async fn checkpoints_are_counted_and_told_in_no_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Arc::new(MemoryLog::new());
+    let mut term = log.claim(PARTITION, Epoch(0)).await.unwrap();
+    let events = [vec![begin(1)], iterations(1, 0, 9)].concat();
+    let batch = with_checkpoints(term.epoch(), &events);
+    term.append(batch).await.unwrap();
+    // What a partition wrote while it led.
+    let journals = open(dir.path());
+    for (n, event) in (1..).zip(&events) {
+        journals.committed(Position(2 * n - 1), std::slice::from_ref(event));
+        journals.committed(Position(2 * n), &[]);
+        if n == 4 {
+            assert_eq!(journals.write().unwrap(), Position(8));
+        }
+    }
+    check(&journals, 1, 9);
+    drop(journals);
+    // What another reads from the log.
+    let journals = Arc::new(reopen(dir.path(), 20, &[1]));
+    assert_eq!(journals.missing(), Some((Position(9), Position(20))));
+    let tasks = Tasks::new();
+    let keeper = Keeper {
+        journals: Arc::clone(&journals),
+        log,
+        partition: PARTITION,
+        follower: None,
+        metrics: Arc::new(Metrics::new()),
+    };
+    tasks.spawn("journals", keeper.run(tasks.clone()));
+    journals.whole().await;
+    check(&journals, 1, 9);
+    let runs = journals.locked(|inner| inner.fresh.len());
+    assert_eq!(runs, 1, "none of run 0");
+    assert!(tasks.drain(Duration::from_secs(30)).await.is_empty());
 }

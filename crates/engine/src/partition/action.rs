@@ -9,6 +9,7 @@ use taraf_flow::event::CloudEvent;
 use taraf_flow::{Data, Scope, Task};
 
 use super::event::CallClass;
+use super::payloads::Looking;
 use super::run::{Doing, Run, TryPhase};
 use crate::RunId;
 
@@ -68,6 +69,8 @@ pub struct Call {
     pub until: Option<Timestamp>,
     /// W3C trace context of the run's starter.
     pub traceparent: Option<String>,
+    /// Who looks at the payloads in it, if some are kept elsewhere.
+    pub looking: Option<Arc<Looking>>,
     /// Names of the secrets that the definition may read.
     pub secrets: Vec<String>,
 }

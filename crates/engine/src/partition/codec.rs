@@ -13,9 +13,11 @@ use super::event::{
 use crate::RunId;
 
 /// Version of the snapshot's layout.
-pub const SNAPSHOT_VERSION: u8 = 4;
-/// Version of the bodies' layout that is written.
+pub const SNAPSHOT_VERSION: u8 = 5;
+/// Version of the bodies' layout when no document in them is kept elsewhere.
 const VERSION: u16 = 1;
+/// The same with the name of a document wherever one is kept elsewhere.
+const VERSION_NAMING: u16 = 2;
 
 /// Kind numbers and their names. A number is never used again for something else.
 pub const KINDS: [(u8, &str); 22] = [
@@ -135,7 +137,11 @@ pub(crate) fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
     }
     Header {
         kind: event.what.kind(),
-        version: VERSION,
+        version: if event.what.names_some() {
+            VERSION_NAMING
+        } else {
+            VERSION
+        },
         subject: event.run.get(),
     }
 }
@@ -146,7 +152,7 @@ pub(crate) fn decode(header: &Header, body: &[u8]) -> Result<Event, DecodeError>
     if !KINDS.iter().any(|(number, _)| *number == kind) {
         return Err(DecodeError::UnknownKind(kind));
     }
-    if header.version != VERSION {
+    if !(VERSION..=VERSION_NAMING).contains(&header.version) {
         return Err(DecodeError::UnknownVersion {
             kind,
             version: header.version,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use taraf_base::Timestamp;
 use taraf_flow::{Data, Definition, FlowError, Kind};
+use taraf_log::blob;
 use taraf_log::machine::Decision;
 
 use super::action::{Action, Purpose, Wake};
 use super::event::{Begun, Event, Given, Lane, Outcome, What};
 use super::input::{Begin, Control, Input, Reply};
-use super::machine::Partition;
+use super::machine::{Partition, look_with};
 use super::run::{Doing, Run};
 use super::state::key_of;
 use super::work::{Next, Work, check, same, template};
@@ -110,10 +111,12 @@ impl Partition {
             return look_again.then_some(Reply::LookAgain);
         };
         Some(match self.state.runs.get(&existing) {
-            Some(run) if begin.is_same(&run.begun.flow, &run.begun.raw) => Reply::Started {
-                id: existing,
-                existing: true,
-            },
+            Some(run) if begin.is_same(&run.begun.flow, &self.opened(&run).0.begun.raw) => {
+                Reply::Started {
+                    id: existing,
+                    existing: true,
+                }
+            }
             Some(_) => Reply::KeyConflict { existing },
             None if begin.expired == Some(existing) => return None,
             None => Reply::Moved { existing },
@@ -137,8 +140,14 @@ impl Partition {
             let error = FlowError::configuration("the definition that the run follows is missing");
             return ended(&run, What::Faulted { error });
         };
-        self.guarded(&run, &definition, now, what)
-            .unwrap_or_else(|error| ended(&run, What::Faulted { error }))
+        let (opened, looking) = self.opened(&run);
+        let decided = self.guarded(&opened, &definition, now, what);
+        if let Some(error) = looking.as_ref().and_then(|looking| looking.failed()) {
+            return unreadable(&run, error);
+        }
+        let mut decided = decided.unwrap_or_else(|error| ended(&opened, What::Faulted { error }));
+        look_with(looking.as_ref(), decided.actions.iter_mut());
+        decided
     }
 
     /// Does the work. A panic or a rest without a reason to wake is an error of the run alone.
@@ -283,6 +292,19 @@ fn removed(runs: impl Iterator<Item = RunId>, reply: Reply) -> Decided {
         events,
         actions: Vec::new(),
         reply,
+    }
+}
+
+/// A payload of the run cannot be had: what is lost ends it, what may come back is waited for. Nothing
+/// that was decided without it counts.
+fn unreadable(run: &Run, error: &blob::Error) -> Decided {
+    match error {
+        blob::Error::Missing(_) | blob::Error::Damaged(..) | blob::Error::TooLarge { .. } => {
+            let error = FlowError::runtime(error.to_string());
+            let error = error.with("workflow", run.id.to_string());
+            ended(run, What::Faulted { error })
+        }
+        _ => reply(Reply::TryAgain),
     }
 }
 

@@ -99,6 +99,8 @@ pub enum Reply {
     LookAgain,
     /// There is no room for another run, for this reason.
     Overloaded(&'static str),
+    /// A payload cannot be read now: nothing was recorded, and the same may be proposed again.
+    TryAgain,
     /// Done.
     Done,
     /// Ended runs were forgotten; whether others are left to forget.

@@ -60,12 +60,9 @@ impl Insistence {
                 tracing::debug!(input = ?self.input, "an input came too late and changed nothing");
                 Insist::Taken
             }
+            Ok(Reply::TryAgain) => self.again(),
             Ok(_) => Insist::Taken,
-            Err(error) if error.is_retryable() => {
-                let wait = AGAIN.delay(self.refused, &mut self.rng);
-                self.refused = self.refused.saturating_add(1);
-                Insist::Propose(wait)
-            }
+            Err(error) if error.is_retryable() => self.again(),
             Err(error) => match instead(&self.input, &error) {
                 Some(other) => {
                     tracing::warn!(%error, input = ?self.input, "an input cannot be recorded");
@@ -78,6 +75,12 @@ impl Insistence {
                 }
             },
         }
+    }
+
+    fn again(&mut self) -> Insist {
+        let wait = AGAIN.delay(self.refused, &mut self.rng);
+        self.refused = self.refused.saturating_add(1);
+        Insist::Propose(wait)
     }
 }
 

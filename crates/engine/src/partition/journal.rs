@@ -76,6 +76,7 @@ fn entry(n: u64, at: Timestamp, what: &What, steps: &BTreeMap<u32, Told>) -> Jou
             .filter(|i| !i.is_empty()),
         attempt: told.map(|told| told.attempt),
         data: None,
+        payload: None,
         error: None,
         until: None,
     };

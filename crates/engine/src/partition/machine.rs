@@ -1,18 +1,21 @@
 //! [pure] The partition as a machine of the log.
 
-use std::hash::Hasher as _;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use taraf_base::Timestamp;
 use taraf_flow::Definition;
+use taraf_log::blob::Blob;
 use taraf_log::machine::{Decision, DecodeError, Header, Machine};
 
 use super::action::{Action, Wake};
 use super::announce::Audience;
 use super::codec;
 use super::event::{CallClass, Event};
+use super::hash;
 use super::input::{Input, Reply};
+use super::payloads::{Looking, Payloads};
 use super::rest::Rest;
 use super::run::{Doing, Run};
 use super::runs::Waiting;
@@ -37,6 +40,8 @@ pub struct Settings {
     pub keep_for: Duration,
     /// Whether runs that have ended move to an archive, rather than being kept here.
     pub archives: bool,
+    /// Where large payloads are kept; without it all stay in their records.
+    pub payloads: Option<Arc<Payloads>>,
     /// Whether lifecycle events are asked for.
     pub audience: Audience,
     /// When runs rest, and where.
@@ -67,6 +72,18 @@ impl Partition {
         &self.state
     }
 
+    /// The run with its payloads in reach, and who looks at them, if there are any.
+    pub(super) fn opened<'a>(&self, run: &'a Run) -> (Cow<'a, Run>, Option<Arc<Looking>>) {
+        let payloads = self.settings.payloads.as_ref();
+        let Some(payloads) = payloads.filter(|_| self.state.names_payloads(run.id)) else {
+            return (Cow::Borrowed(run), None);
+        };
+        let looking = payloads.look();
+        let mut run = run.clone();
+        run.change_data(&mut |data| *data = looking.open(data));
+        (Cow::Owned(run), Some(looking))
+    }
+
     /// Where it finds definitions.
     #[must_use]
     pub fn definitions(&self) -> &dyn Definitions {
@@ -74,6 +91,8 @@ impl Partition {
     }
 
     fn outstanding_of(&self, run: &Run, now: Timestamp, actions: &mut Vec<Action>) {
+        let begins = actions.len();
+        let (run, looking) = self.opened(run);
         for wake in run.wakes() {
             // An at-most-once call that was scheduled may have been made: it is not made again.
             let class = |step| match run.steps.get(&step).map(|step| &step.doing) {
@@ -86,10 +105,11 @@ impl Partition {
                 }
                 wake => {
                     let definition = self.definitions.definition(&run.begun.hash);
-                    actions.extend(scope::action(run, definition.as_deref(), wake, now));
+                    actions.extend(scope::action(&run, definition.as_deref(), wake, now));
                 }
             }
         }
+        look_with(looking.as_ref(), actions.iter_mut().skip(begins));
     }
 }
 
@@ -126,6 +146,11 @@ impl Machine for Partition {
         actions
     }
 
+    fn detach(&self, events: &mut [Event], has_room: bool) -> Vec<Arc<Blob>> {
+        let payloads = self.settings.payloads.as_ref();
+        payloads.map_or_else(Vec::new, |payloads| payloads.detach(events, has_room))
+    }
+
     fn encode(event: &Event, body: &mut Vec<u8>) -> Header {
         codec::encode(event, body)
     }
@@ -147,33 +172,30 @@ impl Machine for Partition {
         snapshot.first() == Some(&codec::SNAPSHOT_VERSION)
     }
 
-    fn empty(&self) -> Option<Self> {
+    fn empty(&self) -> Self {
         let definitions = Arc::clone(&self.definitions);
         let settings = Settings {
             rest: self.settings.rest.another(),
             ..self.settings.clone()
         };
-        Some(Self::new(settings, definitions))
+        Self::new(settings, definitions)
     }
 
-    fn state_hash(&self) -> u64 {
-        let mut hasher = Fnv(0xCBF2_9CE4_8422_2325);
-        hasher.write(&self.state.save());
-        hasher.finish()
+    const HASHED: Option<u16> = Some(hash::WAY);
+
+    fn state_hash(&mut self) -> u64 {
+        self.state.hash()
     }
 }
 
-/// FNV-1a, the same on every machine and build.
-struct Fnv(u64);
-
-impl std::hash::Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+/// Tells the calls among these who looks at the payloads of their run.
+pub(super) fn look_with<'a>(
+    looking: Option<&Arc<Looking>>,
+    actions: impl Iterator<Item = &'a mut Action>,
+) {
+    for action in actions {
+        if let Action::Call(call) = action {
+            call.looking = looking.cloned();
         }
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn pack(run: &Run) -> Vec<u8> {
     let mut table: Vec<Data> = Vec::new();
     let mut places: Vec<u32> = Vec::new();
     each_data(&mut run, |data| {
-        if data.as_bytes().len() <= SHORT_BYTES {
+        // The name of one that is kept elsewhere is short, too.
+        if data.name().is_some() || data.as_bytes().len() <= SHORT_BYTES {
             places.push(HERE);
             return;
         }

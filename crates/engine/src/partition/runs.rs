@@ -256,6 +256,14 @@ impl Runs {
         Ok(())
     }
 
+    /// The bytes of one run, the same whether it rests or not.
+    pub(super) fn packed(&self, id: RunId) -> Option<Vec<u8>> {
+        if let Some(awake) = self.awake.get(&id) {
+            return Some(packed::pack(&awake.run));
+        }
+        self.asleep.get(&id).map(|asleep| self.bytes(asleep).into())
+    }
+
     /// Keeps a run.
     pub(super) fn insert(&mut self, run: Run) {
         let awake = Awake::new(run);

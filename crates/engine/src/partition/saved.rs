@@ -1,11 +1,13 @@
 //! [pure] The state of a partition as a snapshot, drawn in `docs/protocols/run-log.md`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use taraf_base::Timestamp;
+use taraf_flow::DataName;
 use taraf_log::machine::DecodeError;
 
 use super::codec;
@@ -17,19 +19,29 @@ use crate::RunId;
 
 /// Versions whose runs stand as they are, without their labels.
 const UNPACKED: RangeInclusive<u8> = 1..=2;
-/// Versions whose runs are packed.
-const PACKED: RangeInclusive<u8> = 3..=codec::SNAPSHOT_VERSION;
+/// Versions whose runs are packed, and which name no payloads.
+const NAMELESS: RangeInclusive<u8> = 3..=4;
 
-/// Version 4: the state without what can be found again.
+/// Version 5: the state without what can be found again.
 #[derive(Serialize)]
 struct Saved<'a> {
     runs: Packed<'a>,
     moved: &'a Moved,
+    payloads: &'a BTreeMap<RunId, BTreeSet<DataName>>,
 }
 
-/// Versions 3 and 4 as they are read: the runs are bytes of the snapshot.
+/// Version 5 as it is read: the runs are bytes of the snapshot.
 #[derive(Deserialize)]
 struct Restored<'a> {
+    #[serde(borrow)]
+    runs: Vec<&'a Bytes>,
+    moved: Moved,
+    payloads: BTreeMap<RunId, BTreeSet<DataName>>,
+}
+
+/// Versions 3 and 4, whose records named no payloads.
+#[derive(Deserialize)]
+struct Nameless<'a> {
     #[serde(borrow)]
     runs: Vec<&'a Bytes>,
     moved: Moved,
@@ -77,6 +89,7 @@ impl State {
         let saved = Saved {
             runs: Packed(&self.runs),
             moved: &self.moved,
+            payloads: &self.payloads,
         };
         let mut bytes = vec![codec::SNAPSHOT_VERSION];
         codec::put(&mut bytes, &saved);
@@ -90,8 +103,17 @@ impl State {
     pub fn load(bytes: &[u8], rest: Rest) -> Result<Self, DecodeError> {
         let mut state = Self::new(rest);
         let journals = match bytes.split_first() {
-            Some((version, body)) if PACKED.contains(version) => {
+            Some((&codec::SNAPSHOT_VERSION, body)) => {
                 let saved: Restored<'_> = rmp_serde::from_slice(body)?;
+                state.recall_moved(saved.moved);
+                for packed in saved.runs {
+                    state.recall_packed(packed)?;
+                }
+                state.payloads = saved.payloads;
+                Vec::new()
+            }
+            Some((version, body)) if NAMELESS.contains(version) => {
+                let saved: Nameless<'_> = rmp_serde::from_slice(body)?;
                 state.recall_moved(saved.moved);
                 for packed in saved.runs {
                     state.recall_packed(packed)?;

@@ -32,24 +32,33 @@ fn instant(at: Timestamp) -> Data {
 
 /// `$workflow`
 pub(super) fn workflow(run: &Run, definition: &Definition) -> Data {
-    Data::from_entries([
-        ("id", Data::string(&run.id.to_string())),
-        ("definition", definition.json.clone()),
-        ("input", run.begun.raw.clone()),
-        ("startedAt", instant(run.created)),
-    ])
+    let (id, created) = (run.id, run.created);
+    let (definition, raw) = (definition.json.clone(), run.begun.raw.clone());
+    // Few expressions look at it, and the input may have to be fetched.
+    Data::lazy(move || {
+        Data::from_entries([
+            ("id", Data::string(&id.to_string())),
+            ("definition", definition.clone()),
+            ("input", raw.clone()),
+            ("startedAt", instant(created)),
+        ])
+    })
 }
 
 /// `$task`
 pub(super) fn task(task: &Task, raw: &Data, output: Option<&Data>, started: Timestamp) -> Data {
-    Data::from_entries([
-        ("name", Data::string(&task.name)),
-        ("reference", Data::string(&task.reference)),
-        ("definition", task.json.clone()),
-        ("input", raw.clone()),
-        ("output", output.cloned().unwrap_or_default()),
-        ("startedAt", instant(started)),
-    ])
+    let (name, reference) = (Arc::clone(&task.name), Arc::clone(&task.reference));
+    let (definition, raw, output) = (task.json.clone(), raw.clone(), output.cloned());
+    Data::lazy(move || {
+        Data::from_entries([
+            ("name", Data::string(&name)),
+            ("reference", Data::string(&reference)),
+            ("definition", definition.clone()),
+            ("input", raw.clone()),
+            ("output", output.clone().unwrap_or_default()),
+            ("startedAt", instant(started)),
+        ])
+    })
 }
 
 /// Loop variables and caught errors that tasks of a lane see, the innermost last.
@@ -172,6 +181,7 @@ fn call(run: &Run, definition: &Definition, step: u32, now: Timestamp) -> Option
         class: *class,
         until: deadlines.chain(run.deadline).min(),
         traceparent: run.begun.traceparent.clone(),
+        looking: None,
         secrets: definition.use_.secrets.clone(),
     })))
 }

@@ -1,14 +1,15 @@
 //! [pure] The state of a partition: its runs, and who asked for them. Their journals are no part of it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use taraf_base::Timestamp;
+use taraf_flow::DataName;
 use taraf_log::machine::DecodeError;
 
 use super::event::{Event, What};
+use super::hash::{StateHash, digest};
 use super::packed::Label;
 use super::rest::Rest;
 use super::run::Run;
@@ -31,6 +32,10 @@ pub struct State {
     pub ended: BTreeSet<(Timestamp, RunId)>,
     /// Which keys moved to the archive lately.
     pub(super) moved: Moved,
+    /// Payloads that the records of each run name: they are kept as long as the run is, also those
+    /// that nothing but its journal names.
+    pub(super) payloads: BTreeMap<RunId, BTreeSet<DataName>>,
+    hash: StateHash,
     /// Journals that a snapshot of an earlier version held. They are taken over after the replay.
     pub(super) inherited: BTreeMap<RunId, Vec<SavedEntry>>,
 }
@@ -46,6 +51,15 @@ pub(super) struct Moved {
     keys: VecDeque<(u64, (String, String), RunId)>,
 }
 
+/// A run that has ended, on its way to the archive.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// As it ended.
+    pub run: Run,
+    /// Payloads that its records name.
+    pub payloads: Vec<DataName>,
+}
+
 impl State {
     /// Without runs.
     #[must_use]
@@ -58,22 +72,52 @@ impl State {
 
     /// Applies one recorded event.
     pub fn evolve(&mut self, event: &Event, at: Timestamp) {
+        self.hash.changed(event.run);
         match &event.what {
             What::Started(begun) => {
                 if let Some(key) = key_of(begun.owner.as_deref(), begun.key.as_deref()) {
                     self.keys.insert(key, event.run);
                 }
                 self.runs.insert(Run::new(event.run, Arc::clone(begun), at));
+                self.note_payloads(event);
             }
             What::Removed => self.remove(event.run),
             What::Moved => self.move_away(event.run),
             what => {
-                if self.runs.evolve(event.run, what, at) == Some(true) {
+                let Some(has_ended) = self.runs.evolve(event.run, what, at) else {
+                    return;
+                };
+                self.note_payloads(event);
+                if has_ended {
                     self.ended.insert((at, event.run));
                 }
             }
         }
         self.runs.rest();
+    }
+
+    /// Remembers which payloads a record of a run names.
+    fn note_payloads(&mut self, event: &Event) {
+        if event.what.names_some() {
+            let named = self.payloads.entry(event.run).or_default();
+            named.extend(event.what.names());
+        }
+    }
+
+    /// A hash over the runs, what payloads their records name, and how many have moved.
+    pub(super) fn hash(&mut self) -> u64 {
+        let (runs, payloads) = (&self.runs, &self.payloads);
+        let sum = self.hash.sum(|id| {
+            let mut bytes = runs.packed(id)?;
+            for name in payloads.get(&id).into_iter().flatten() {
+                bytes.extend_from_slice(&name.hash);
+                bytes.extend_from_slice(&name.len.to_le_bytes());
+            }
+            Some(bytes)
+        });
+        let keys = u64::try_from(self.moved.keys.len()).unwrap_or(u64::MAX);
+        let moved = [self.moved.count, self.moved.forgotten, keys].map(u64::to_le_bytes);
+        sum.wrapping_add(digest(0, moved.as_flattened()))
     }
 
     /// Runs that have not ended.
@@ -103,11 +147,26 @@ impl State {
     /// Runs that have ended, those that ended first first, at most so many. Also whether there are
     /// others.
     #[must_use]
-    pub fn finished(&self, runs_max: usize) -> (Vec<Run>, bool) {
+    pub fn finished(&self, runs_max: usize) -> (Vec<Finished>, bool) {
         let ended = self.ended.iter().take(runs_max);
-        let runs = ended.filter_map(|(_, id)| self.runs.get(id));
-        let runs = runs.map(Cow::into_owned).collect();
-        (runs, self.ended.len() > runs_max)
+        let found = ended.filter_map(|(_, id)| {
+            let run = self.runs.get(id)?.into_owned();
+            let payloads = self.payloads.get(id).into_iter().flatten();
+            let payloads = payloads.copied().collect();
+            Some(Finished { run, payloads })
+        });
+        (found.collect(), self.ended.len() > runs_max)
+    }
+
+    /// Whether records of that run name payloads.
+    #[must_use]
+    pub fn names_payloads(&self, run: RunId) -> bool {
+        self.payloads.contains_key(&run)
+    }
+
+    /// All payloads that records of runs name which are kept.
+    pub fn payloads(&self) -> impl Iterator<Item = DataName> {
+        self.payloads.values().flatten().copied()
     }
 
     /// How many runs have moved to the archive.
@@ -125,6 +184,8 @@ impl State {
     fn take(&mut self, id: RunId) -> Option<Run> {
         let run = self.runs.remove(id)?;
         self.inherited.remove(&id);
+        self.payloads.remove(&id);
+        self.hash.gone(id);
         if let Some((at, _)) = run.ended {
             self.ended.remove(&(at, id));
         }
@@ -169,6 +230,7 @@ impl State {
         if let Some((at, _)) = &run.ended {
             self.ended.insert((*at, run.id));
         }
+        self.hash.changed(run.id);
         self.runs.insert(run);
         self.runs.rest();
     }
@@ -182,6 +244,7 @@ impl State {
         if let Some(at) = ended {
             self.ended.insert((at, id));
         }
+        self.hash.changed(id);
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl Work<'_> {
         if visits > 0 {
             iteration.extend(["~", &visits.to_string()]);
         }
-        self.bytes += input.as_ref().map_or(0, |input| input.as_bytes().len());
+        self.bytes += input.as_ref().map_or(0, Data::size);
         self.record(What::Entered(Entered {
             step,
             lane,
@@ -142,9 +142,7 @@ impl Work<'_> {
         match self.leave(id, &task, &raw) {
             Ok((output, context)) => {
                 let given = self.give(&step, id, &output);
-                self.bytes += context
-                    .as_ref()
-                    .map_or(0, |context| context.as_bytes().len());
+                self.bytes += context.as_ref().map_or(0, Data::size);
                 self.record(What::TaskCompleted {
                     step: id,
                     output: given,

@@ -100,14 +100,18 @@ fn reason(step: &Step) -> Option<String> {
             key: Some(_),
             ..
         } => {
+            let since = step.started;
+            if request.name().is_some() {
+                // Not fetched for a sentence.
+                return Some(format!("the call of `{name}` runs since {since}"));
+            }
             let part = |name| request.get(name).and_then(|value| value.as_str());
             let method = part("method").unwrap_or_default().to_ascii_uppercase();
             // The query may hold what is nobody's business.
             let uri = part("uri").unwrap_or_default();
             let place = uri.split('?').next().unwrap_or_default();
             Some(format!(
-                "the call of `{name}` ({method} {place}) runs since {}",
-                step.started
+                "the call of `{name}` ({method} {place}) runs since {since}"
             ))
         }
         _ => None,

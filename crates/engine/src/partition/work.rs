@@ -162,7 +162,7 @@ impl<'a> Work<'a> {
         if same(&self.run.given(id, &Given::Answer), data) {
             return Given::Answer;
         }
-        self.bytes = self.bytes.saturating_add(data.as_bytes().len());
+        self.bytes = self.bytes.saturating_add(data.size());
         Given::Data(data.clone())
     }
 
@@ -203,7 +203,7 @@ impl<'a> Work<'a> {
 
     /// Refuses data over the limit.
     pub(super) fn fits(&self, what: &str, data: &Data) -> Result<(), FlowError> {
-        let (len, limit) = (data.as_bytes().len(), self.limits.data_bytes);
+        let (len, limit) = (data.size(), self.limits.data_bytes);
         if len > limit {
             return Err(FlowError::runtime(format!(
                 "the {what} has {len} bytes, more than the {limit} that are allowed"
@@ -236,7 +236,7 @@ impl<'a> Work<'a> {
 
 /// Whether the bytes are the same; values that are equal in another form count as different.
 pub(super) fn same(a: &Data, b: &Data) -> bool {
-    a.as_bytes() == b.as_bytes()
+    a.has_text_of(b)
 }
 
 /// What a template makes of data; absent, the data themselves.

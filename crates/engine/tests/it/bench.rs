@@ -53,6 +53,7 @@ pub(crate) fn settings() -> Settings {
         keep: 1_000,
         keep_for: Duration::from_secs(3_600),
         archives: false,
+        payloads: None,
         audience: Audience::none(),
         rest: Rest::default(),
     }
@@ -140,7 +141,11 @@ impl Bench {
 
     /// Decides, encodes, decodes and evolves, as a leader and its log do.
     pub(crate) fn propose(&mut self, input: Input) -> Reply {
-        let decision = self.machine.decide(input, self.now);
+        let mut decision = self.machine.decide(input, self.now);
+        for blob in self.machine.detach(&mut decision.events, true) {
+            let payloads = self.settings.payloads.as_ref().unwrap();
+            payloads.store().put_now(&blob).unwrap();
+        }
         let mut group = Vec::new();
         for event in &decision.events {
             let mut body = Vec::new();
@@ -196,9 +201,14 @@ impl Bench {
 
     /// A partition that has read the first groups of this one's log and nothing else.
     pub(crate) fn recovered(&self, groups: usize) -> Self {
-        let mut other = Self::with(self.settings.clone());
+        self.recovered_with(groups, self.settings.clone())
+    }
+
+    /// The same with other settings.
+    pub(crate) fn recovered_with(&self, groups: usize, settings: Settings) -> Self {
+        let mut other = Self::with(settings.clone());
         other.shelf = self.shelf.clone();
-        other.machine = Partition::new(self.settings.clone(), Arc::new(self.shelf.clone()));
+        other.machine = Partition::new(settings, Arc::new(self.shelf.clone()));
         for (at, header, body) in self.groups[..groups].iter().flatten() {
             let event = Partition::decode(header, body).unwrap();
             other.machine.evolve(&event, *at);

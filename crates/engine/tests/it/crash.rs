@@ -70,7 +70,7 @@ fn what_is_outstanding_after_replay_is_what_was_asked_for() {
     let mut bench = Bench::new();
     bench.begin(&flow(EVERYTHING), json!({}));
     loop {
-        let other = bench.recovered(bench.groups.len());
+        let mut other = bench.recovered(bench.groups.len());
         let calls = |bench: &Bench| {
             bench
                 .calls

@@ -8,12 +8,13 @@ use taraf_base::Timestamp;
 use taraf_engine::FlowId;
 use taraf_engine::partition::{
     Begun, BranchOutcome, CallClass, Caught, Entered, Event, Given, KINDS, Lane, Outcome,
-    Partition, StepKind, What,
+    Partition, Payloads, Settings, StepKind, What,
 };
-use taraf_flow::{Data, FlowError};
+use taraf_flow::{Data, DataName, FlowError};
+use taraf_log::blob::BlobStore;
 use taraf_log::machine::{Header, Machine as _};
 
-use crate::bench::{Bench, echo, flow, run_id};
+use crate::bench::{Bench, echo, flow, run_id, settings};
 
 #[expect(clippy::too_many_lines, reason = "one sample of each kind")]
 fn samples() -> Vec<What> {
@@ -201,9 +202,103 @@ fn golden_records_of_the_first_version_are_read_for_ever() {
     );
 }
 
+/// One of each kind that holds documents, with names in their place.
+fn naming() -> Vec<What> {
+    let kept = || Data::kept(DataName::of(b"a long document"), None);
+    let naming = samples().into_iter().filter_map(|what| {
+        let what = match what {
+            What::Started(begun) => What::Started(Arc::new(Begun {
+                raw: kept(),
+                ..Begun::clone(&begun)
+            })),
+            What::Entered(entered) => What::Entered(Entered {
+                input: Some(kept()),
+                ..entered
+            }),
+            What::Looped { step, .. } => What::Looped {
+                step,
+                items: Arc::from([Data::null(), kept()]),
+            },
+            What::Iterated { step, index, .. } => What::Iterated {
+                step,
+                index,
+                input: Given::Data(kept()),
+            },
+            What::Scheduled {
+                step, class, key, ..
+            } => What::Scheduled {
+                step,
+                class,
+                key,
+                request: kept(),
+            },
+            What::Answered {
+                step,
+                outcome: Outcome::Ok(_),
+                began,
+                ended,
+            } => What::Answered {
+                step,
+                outcome: Outcome::Ok(kept()),
+                began,
+                ended,
+            },
+            What::TaskCompleted {
+                step,
+                output: Given::Data(_),
+                ..
+            } => What::TaskCompleted {
+                step,
+                output: Given::Data(kept()),
+                context: Some(kept()),
+            },
+            What::Completed { .. } => What::Completed { output: kept() },
+            _ => return None,
+        };
+        Some(what)
+    });
+    naming.collect()
+}
+
+/// Where version 1 has the bytes of a document, version 2 may have its name.
+#[test]
+fn golden_records_that_name_payloads_are_read_for_ever() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-log-v2.txt");
+    let naming = naming();
+    assert_eq!(naming.len(), 8, "every kind that holds documents");
+    let mut lines = String::new();
+    for what in &naming {
+        let event = Event {
+            run: run_id(7),
+            what: what.clone(),
+        };
+        let mut body = Vec::new();
+        let header = Partition::encode(&event, &mut body);
+        assert_eq!(header.version, 2);
+        let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        lines.extend([format!("{} 2 {} {hex}\n", header.kind, what.name())]);
+    }
+    if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
+        std::fs::write(&file, &lines).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(lines, golden, "add a version, keep the old one");
+    for (line, what) in golden.lines().zip(naming) {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let header = Header {
+            kind: parts[0].parse().unwrap(),
+            version: parts[1].parse().unwrap(),
+            subject: run_id(7).get(),
+        };
+        let digit = |at| u8::from_str_radix(&parts[3][at..at + 2], 16).unwrap();
+        let body: Vec<u8> = (0..parts[3].len()).step_by(2).map(digit).collect();
+        assert_eq!(Partition::decode(&header, &body).unwrap().what, what);
+    }
+}
+
 /// A run that waits within a `try`, and one that has ended.
-fn snapshot() -> Bench {
-    let mut bench = Bench::new();
+fn snapshot(settings: Settings) -> Bench {
+    let mut bench = Bench::with(settings);
     let tasks = "- t: {try: [{c: {call: http, with: {method: get, endpoint: 'http://a.service/'}}}, {w: {wait: PT1H}}], catch: {}}";
     bench.begin(&flow(tasks), json!({"cif": "38744563"}));
     bench.step(echo);
@@ -220,22 +315,29 @@ fn golden(name: &str) -> Vec<u8> {
 
 #[test]
 fn golden_snapshots_of_every_version_are_read_for_ever() {
-    let bench = snapshot();
-    let written = bench.machine.snapshot();
+    let payloads = Payloads::new(BlobStore::memory(), 4);
+    let naming = Settings {
+        payloads: Some(Arc::new(payloads)),
+        ..settings()
+    };
+    let (bench, naming) = (snapshot(settings()), snapshot(naming));
+    assert!(naming.machine.state().payloads().count() > 2, "of both");
+    let written = naming.machine.snapshot();
     if std::env::var_os("TARAF_GOLDEN_UPDATE").is_some() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-snapshot-v4.bin");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/run-snapshot-v5.bin");
         std::fs::write(file, &written).unwrap();
     }
     assert_eq!(
         written,
-        golden("run-snapshot-v4.bin"),
+        golden("run-snapshot-v5.bin"),
         "add a version, keep the old one"
     );
-    for (name, is_current) in [
-        ("run-snapshot-v1.bin", false),
-        ("run-snapshot-v2.bin", false),
-        ("run-snapshot-v3.bin", false),
-        ("run-snapshot-v4.bin", true),
+    for (name, bench, is_current) in [
+        ("run-snapshot-v1.bin", &bench, false),
+        ("run-snapshot-v2.bin", &bench, false),
+        ("run-snapshot-v3.bin", &bench, false),
+        ("run-snapshot-v4.bin", &bench, false),
+        ("run-snapshot-v5.bin", &naming, true),
     ] {
         let mut other = Bench::new();
         let bytes = golden(name);

@@ -14,6 +14,7 @@ mod golden;
 mod identity;
 mod kit;
 mod language;
+mod payloads;
 mod resources;
 mod retries;
 mod takeover;

@@ -26,6 +26,10 @@ pub struct Config {
     /// How long a key that has ended is still listed, before it is forgotten: 90 d.
     #[serde(with = "taraf_base::duration::serde")]
     pub ended_keys_kept: Duration,
+    /// Whether to go on with the state that the records give where a snapshot says otherwise. The
+    /// program sets it, when an operator says so.
+    #[serde(skip)]
+    pub accepts_replay: bool,
     /// The clock. Tests turn it.
     #[serde(skip, default = "system_clock")]
     pub clock: fn() -> Timestamp,
@@ -54,6 +58,7 @@ impl Default for Config {
             registrations_per_hour: 5,
             quota_wait: Duration::from_secs(5),
             ended_keys_kept: Duration::from_secs(90 * 24 * 3_600),
+            accepts_replay: false,
             clock: Timestamp::now,
         }
     }

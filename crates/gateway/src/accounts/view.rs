@@ -279,7 +279,7 @@ impl Observer<Registry> for Watcher {
         self.0.recovered(registry);
     }
 
-    fn committed(&mut self, events: &[(Timestamp, Event)]) {
+    fn committed(&mut self, _position: Position, events: &[(Timestamp, Event)]) {
         for (at, event) in events {
             self.0.committed(event, *at);
         }

@@ -227,7 +227,7 @@ fn one_of_everything() -> World {
 
 #[test]
 fn replay_and_snapshot_give_the_same_state() {
-    let world = one_of_everything();
+    let mut world = one_of_everything();
     let mut replayed = Registry::default();
     for (at, event) in &world.events {
         let mut body = Vec::new();

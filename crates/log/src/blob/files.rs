@@ -6,9 +6,8 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,6 +18,8 @@ use crate::file::disk::Disk;
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Digits of the hash that name a folder.
 const FOLDER_DIGITS: usize = 2;
+/// Blobs of which it is remembered that they are durable; others are written again when they are put.
+const DURABLE_MAX: usize = 65_536;
 
 /// Blobs as files.
 pub(super) struct FileBlobs {
@@ -28,7 +29,12 @@ pub(super) struct FileBlobs {
     recent: Mutex<Recent>,
     /// Folders whose names are durable.
     folders: Mutex<BTreeSet<String>>,
+    /// What this process synced itself. What it found may lie in the cache alone: a process before it
+    /// may have died of a sync that failed.
+    durable: Mutex<BTreeSet<BlobId>>,
     next_temporary: AtomicU64,
+    /// Set by a failed sync: what the disk has is not known any more.
+    is_poisoned: AtomicBool,
 }
 
 impl FileBlobs {
@@ -41,9 +47,11 @@ impl FileBlobs {
         let files = Self {
             disk,
             dir: dir.to_owned(),
-            recent: Mutex::new(Recent::new()),
+            recent: Mutex::default(),
             folders: Mutex::default(),
+            durable: Mutex::default(),
             next_temporary: AtomicU64::new(0),
+            is_poisoned: AtomicBool::new(false),
         };
         for folder in files.folder_names()? {
             let path = files.dir.join(folder);
@@ -56,23 +64,24 @@ impl FileBlobs {
         Ok(files)
     }
 
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<BlobId, Error> {
-        let id = BlobId::of(bytes);
+    pub(super) fn put(&self, id: BlobId, bytes: &[u8]) -> Result<(), Error> {
+        if self.is_poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
         // Noted first: from here on no collection takes it away.
         lock(&self.recent).note(id);
         let (folder, path) = self.place(&id);
+        let is_durable = lock(&self.durable).contains(&id);
+        if is_durable && matches!(self.get(&id), Ok(found) if found == bytes) {
+            return Ok(());
+        }
         let doing = || failed(format!("store the payload {}", path.display()));
         self.make(&folder)?;
-        if matches!(self.get(&id), Ok(found) if found == bytes) {
-            // Its bytes were synced before it got its name; the name may be younger.
-            self.disk.sync_dir(&folder).map_err(doing())?;
-            return Ok(id);
-        }
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{number}{TEMPORARY_SUFFIX}"));
         let written = self.disk.create(&temporary).and_then(|file| {
             file.write_at(bytes, 0)?;
-            file.sync()
+            self.synced(file.sync())
         });
         if let Err(error) = written {
             // A leftover only takes room; the next start removes it if this does not.
@@ -80,8 +89,23 @@ impl FileBlobs {
             return Err(doing()(error));
         }
         self.disk.rename(&temporary, &path).map_err(doing())?;
-        self.disk.sync_dir(&folder).map_err(doing())?;
-        Ok(id)
+        self.synced(self.disk.sync_dir(&folder)).map_err(doing())?;
+        let mut durable = lock(&self.durable);
+        if durable.len() >= DURABLE_MAX {
+            durable.clear();
+        }
+        durable.insert(id);
+        Ok(())
+    }
+
+    /// A sync that failed is never asked for again: the next one might say yes to what is lost.
+    fn synced(&self, result: io::Result<()>) -> io::Result<()> {
+        if let Err(error) = &result
+            && !is_full(error)
+        {
+            self.is_poisoned.store(true, Ordering::Release);
+        }
+        result
     }
 
     pub(super) fn get(&self, id: &BlobId) -> Result<Bytes, Error> {
@@ -110,8 +134,7 @@ impl FileBlobs {
 
     pub(super) fn collect(
         &self,
-        live: &BTreeSet<BlobId>,
-        older_than: Duration,
+        is_named: &mut dyn FnMut(&BlobId) -> bool,
     ) -> Result<Collected, Error> {
         let mut collected = Collected::default();
         for folder in self.folder_names()? {
@@ -123,9 +146,11 @@ impl FileBlobs {
                 let Ok(id) = name.parse::<BlobId>() else {
                     continue;
                 };
+                let is_named = is_named(&id);
                 let recent = lock(&self.recent);
-                let keep = live.contains(&id) || recent.is_young(&id, older_than);
+                let keep = is_named || recent.spares(&id);
                 if !keep {
+                    lock(&self.durable).remove(&id);
                     self.disk.remove(&folder.join(name)).map_err(doing())?;
                 }
                 drop(recent);
@@ -136,7 +161,6 @@ impl FileBlobs {
                 self.disk.sync_dir(&folder).map_err(doing())?;
             }
         }
-        lock(&self.recent).prune(older_than);
         Ok(collected)
     }
 
@@ -158,7 +182,8 @@ impl FileBlobs {
         if !folders.contains(name.as_ref()) {
             let doing = || failed(format!("make {}", folder.display()));
             self.disk.create_dir(folder).map_err(doing())?;
-            self.disk.sync_dir(&self.dir).map_err(doing())?;
+            self.synced(self.disk.sync_dir(&self.dir))
+                .map_err(doing())?;
             folders.insert(name.into_owned());
         }
         Ok(())
@@ -177,10 +202,19 @@ impl FileBlobs {
 }
 
 fn failed(doing: String) -> impl FnOnce(io::Error) -> Error {
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full,
-        _ => Error::Io { doing, source },
+    move |source| {
+        if is_full(&source) {
+            return Error::Full;
+        }
+        Error::Io { doing, source }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,8 +1,7 @@
 //! Blobs in memory, for `:memory:` nodes and tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,33 +9,22 @@ use super::recent::Recent;
 use super::{BlobId, Collected, Error};
 
 /// Blobs in memory.
+#[derive(Default)]
 pub(super) struct MemoryBlobs {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     blobs: BTreeMap<BlobId, Bytes>,
     recent: Recent,
 }
 
-impl Default for MemoryBlobs {
-    fn default() -> Self {
-        Self {
-            state: Mutex::new(State {
-                blobs: BTreeMap::new(),
-                recent: Recent::new(),
-            }),
-        }
-    }
-}
-
 impl MemoryBlobs {
-    pub(super) fn put(&self, bytes: Bytes) -> BlobId {
-        let id = BlobId::of(&bytes);
+    pub(super) fn put(&self, id: BlobId, bytes: Bytes) {
         let mut state = self.lock();
         state.recent.note(id);
         state.blobs.entry(id).or_insert(bytes);
-        id
     }
 
     pub(super) fn get(&self, id: &BlobId) -> Result<Bytes, Error> {
@@ -44,16 +32,18 @@ impl MemoryBlobs {
         found.ok_or(Error::Missing(*id))
     }
 
-    pub(super) fn collect(&self, live: &BTreeSet<BlobId>, older_than: Duration) -> Collected {
+    pub(super) fn collect(&self, is_named: &mut dyn FnMut(&BlobId) -> bool) -> Collected {
         let mut collected = Collected::default();
-        let mut state = self.lock();
-        let State { blobs, recent } = &mut *state;
-        blobs.retain(|id, _| {
-            let keep = live.contains(id) || recent.is_young(id, older_than);
-            collected.count(id, keep);
-            keep
-        });
-        recent.prune(older_than);
+        let ids: Vec<BlobId> = self.lock().blobs.keys().copied().collect();
+        for id in ids {
+            let is_named = is_named(&id);
+            let mut state = self.lock();
+            let keep = is_named || state.recent.spares(&id);
+            if !keep {
+                state.blobs.remove(&id);
+            }
+            collected.count(&id, keep);
+        }
         collected
     }
 

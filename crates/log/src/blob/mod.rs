@@ -5,10 +5,9 @@ mod id;
 mod memory;
 mod recent;
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -27,7 +26,7 @@ pub const BLOB_BYTES_MAX: usize = 64 << 20;
 ///   once and what is read is checked against its name.
 /// * **First.** When [`BlobStore::put`] answers, the blob is as durable as the store: a record may
 ///   name it.
-/// * **Never too early.** [`BlobStore::collect`] spares what was put lately, named by a record or
+/// * **Never too early.** A [`Collection`] spares what was put since it began, named by a record or
 ///   not yet: between the answer of `put` and the record that names the blob nobody else holds it.
 #[derive(Clone)]
 pub struct BlobStore {
@@ -40,6 +39,18 @@ enum Kind {
     File(Arc<FileBlobs>),
     Memory(Arc<MemoryBlobs>),
 }
+
+/// A blob on its way to the store. Whoever still needs it finds it here until the last is dropped.
+#[derive(Debug)]
+pub struct Blob {
+    /// Its name.
+    pub id: BlobId,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A collection that has begun: from here on it spares what is put.
+pub struct Collection(BlobStore);
 
 /// What a collection left and took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +86,9 @@ pub enum Error {
     /// What is stored under the name is not what was stored.
     #[error("the payload {0} is damaged: {1}; restore a backup that holds it")]
     Damaged(BlobId, String),
+    /// A sync failed before: nothing more is stored until a restart.
+    #[error("payloads are not stored any more because a sync failed; restart")]
+    Poisoned,
     /// The operating system refused something. Nothing was stored.
     #[error("failed to {doing}")]
     Io {
@@ -93,6 +107,15 @@ impl Drop for BlobHold {
     fn drop(&mut self) {
         let end = |recent: &mut Recent| recent.holds = recent.holds.saturating_sub(1);
         self.0.with_recent(end);
+    }
+}
+
+impl fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::File(_) => "payloads in files",
+            Kind::Memory(_) => "payloads in memory",
+        })
     }
 }
 
@@ -142,22 +165,45 @@ impl BlobStore {
         self
     }
 
-    /// Stores the bytes and answers their name. Durable when `Ok`. What is there already is not
+    /// Stores the bytes and answers their name. Durable when `Ok`. What this process put before is not
     /// written again.
     ///
     /// # Errors
     /// When nothing was stored.
     pub async fn put(&self, bytes: Bytes) -> Result<BlobId, Error> {
+        let store = self.clone();
+        let work = move || {
+            let id = BlobId::of(&bytes);
+            store.put_now(&Blob { id, bytes }).map(|()| id)
+        };
+        blocking("store a payload", work).await
+    }
+
+    /// The same for a blob whose name is known.
+    ///
+    /// # Errors
+    /// When nothing was stored.
+    pub async fn put_blob(&self, blob: Arc<Blob>) -> Result<(), Error> {
+        let store = self.clone();
+        blocking("store a payload", move || store.put_now(&blob)).await
+    }
+
+    /// The same on this thread.
+    ///
+    /// # Errors
+    /// When nothing was stored.
+    pub fn put_now(&self, blob: &Blob) -> Result<(), Error> {
+        let Blob { id, bytes } = blob;
         if bytes.len() > self.bytes_max {
             let (len, max) = (bytes.len(), self.bytes_max);
             return Err(Error::TooLarge { len, max });
         }
         match &self.kind {
-            Kind::File(files) => {
-                let files = Arc::clone(files);
-                blocking("store a payload", move || files.put(&bytes)).await
+            Kind::File(files) => files.put(*id, bytes),
+            Kind::Memory(memory) => {
+                memory.put(*id, bytes.clone());
+                Ok(())
             }
-            Kind::Memory(memory) => Ok(memory.put(bytes)),
         }
     }
 
@@ -166,13 +212,18 @@ impl BlobStore {
     /// # Errors
     /// [`Error::Missing`] and [`Error::Damaged`] when they are not there as they were.
     pub async fn get(&self, id: &BlobId) -> Result<Bytes, Error> {
-        let id = *id;
+        let (store, id) = (self.clone(), *id);
+        blocking("read a payload", move || store.get_now(&id)).await
+    }
+
+    /// The same on this thread.
+    ///
+    /// # Errors
+    /// As [`BlobStore::get`].
+    pub fn get_now(&self, id: &BlobId) -> Result<Bytes, Error> {
         match &self.kind {
-            Kind::File(files) => {
-                let files = Arc::clone(files);
-                blocking("read a payload", move || files.get(&id)).await
-            }
-            Kind::Memory(memory) => memory.get(&id),
+            Kind::File(files) => files.get(id),
+            Kind::Memory(memory) => memory.get(id),
         }
     }
 
@@ -190,28 +241,43 @@ impl BlobStore {
         }
     }
 
-    /// Removes the blobs that are not in `live` and that nobody put within the last `older_than`.
-    ///
-    /// The caller takes `live` from the state first. A blob that was put before and is named by a
-    /// record only afterwards is spared by its age, so `older_than` must exceed the time from
-    /// taking `live` to this call, and from a `put` to its record. Age is counted in this process,
-    /// by a clock that nobody sets: at its start all blobs are young.
+    /// Begins to look for blobs that may go. The caller finds out what is named *after* this: what is
+    /// put meanwhile, and may be named by nobody yet, is spared.
+    #[must_use]
+    pub fn begin_collection(&self) -> Collection {
+        self.with_recent(Recent::begin);
+        Collection(self.clone())
+    }
+}
+
+impl Collection {
+    /// Removes the blobs that `is_named` says no to and that nobody put since the collection began.
     ///
     /// # Errors
     /// When the storage fails; what was removed until then stays removed.
-    pub async fn collect(
-        &self,
-        live: BTreeSet<BlobId>,
-        older_than: Duration,
+    pub async fn finish(
+        self,
+        is_named: impl FnMut(&BlobId) -> bool + Send + 'static,
     ) -> Result<Collected, Error> {
-        match &self.kind {
-            Kind::File(files) => {
-                let files = Arc::clone(files);
-                let work = move || files.collect(&live, older_than);
-                blocking("remove unused payloads", work).await
-            }
-            Kind::Memory(memory) => Ok(memory.collect(&live, older_than)),
+        let work = move || self.finish_now(is_named);
+        blocking("remove unused payloads", work).await
+    }
+
+    /// The same on this thread.
+    ///
+    /// # Errors
+    /// As [`Collection::finish`].
+    pub fn finish_now(self, mut is_named: impl FnMut(&BlobId) -> bool) -> Result<Collected, Error> {
+        match &self.0.kind {
+            Kind::File(files) => files.collect(&mut is_named),
+            Kind::Memory(memory) => Ok(memory.collect(&mut is_named)),
         }
+    }
+}
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        self.0.with_recent(Recent::end);
     }
 }
 

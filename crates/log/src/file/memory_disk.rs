@@ -32,6 +32,8 @@ struct State {
     capacity: Option<u64>,
     /// The first write to the next new file fails.
     fails_new: bool,
+    /// The first sync of the next new file fails.
+    fails_new_sync: bool,
 }
 
 /// A file of a [`MemoryDisk`].
@@ -130,6 +132,11 @@ impl MemoryDisk {
     /// Lets the first write to the next file that is made fail half-way.
     pub fn fail_next_create_write(&self) {
         lock(&self.state).fails_new = true;
+    }
+
+    /// Lets the first sync of the next file that is made fail, as [`MemoryDisk::fail_sync`] does.
+    pub fn fail_next_create_sync(&self) {
+        lock(&self.state).fails_new_sync = true;
     }
 
     /// Flips a bit of a file, durably.
@@ -243,7 +250,10 @@ impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.new_file(Vec::new());
         let mut state = lock(&self.state);
-        lock(&file.content).fails_write = std::mem::take(&mut state.fails_new);
+        let mut content = lock(&file.content);
+        content.fails_write = std::mem::take(&mut state.fails_new);
+        content.fails_sync = std::mem::take(&mut state.fails_new_sync);
+        drop(content);
         state.names.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     }

@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use taraf_base::Timestamp;
 
 use super::recovery::{Recovered, evolve, panic_text};
-use super::snapshot::Pace;
-use super::{Class, Config, Decision, Machine, Phase, ProposeError};
+use super::{Class, Config, Decision, Machine, Phase, ProposeError, checkpoint};
+use crate::blob::Blob;
 use crate::record::{self, Record};
 use crate::{Batch, BatchId, Durability, Error, Limits, PartitionId, Position, Space};
 
@@ -32,8 +33,6 @@ pub enum Output<M: Machine, P, R> {
     Answer(P, Result<M::Reply, ProposeError>),
     /// What a reader saw is durable.
     Seen(R),
-    /// The state after a durable record, to be stored; see [`Core::snapshot_ended`].
-    Snapshot(Position, Bytes),
 }
 
 /// Groups that will be one batch, and all that must wait until it is durable.
@@ -44,7 +43,18 @@ struct Gathered<M: Machine, P, R> {
     events: Vec<(Timestamp, M::Event)>,
     actions: Vec<M::Action>,
     told: Vec<Told<M, P, R>>,
-    snapshot: Option<(Position, Bytes)>,
+    /// What must be durable before the frames. Held until these are, too: so long it is found here.
+    blobs: Vec<Arc<Blob>>,
+    blob_bytes: usize,
+}
+
+/// A batch to append, and the blobs that it names: first they are made durable, then it is offered.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The batch.
+    pub batch: Batch,
+    /// What it names and is not durable yet.
+    pub blobs: Vec<Arc<Blob>>,
 }
 
 /// Who is told when a batch is durable, and what.
@@ -59,9 +69,8 @@ enum Told<M: Machine, P, R> {
 /// Each call may leave outputs, which [`Core::next_output`] answers in order. At most one batch is on
 /// its way: [`Core::next_batch`] gives it out, [`Core::settled`] says what became of it.
 ///
-/// Invariant: nothing leaves (answer, action, committed event, snapshot) before the batch that holds
-/// its cause, and so all batches before it, are durable. It holds because all four live in
-/// `Gathered` and are taken out in [`Core::settled`] alone, or arise when nothing is pending.
+/// Invariant: nothing leaves (answer, action, committed event) before the batch that holds its cause,
+/// and so all batches before it, are durable. It holds because all three live in `Gathered` and are taken out in [`Core::settled`] alone, or arise when nothing is pending.
 pub struct Core<M: Machine, P, R> {
     partition: PartitionId,
     batch_bytes_max: usize,
@@ -75,7 +84,9 @@ pub struct Core<M: Machine, P, R> {
     in_flight: Option<Gathered<M, P, R>>,
     space: Space,
     is_full: bool,
-    snapshots: Pace,
+    /// Records between two checkpoints; 0 writes none.
+    checkpoint_every: u64,
+    since_checkpoint: u64,
     outputs: VecDeque<Output<M, P, R>>,
     ending: Option<Phase>,
     is_over: bool,
@@ -93,16 +104,10 @@ impl<M: Machine, P, R> Core<M, P, R> {
         limits: Limits,
     ) -> Self {
         let keeps_records = limits.durability != Durability::Nothing;
-        let every = if keeps_records {
-            config.snapshot_every
-        } else {
-            0
-        };
         Self {
             partition,
             batch_bytes_max: limits.batch_bytes_max,
             gather_bytes_max: config.gather_bytes_max,
-            snapshots: Pace::new(every, recovered.position, recovered.snapshot),
             machine: recovered.machine,
             position: recovered.position,
             time: recovered.time,
@@ -111,6 +116,12 @@ impl<M: Machine, P, R> Core<M, P, R> {
             in_flight: None,
             space: Space::Ample,
             is_full: false,
+            checkpoint_every: if M::HASHED.is_some() && keeps_records {
+                config.checkpoint_every
+            } else {
+                0
+            },
+            since_checkpoint: 0,
             outputs: VecDeque::new(),
             ending: None,
             is_over: false,
@@ -134,7 +145,8 @@ impl<M: Machine, P, R> Core<M, P, R> {
     pub fn has_room(&self) -> bool {
         let waiting = self.in_flight.iter().chain(&self.gathered);
         let waiting: usize = waiting.map(|gathered| gathered.told.len()).sum();
-        let bytes: usize = self.gathered.iter().map(|g| g.frames.len()).sum();
+        let bytes = self.gathered.iter().map(Gathered::bytes);
+        let bytes = bytes.fold(0, usize::saturating_add);
         self.ending.is_none() && waiting < WAITING_MAX && bytes < self.gather_bytes_max
     }
 
@@ -158,6 +170,17 @@ impl<M: Machine, P, R> Core<M, P, R> {
     /// Whether a batch waits for room now: nothing but outcomes is taken meanwhile.
     pub const fn set_full(&mut self, is_full: bool) {
         self.is_full = is_full;
+    }
+
+    /// It must not lead any more, not even write what was decided: who waits is told by being dropped.
+    pub fn abandon(&mut self, why: Phase) {
+        self.is_over = true;
+        self.ending = Some(why);
+    }
+
+    /// A hash over the state, which may run ahead of the disk.
+    pub fn state_hash(&mut self) -> u64 {
+        self.machine.state_hash()
     }
 
     /// How much room is left: what begins work is refused before what ends it.
@@ -193,11 +216,14 @@ impl<M: Machine, P, R> Core<M, P, R> {
         }
         let now = now.max(self.time);
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            let decision = self.machine.decide(input, now);
+            let mut decision = self.machine.decide(input, now);
+            // Without room payloads stay in their records, which have room held back for them.
+            let has_room = self.space != Space::Full;
+            let blobs = self.machine.detach(&mut decision.events, has_room);
             let frames = encode::<M>(&decision.events, self.position, now);
-            (decision, frames)
+            (decision, frames, blobs)
         }));
-        let (decision, frames) = match decided {
+        let (decision, frames, blobs) = match decided {
             Ok(decided) => decided,
             Err(panic) => {
                 let why = panic_text(panic.as_ref());
@@ -212,26 +238,12 @@ impl<M: Machine, P, R> Core<M, P, R> {
         } else if decision.events.is_empty() {
             self.when_durable(decision.actions, Told::Reply(proposer, decision.reply));
         } else {
-            self.record(decision, proposer, &frames, now);
+            self.record(decision, proposer, (&frames, blobs), now);
         }
-    }
-
-    /// Takes a snapshot while nothing is decided and not durable, so that the log may be trimmed.
-    pub fn rest(&mut self) {
-        let is_pending = self.in_flight.is_some() || !self.gathered.is_empty();
-        if !is_pending && self.snapshots.begin_at_rest(self.position) {
-            let (at, bytes) = super::snapshot::take(&self.machine, self.position, self.time);
-            self.outputs.push_back(Output::Snapshot(at, bytes));
-        }
-    }
-
-    /// The snapshot that was asked for is stored, or never will be: the next one may be taken.
-    pub const fn snapshot_ended(&mut self) {
-        self.snapshots.ended();
     }
 
     /// The next batch to append, when none is on its way.
-    pub fn next_batch(&mut self) -> Option<Batch> {
+    pub fn next_batch(&mut self) -> Option<Outgoing> {
         if self.in_flight.is_some() || self.is_over {
             return None;
         }
@@ -244,8 +256,9 @@ impl<M: Machine, P, R> Core<M, P, R> {
             frames: Bytes::from(std::mem::take(&mut gathered.frames)),
         };
         self.last = batch.id;
+        let blobs = gathered.blobs.clone();
         self.in_flight = Some(gathered);
-        Some(batch)
+        Some(Outgoing { batch, blobs })
     }
 
     /// What became of the batch on its way. On an error it is over, and [`Core::ending`] says why;
@@ -279,8 +292,6 @@ impl<M: Machine, P, R> Core<M, P, R> {
         }
         self.outputs
             .extend(gathered.told.into_iter().map(Told::into_output));
-        let snapshot = gathered.snapshot.map(|(at, b)| Output::Snapshot(at, b));
-        self.outputs.extend(snapshot);
     }
 
     fn refuse(&mut self, proposer: P, why: ProposeError) {
@@ -288,7 +299,13 @@ impl<M: Machine, P, R> Core<M, P, R> {
     }
 
     /// Applies a group and adds it to what will be written.
-    fn record(&mut self, decision: Decision<M>, proposer: P, frames: &[u8], now: Timestamp) {
+    fn record(
+        &mut self,
+        decision: Decision<M>,
+        proposer: P,
+        (frames, blobs): (&[u8], Vec<Arc<Blob>>),
+        now: Timestamp,
+    ) {
         let mut position = self.position;
         for event in &decision.events {
             position = position.next();
@@ -303,27 +320,47 @@ impl<M: Machine, P, R> Core<M, P, R> {
             }
         }
         let count = position.0.saturating_sub(self.position.0);
-        let max = self.batch_bytes_max;
-        let fits = |g: &Gathered<M, P, R>| g.frames.len().saturating_add(frames.len()) <= max;
-        if !self.gathered.back().is_some_and(fits) {
-            self.gathered.push_back(Gathered::new(self.position.next()));
-        }
+        self.make_room(frames.len());
         self.position = position;
         self.time = now;
-        let snapshot = self
-            .snapshots
-            .begin_if_due(count, &self.machine)
-            .then(|| super::snapshot::take(&self.machine, position, now));
         let gathered = self.gathered.back_mut().expect("one was just made");
         let count = u32::try_from(count).expect("a group's bytes, so its events, are limited");
         gathered.count = gathered.count.saturating_add(count);
         gathered.frames.extend_from_slice(frames);
+        for blob in blobs {
+            gathered.blob_bytes = gathered.blob_bytes.saturating_add(blob.bytes.len());
+            gathered.blobs.push(blob);
+        }
         let events = decision.events.into_iter().map(|event| (now, event));
         gathered.events.extend(events);
         gathered.actions.extend(decision.actions);
         gathered.told.push(Told::Reply(proposer, decision.reply));
-        if snapshot.is_some() {
-            gathered.snapshot = snapshot;
+        self.since_checkpoint = self.since_checkpoint.saturating_add(u64::from(count));
+        if self.checkpoint_every > 0 && self.since_checkpoint >= self.checkpoint_every {
+            self.checkpoint();
+        }
+    }
+
+    /// Writes down what the state is after all that was decided.
+    fn checkpoint(&mut self) {
+        self.since_checkpoint = 0;
+        let hash = (M::HASHED.unwrap_or(0), self.machine.state_hash());
+        let mut frame = Vec::new();
+        checkpoint::encode(self.position.next(), self.time, hash, &mut frame);
+        self.make_room(frame.len());
+        self.position = self.position.next();
+        if let Some(gathered) = self.gathered.back_mut() {
+            gathered.count = gathered.count.saturating_add(1);
+            gathered.frames.extend_from_slice(&frame);
+        }
+    }
+
+    /// What is gathered last takes so many bytes more.
+    fn make_room(&mut self, bytes: usize) {
+        let max = self.batch_bytes_max;
+        let fits = |g: &Gathered<M, P, R>| g.frames.len().saturating_add(bytes) <= max;
+        if !self.gathered.back().is_some_and(fits) {
+            self.gathered.push_back(Gathered::new(self.position.next()));
         }
     }
 
@@ -360,8 +397,13 @@ impl<M: Machine, P, R> Gathered<M, P, R> {
             events: Vec::new(),
             actions: Vec::new(),
             told: Vec::new(),
-            snapshot: None,
+            blobs: Vec::new(),
+            blob_bytes: 0,
         }
+    }
+
+    const fn bytes(&self) -> usize {
+        self.frames.len().saturating_add(self.blob_bytes)
     }
 }
 

@@ -1,8 +1,11 @@
 //! [pure] What a state machine is: decide what follows, evolve by what is written.
 
+use std::sync::Arc;
+
 use taraf_base::Timestamp;
 
 use crate::Position;
+use crate::blob::Blob;
 use crate::record::Header;
 
 /// A deterministic state machine whose events are the records of a partition.
@@ -22,6 +25,14 @@ pub trait Machine: Send + 'static + Sized {
     /// What follows from `input` in this state. May evaluate and may be slow; must not change
     /// anything, and may use no time but `now`. A panic refuses this input alone.
     fn decide(&self, input: Self::Input, now: Timestamp) -> Decision<Self>;
+
+    /// Takes large payloads out of events that were decided: the events only name them from here on, and
+    /// whoever drives the machine makes them durable before the events. Asked on the leader alone,
+    /// between deciding and applying. While there is no room beside the log, nothing more may be
+    /// answered: payloads that are not kept yet stay in their events.
+    fn detach(&self, _events: &mut [Self::Event], _has_room: bool) -> Vec<Arc<Blob>> {
+        Vec::new()
+    }
 
     /// Applies one recorded event. Pure and total: no clock, chance, evaluation, `HashMap` order,
     /// float comparison or panic. `at` is the time of the record.
@@ -55,13 +66,10 @@ pub trait Machine: Send + 'static + Sized {
         true
     }
 
-    /// An empty state with the settings of this one, into which the log can be replayed: then snapshots
-    /// are taken beside the leader. Without one the leader takes them, and its inputs wait. A machine
-    /// answers one always or never, its empty states included.
+    /// An empty state with the settings of this one, into which the log can be replayed: so snapshots
+    /// are taken, beside the leader, whose inputs never wait for one.
     #[must_use]
-    fn empty(&self) -> Option<Self> {
-        None
-    }
+    fn empty(&self) -> Self;
 
     /// After how many records the next snapshot is due; `least` is what the configuration says. A machine
     /// with a large state answers more, so that what is written for snapshots stays in proportion to
@@ -71,8 +79,14 @@ pub trait Machine: Send + 'static + Sized {
         least
     }
 
-    /// A hash over the whole state, equal for equal states on every machine and build.
-    fn state_hash(&self) -> u64;
+    /// Set when [`Machine::state_hash`] costs no more than what changed since it was last asked: then the
+    /// leader writes it down now and then, and whoever applies its records compares. The number says
+    /// how the hash is made: one that was made in another way is not compared.
+    const HASHED: Option<u16> = None;
+
+    /// A hash over the whole state, equal for equal states on every machine and build. It may remember
+    /// what it worked out.
+    fn state_hash(&mut self) -> u64;
 }
 
 /// What follows from an input: one atomic group of events, and what they cause.
@@ -91,8 +105,9 @@ pub trait Observer<M: Machine>: Send + 'static {
     /// The state after replay up to `position`, from the snapshot of record `snapshot` on, before
     /// anything else is called.
     fn recovered(&mut self, machine: &M, position: Position, snapshot: Position);
-    /// Events that are durable now, in order.
-    fn committed(&mut self, events: &[(Timestamp, M::Event)]);
+    /// Events that are durable now, in order. `position` is the last record that is durable with them:
+    /// not every record is an event, so there may be none.
+    fn committed(&mut self, position: Position, events: &[(Timestamp, M::Event)]);
     /// Actions whose cause is durable now, in order.
     fn release(&mut self, actions: Vec<M::Action>);
 }
@@ -100,7 +115,7 @@ pub trait Observer<M: Machine>: Send + 'static {
 /// For machines that nobody watches.
 impl<M: Machine> Observer<M> for () {
     fn recovered(&mut self, _machine: &M, _position: Position, _snapshot: Position) {}
-    fn committed(&mut self, _events: &[(Timestamp, M::Event)]) {}
+    fn committed(&mut self, _position: Position, _events: &[(Timestamp, M::Event)]) {}
     fn release(&mut self, _actions: Vec<M::Action>) {}
 }
 

@@ -1,13 +1,16 @@
-//! [pure] One batch on its way to the log, through lost answers and a full disk, until it is settled.
+//! [pure] One batch on its way to the log, its blobs before it, through lost answers and a full disk, until
+//! it is settled.
 
 use std::time::Duration;
 
 use super::Config;
-use crate::{Error, Resolution};
+use crate::{Error, Resolution, blob};
 
 /// What is to be done with the batch next.
 #[derive(Debug)]
 pub enum Next {
+    /// Make the blobs that it names durable, after that time.
+    Put(Duration),
     /// Append it, after that time.
     Append(Duration),
     /// Ask what became of it, after that time.
@@ -27,7 +30,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A batch that was not offered yet: the first thing to do is to append it.
+    /// A batch that was not offered yet; see [`Delivery::first`].
     #[must_use]
     pub const fn new(config: &Config) -> Self {
         Self {
@@ -43,6 +46,30 @@ impl Delivery {
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// The first thing to do with a batch that names blobs or not.
+    ///
+    /// Invariant: a batch is appended only after all blobs that it names are durable. It holds because
+    /// an append follows from nothing else but [`Delivery::put`] saying that they are.
+    #[must_use]
+    pub const fn first(has_blobs: bool) -> Next {
+        if has_blobs {
+            Next::Put(Duration::ZERO)
+        } else {
+            Next::Append(Duration::ZERO)
+        }
+    }
+
+    /// What follows from the attempt to store all its blobs.
+    pub fn put(&mut self, result: Result<(), blob::Error>) -> Next {
+        self.is_full = matches!(result, Err(blob::Error::Full));
+        match result {
+            Ok(()) => Next::Append(Duration::ZERO),
+            Err(blob::Error::Full) => Next::Put(self.full_retry),
+            // As with the log itself: what the disk has is not known any more.
+            Err(error) => Next::Settled(Err(Error::Poisoned(with_cause(&error)))),
+        }
     }
 
     /// What follows from the answer to an append.
@@ -78,4 +105,9 @@ impl Delivery {
             }
         }
     }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let source = error.source();
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -81,6 +81,8 @@ pub enum Phase {
     Fenced,
     /// It met something that it cannot go on from; the text names it.
     Poisoned(String),
+    /// Its records give another state than the one it was led with; the text says what to do.
+    Diverged(String),
     /// It was asked to stop.
     Stopped,
 }
@@ -183,7 +185,7 @@ impl<M: Machine> Handle<M> {
     fn why_closed(&self) -> ProposeError {
         match &self.status.borrow().phase {
             Phase::Fenced => ProposeError::Fenced,
-            Phase::Poisoned(why) => ProposeError::Poisoned(why.clone()),
+            Phase::Poisoned(why) | Phase::Diverged(why) => ProposeError::Poisoned(why.clone()),
             Phase::Replaying | Phase::Leading | Phase::Stopped => ProposeError::Stopped,
         }
     }

@@ -1,20 +1,20 @@
 //! The leader's loop: brings what waits to the core, its batches to the log, and its outputs to those
 //! who wait for them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use taraf_base::Tasks;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::append::settle;
-use super::core::{Core, Output};
+use super::core::{Core, Outgoing, Output};
 use super::delivery::Delivery;
 use super::handle::{Proposal, Told};
 use super::inboxes::{Inboxes, Work};
 use super::recovery::Recovered;
 use super::replayer::{Keeper, Replayer};
 use super::{Config, Machine, Observer, Phase, ProposeError, Status};
-use crate::{Batch, BatchId, Durability, Error, Log, PartitionId, Position, Space, Term};
+use crate::{BatchId, Durability, Error, Log, PartitionId, Position, Space, Term};
 
 type Proposer<M> = oneshot::Sender<Result<<M as Machine>::Reply, ProposeError>>;
 
@@ -28,8 +28,9 @@ pub(super) struct Leader<M: Machine, L, O> {
     observer: O,
     inboxes: Inboxes<M>,
     snapshot_ended: Arc<Notify>,
+    diverged: Arc<OnceLock<String>>,
     space: watch::Receiver<Space>,
-    /// Takes the snapshots, when the machine can be replayed beside.
+    /// Takes the snapshots, when any are wanted.
     replayer: Option<Replayer<M>>,
     core: Core<M, Proposer<M>, Told>,
 }
@@ -47,10 +48,6 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             ..
         } = &parts.recovered;
         let replayer = Replayer::beside(machine, *position, *snapshot, &config);
-        if replayer.is_some() {
-            // One of them takes the snapshots.
-            config.snapshot_every = 0;
-        }
         let core = Core::new(
             parts.partition,
             parts.recovered,
@@ -68,6 +65,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             observer: parts.observer,
             inboxes: parts.inboxes,
             snapshot_ended: Arc::default(),
+            diverged: Arc::default(),
             replayer,
             core,
         }
@@ -83,7 +81,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             if let Some(term) = idle.take() {
                 self.take_what_waits();
                 match self.core.next_batch() {
-                    Some(batch) => flight = Some(Box::pin(self.settling(term, batch))),
+                    Some(outgoing) => flight = Some(Box::pin(self.settling(term, outgoing))),
                     None if self.core.ending().is_some() => break,
                     None => idle = Some(term),
                 }
@@ -116,16 +114,11 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
     fn settling<T: Term>(
         &self,
         term: T,
-        batch: Batch,
+        outgoing: Outgoing,
     ) -> impl Future<Output = (T, Result<(), Error>)> + use<T, M, L, O> {
         let delivery = Delivery::new(&self.config);
-        settle(
-            term,
-            batch,
-            delivery,
-            self.status.clone(),
-            self.tasks.token(),
-        )
+        let told = (self.status.clone(), self.tasks.token());
+        settle(term, outgoing, self.config.blobs.clone(), delivery, told)
     }
 
     /// Takes all that waits now, so that it becomes one batch.
@@ -163,7 +156,7 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             match output {
                 Output::Committed { position, events } => {
                     self.status.send_modify(|status| status.position = position);
-                    self.observer.committed(&events);
+                    self.observer.committed(position, &events);
                     self.snapshot_if_due(position, events.len());
                 }
                 Output::Release(actions) => self.observer.release(actions),
@@ -172,7 +165,6 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
                     let _gone = proposer.send(answer);
                 }
                 Output::Seen(told) => told(),
-                Output::Snapshot(at, bytes) => self.keeper().store(at, bytes, &self.tasks),
             }
         }
     }
@@ -184,7 +176,9 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
             status: self.status.clone(),
             followers: self.config.followers.clone(),
             lag_max: self.config.follower_lag_max,
+            accepts_replay: self.config.accepts_replay,
             ended: Arc::clone(&self.snapshot_ended),
+            diverged: Arc::clone(&self.diverged),
         }
     }
 
@@ -199,7 +193,9 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
 
     /// The next one may begin; that of records which came meanwhile is due at once, as no others may come.
     fn snapshot_has_ended(&mut self) {
-        self.core.snapshot_ended();
+        if let Some(why) = self.diverged.get() {
+            self.core.abandon(Phase::Diverged(why.clone()));
+        }
         if let Some(replayer) = &mut self.replayer {
             replayer.ended();
             let position = self.status.borrow().position;
@@ -207,15 +203,13 @@ impl<M: Machine, L: Log, O: Observer<M>> Leader<M, L, O> {
         }
     }
 
-    /// Takes a snapshot while nothing comes in, so that the log may be trimmed.
+    /// Has a snapshot taken while nothing comes in, so that the log may be trimmed.
     fn rest(&mut self) {
         let position = self.status.borrow().position;
         let replayer = self.replayer.as_mut();
         if let Some(empty) = replayer.and_then(|replayer| replayer.begin_at_rest(position)) {
             self.keeper().replay(empty, position, &self.tasks);
         }
-        self.core.rest();
-        self.perform();
     }
 }
 

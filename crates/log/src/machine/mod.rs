@@ -2,6 +2,7 @@
 //! (`core`, `delivery`, `recovery`) wait for nothing, so that a simulator can drive them.
 
 mod append;
+pub mod checkpoint;
 mod config;
 pub mod core;
 mod definition;

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use taraf_base::Timestamp;
 
-use super::{DecodeError, Machine, snapshot};
+use super::{DecodeError, Machine, checkpoint, snapshot};
 use crate::record::{self, FrameError, Record};
 use crate::{Chunk, Error, Log, PartitionId, Position};
 
@@ -31,6 +31,7 @@ pub struct Recovered<M> {
 pub struct Recovery<M> {
     partition: PartitionId,
     tail: Position,
+    accepts_replay: bool,
     recovered: Recovered<M>,
 }
 
@@ -41,6 +42,7 @@ impl<M: Machine> Recovery<M> {
         Self {
             partition,
             tail,
+            accepts_replay: false,
             recovered: Recovered {
                 machine,
                 position: Position::ZERO,
@@ -50,10 +52,20 @@ impl<M: Machine> Recovery<M> {
         }
     }
 
+    /// The same, going on with what the records say where a checkpoint says otherwise.
+    #[must_use]
+    pub fn accepting(self, accepts_replay: bool) -> Self {
+        Self {
+            accepts_replay,
+            ..self
+        }
+    }
+
     /// Begins at a snapshot of record `at`.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] when it is none of ours, or of a record that the log does not hold.
+    /// [`Error::Poisoned`] when it is none of ours, or of a record that the log does not hold;
+    /// [`Error::Diverged`] when it restores to another state than the one that was taken.
     pub fn restore(&mut self, at: Position, bytes: &[u8]) -> Result<(), Error> {
         let (partition, tail) = (self.partition, self.tail);
         if at > tail {
@@ -61,9 +73,11 @@ impl<M: Machine> Recovery<M> {
             return Err(Error::Poisoned(why));
         }
         let restored = snapshot::restore(&mut self.recovered.machine, bytes);
-        self.recovered.time = restored.map_err(|error| {
+        let (time, hashes) = restored.map_err(|error| {
             Error::Poisoned(format!("{partition}, snapshot at record {at}: {error}"))
         })?;
+        self.compare(at, hashes)?;
+        self.recovered.time = time;
         self.recovered.position = at;
         self.recovered.snapshot = at;
         Ok(())
@@ -78,7 +92,8 @@ impl<M: Machine> Recovery<M> {
     /// Applies what was read from [`Recovery::next`] on.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] naming the record that is missing or cannot be applied.
+    /// [`Error::Poisoned`] naming the record that is missing or cannot be applied;
+    /// [`Error::Diverged`] when the state is not what a checkpoint says.
     pub fn apply(&mut self, chunk: &Chunk) -> Result<(), Error> {
         let (partition, tail) = (self.partition, self.tail);
         let from = self.recovered.position.next();
@@ -92,10 +107,31 @@ impl<M: Machine> Recovery<M> {
             // A snapshot may have been taken within a batch; what it holds is not applied twice.
             let missing = |r: &&Record<'_>| r.position >= from && r.position <= tail;
             for record in records.iter().filter(missing) {
-                self.recovered.apply(partition, record)?;
+                if let Some(hashes) = self.recovered.apply(partition, record)? {
+                    self.compare(record.position, hashes)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether the hash that was found is the one that was recorded.
+    fn compare(&self, at: Position, (found, recorded): (u64, u64)) -> Result<(), Error> {
+        let partition = self.partition;
+        let diverged = Error::Diverged {
+            partition,
+            at,
+            found,
+            recorded,
+        };
+        match found == recorded {
+            true => Ok(()),
+            false if self.accepts_replay => {
+                tracing::warn!(%partition, %at, "a state that is not the recorded one is accepted");
+                Ok(())
+            }
+            false => Err(diverged),
+        }
     }
 
     /// The machine, as far as it came.
@@ -114,8 +150,9 @@ pub(super) async fn recover<M: Machine, L: Log>(
     partition: PartitionId,
     machine: M,
     tail: Position,
+    accepts_replay: bool,
 ) -> Result<Recovered<M>, Error> {
-    let mut recovery = Recovery::new(partition, machine, tail);
+    let mut recovery = Recovery::new(partition, machine, tail).accepting(accepts_replay);
     if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX).await? {
         recovery.restore(at, &bytes)?;
     }
@@ -130,22 +167,32 @@ pub(super) async fn recover<M: Machine, L: Log>(
 impl<M: Machine> Recovered<M> {
     /// What is stored as its snapshot.
     #[must_use]
-    pub fn snapshot(&self) -> Bytes {
-        snapshot::take(&self.machine, self.position, self.time).1
+    pub fn snapshot(&mut self) -> Bytes {
+        snapshot::take(&mut self.machine, self.time)
     }
 
-    fn apply(&mut self, partition: PartitionId, record: &Record<'_>) -> Result<(), Error> {
+    /// Applies a record; answers what was found and what is recorded when it is a checkpoint.
+    fn apply(
+        &mut self,
+        partition: PartitionId,
+        record: &Record<'_>,
+    ) -> Result<Option<(u64, u64)>, Error> {
         if record.position != self.position.next() {
             let why = format!("{partition}: record {} is missing", self.position.next());
             return Err(Error::Poisoned(why));
         }
-        let event = M::decode(&record.header, record.body)
-            .map_err(|error| bad_record(partition, record, &error))?;
-        evolve(&mut self.machine, &event, record.time)
-            .map_err(|panic| Error::Poisoned(format!("{partition}, {}: {panic}", name(record))))?;
+        let bad = |error| bad_record(partition, record, &error);
+        let recorded = checkpoint::decode(&record.header, record.body).map_err(bad)?;
+        if recorded.is_none() {
+            let event = M::decode(&record.header, record.body).map_err(bad)?;
+            evolve(&mut self.machine, &event, record.time).map_err(|panic| {
+                Error::Poisoned(format!("{partition}, {}: {panic}", name(record)))
+            })?;
+        }
         self.position = record.position;
         self.time = record.time;
-        Ok(())
+        let comparable = recorded.filter(|(way, _)| Some(*way) == M::HASHED);
+        Ok(comparable.map(|(_, hash)| (self.machine.state_hash(), hash)))
     }
 }
 

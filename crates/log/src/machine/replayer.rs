@@ -1,7 +1,7 @@
 //! Takes snapshots beside the leader: applies the log to the snapshot before, so that the leader never
 //! stops for one, and what a restart would do is done all day.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use taraf_base::Tasks;
@@ -26,13 +26,15 @@ pub(super) struct Keeper<L> {
     pub(super) status: watch::Sender<Status>,
     pub(super) followers: Followers,
     pub(super) lag_max: u64,
+    pub(super) accepts_replay: bool,
     /// Told when it is done, well or not.
     pub(super) ended: Arc<Notify>,
+    /// Set before that when the records give another state than the leader had.
+    pub(super) diverged: Arc<OnceLock<String>>,
 }
 
 impl<M: Machine> Replayer<M> {
-    /// A replayer beside a leader at `position`; nothing for a machine that has no empty state to
-    /// give, or whose snapshots are not wanted.
+    /// A replayer beside a leader at `position`; nothing when snapshots are not wanted.
     pub(super) fn beside(
         machine: &M,
         position: Position,
@@ -40,9 +42,10 @@ impl<M: Machine> Replayer<M> {
         config: &Config,
     ) -> Option<Self> {
         let every = config.snapshot_every;
-        let template = machine.empty().filter(|_| every > 0)?;
-        let pace = Pace::new(every, position, snapshot);
-        Some(Self { template, pace })
+        (every > 0).then(|| Self {
+            template: machine.empty(),
+            pace: Pace::new(every, position, snapshot),
+        })
     }
 
     /// That many records more of `machine` are durable; answers an empty state when it is time for a snapshot.
@@ -50,14 +53,14 @@ impl<M: Machine> Replayer<M> {
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.pace
             .begin_if_due(records, machine)
-            .then(|| self.template.empty())?
+            .then(|| self.template.empty())
     }
 
     /// The leader rests at `position`; as above.
     pub(super) fn begin_at_rest(&mut self, position: Position) -> Option<M> {
         self.pace
             .begin_at_rest(position)
-            .then(|| self.template.empty())?
+            .then(|| self.template.empty())
     }
 
     pub(super) const fn ended(&mut self) {
@@ -72,9 +75,14 @@ impl<L: Log> Keeper<L> {
         let (runtime, stop) = (tokio::runtime::Handle::current(), tasks.token());
         tasks.spawn_blocking("log-replayer", move || {
             runtime.block_on(async {
-                match replay(self.log.as_ref(), self.partition, machine, at, &stop).await {
+                match self.replayed(machine, at, &stop).await {
                     Ok(Some(bytes)) => self.keep(at, bytes).await,
                     Ok(None) => {}
+                    Err(error @ Error::Diverged { .. }) => {
+                        tracing::error!(%error, "a partition is led no more");
+                        // Nobody else sets it.
+                        let _first = self.diverged.set(error.to_string());
+                    }
                     Err(error) => {
                         let partition = self.partition;
                         tracing::error!(%partition, %error, "failed to replay for a snapshot");
@@ -82,14 +90,6 @@ impl<L: Log> Keeper<L> {
                 }
                 self.ended.notify_one();
             });
-        });
-    }
-
-    /// Stores a snapshot that the leader took.
-    pub(super) fn store(self, at: Position, bytes: Bytes, tasks: &Tasks) {
-        tasks.spawn("log-snapshot", async move {
-            self.keep(at, bytes).await;
-            self.ended.notify_one();
         });
     }
 
@@ -113,29 +113,30 @@ impl<L: Log> Keeper<L> {
             tracing::warn!(%partition, %error, "failed to trim the log");
         }
     }
-}
 
-/// The state after record `at`, from the newest snapshot and the records after it; nothing when told
-/// to stop.
-async fn replay<M: Machine, L: Log>(
-    log: &L,
-    partition: PartitionId,
-    machine: M,
-    at: Position,
-    stop: &CancellationToken,
-) -> Result<Option<Bytes>, Error> {
-    let mut recovery = Recovery::new(partition, machine, at);
-    if let Some((before, bytes)) = log.get_snapshot(partition, at).await? {
-        recovery.restore(before, &bytes)?;
-    }
-    while let Some(from) = recovery.next() {
-        if stop.is_cancelled() {
-            return Ok(None);
+    /// The state after record `at`, from the newest snapshot and the records after it; nothing when told
+    /// to stop.
+    async fn replayed<M: Machine>(
+        &self,
+        machine: M,
+        at: Position,
+        stop: &CancellationToken,
+    ) -> Result<Option<Bytes>, Error> {
+        let partition = self.partition;
+        let recovery = Recovery::new(partition, machine, at);
+        let mut recovery = recovery.accepting(self.accepts_replay);
+        if let Some((before, bytes)) = self.log.get_snapshot(partition, at).await? {
+            recovery.restore(before, &bytes)?;
         }
-        let chunk = log.read(partition, from, READ_BYTES_MAX).await?;
-        recovery.apply(&chunk)?;
-        // Others have their turn between two chunks: nobody waits for a snapshot.
-        std::thread::yield_now();
+        while let Some(from) = recovery.next() {
+            if stop.is_cancelled() {
+                return Ok(None);
+            }
+            let chunk = self.log.read(partition, from, READ_BYTES_MAX).await?;
+            recovery.apply(&chunk)?;
+            // Others have their turn between two chunks: nobody waits for a snapshot.
+            std::thread::yield_now();
+        }
+        Ok(Some(recovery.finish().snapshot()))
     }
-    Ok(Some(recovery.finish().snapshot()))
 }

@@ -9,7 +9,7 @@ use super::inboxes::Inboxes;
 use super::leader::{Leader, Parts};
 use super::recovery::recover;
 use super::{Config, Handle, Machine, Observer, Phase, Status};
-use crate::{BatchId, Error, Log, PartitionId, Term};
+use crate::{BatchId, Error, Log, PartitionId, Position, Term};
 
 /// A machine that leads its partition; see [`Replica::start`].
 pub struct Replica;
@@ -19,6 +19,9 @@ impl Replica {
     /// observer, releases what is outstanding, and then takes proposals on a task of `tasks`.
     ///
     /// When `tasks` stops, what was decided is still written and answered; what waits is refused.
+    ///
+    /// A partition whose records give another state than a checkpoint says is not led: the handle's
+    /// status says [`Phase::Diverged`], and nothing is taken or performed.
     ///
     /// # Errors
     /// When the partition cannot be claimed, or a snapshot or record cannot be applied.
@@ -42,7 +45,22 @@ impl Replica {
             let by = last.epoch;
             return Err(Error::Fenced { by, tail });
         }
-        let recovered = recover(log.as_ref(), partition, machine, tail).await?;
+        let accepts = config.accepts_replay;
+        let recovered = match recover(log.as_ref(), partition, machine, tail, accepts).await {
+            Err(error @ Error::Diverged { .. }) => {
+                tracing::error!(%error, "a partition is not led");
+                let status = watch::Sender::new(Status {
+                    phase: Phase::Diverged(error.to_string()),
+                    position: tail,
+                    epoch: term.epoch(),
+                    is_full: false,
+                    snapshot: Position::ZERO,
+                });
+                // Its inboxes close here: who proposes finds the reason in the status.
+                return Ok(connect(&config, &status).0);
+            }
+            recovered => recovered?,
+        };
         observer.recovered(&recovered.machine, recovered.position, recovered.snapshot);
         let now = (config.clock)().max(recovered.time);
         let outstanding = recovered.machine.outstanding(now);

@@ -1,4 +1,4 @@
-//! [pure] When a leader takes a snapshot, and what it keeps beside the machine's own: the time and the
+//! [pure] When a snapshot is taken, and what it keeps beside the machine's own: the time and the
 //! state's hash.
 //!
 //! ```text
@@ -73,26 +73,26 @@ impl Pace {
     }
 }
 
-/// Everything needed to go on from a position without the records before it.
-pub(super) fn take<M: Machine>(
-    machine: &M,
-    position: Position,
-    time: Timestamp,
-) -> (Position, Bytes) {
+/// Everything needed to go on without the records before.
+pub(super) fn take<M: Machine>(machine: &mut M, time: Timestamp) -> Bytes {
     let state = machine.snapshot();
     let mut bytes = Vec::with_capacity(state.len().saturating_add(17));
     bytes.push(FORMAT);
     bytes.extend_from_slice(&time.as_millis().to_le_bytes());
     bytes.extend_from_slice(&machine.state_hash().to_le_bytes());
     bytes.extend_from_slice(&state);
-    (position, bytes.into())
+    bytes.into()
 }
 
-/// Restores the machine and answers the time of the last record it has seen.
+/// Restores the machine and answers the time of the last record it has seen, and the hashes of what was
+/// restored and what was taken. A snapshot of an earlier version has none that could be compared.
 ///
 /// # Errors
-/// When the bytes are no snapshot, or the restored state is not the one that was taken.
-pub(super) fn restore<M: Machine>(machine: &mut M, bytes: &[u8]) -> Result<Timestamp, DecodeError> {
+/// When the bytes are no snapshot.
+pub(super) fn restore<M: Machine>(
+    machine: &mut M,
+    bytes: &[u8],
+) -> Result<(Timestamp, (u64, u64)), DecodeError> {
     let cut = || DecodeError::Malformed("the snapshot is cut off".to_owned());
     let (&[format], rest) = bytes.split_first_chunk::<1>().ok_or_else(cut)?;
     if format != FORMAT {
@@ -102,10 +102,11 @@ pub(super) fn restore<M: Machine>(machine: &mut M, bytes: &[u8]) -> Result<Times
     let (hash, state) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
     machine.restore(state)?;
     let (taken, restored) = (u64::from_le_bytes(*hash), machine.state_hash());
-    if taken != restored && M::is_current(state) {
-        return Err(DecodeError::Malformed(format!(
-            "the restored state has the hash {restored:016x}, the one taken had {taken:016x}"
-        )));
-    }
-    Ok(Timestamp::from_millis(i64::from_le_bytes(*time)))
+    let taken = if M::is_current(state) {
+        taken
+    } else {
+        restored
+    };
+    let time = Timestamp::from_millis(i64::from_le_bytes(*time));
+    Ok((time, (restored, taken)))
 }

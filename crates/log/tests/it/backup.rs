@@ -232,10 +232,7 @@ async fn what_is_held_is_kept_and_what_is_let_go_of_goes() {
     let blob = node.blobs.put(Bytes::from_static(b"blob")).await.unwrap();
     let holds = (node.log.hold(), node.blobs.hold());
     node.log.trim(P, Position(200)).await.unwrap();
-    let collect = || {
-        node.blobs
-            .collect(std::collections::BTreeSet::new(), Duration::ZERO)
-    };
+    let collect = || node.blobs.begin_collection().finish(|_named| false);
     assert_eq!(collect().await.unwrap().removed, 0);
     let all = read_all(&node.log, P, Position::FIRST).await;
     assert_eq!(all.len(), 300);

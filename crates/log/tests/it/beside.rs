@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use taraf_base::{Tasks, Timestamp};
-use taraf_log::machine::{Class, Config, Followers, Handle, ProposeError, Replica};
-use taraf_log::{Error, Log, MemoryLog, PartitionId, Position, Space};
+use taraf_log::contract::read_all;
+use taraf_log::machine::{
+    Class, Config, Followers, Handle, Phase, ProposeError, Replica, checkpoint,
+};
+use taraf_log::{Error, Log, MemoryLog, PartitionId, Position, Space, record};
 
 use crate::ledger::{Input, Ledger};
 
@@ -23,7 +26,7 @@ fn config(followers: &Followers) -> Config {
     }
 }
 
-/// A leader whose snapshots are replayed beside it, and how many it took itself.
+/// A leader, and how many snapshots were taken of its own state.
 struct Led {
     handle: Handle<Ledger>,
     tasks: Tasks,
@@ -32,13 +35,18 @@ struct Led {
 
 impl Led {
     async fn start(log: &MemoryLog, followers: &Followers) -> Self {
+        Self::with(log, config(followers), false).await
+    }
+
+    async fn with(log: &MemoryLog, config: Config, is_faulty: bool) -> Self {
         let (tasks, taken) = (Tasks::new(), Arc::new(AtomicUsize::new(0)));
         let ledger = Ledger {
-            replayed: Some(Arc::clone(&taken)),
+            taken: Arc::clone(&taken),
+            is_faulty,
             ..Ledger::default()
         };
         let log = Arc::new(log.clone());
-        let started = Replica::start(log, P, ledger, config(followers), (), &tasks);
+        let started = Replica::start(log, P, ledger, config, (), &tasks);
         let handle = started.await.unwrap();
         Self {
             handle,
@@ -137,4 +145,84 @@ async fn what_begins_work_is_refused_before_what_ends_it() {
         }
     }
     led.end().await;
+}
+
+/// What replaying finds differs from what the leader had: it leads no more, and says what to do.
+#[tokio::test]
+async fn a_state_that_its_records_do_not_give_ends_the_leadership_at_the_next_snapshot() {
+    let (log, followers) = (MemoryLog::new(), Followers::default());
+    let led = Led::with(&log, checkpoints(&followers), true).await;
+    let mut status = led.handle.status();
+    let mut n = 0;
+    while led
+        .handle
+        .propose(Class::Start, Input::Add(n % 3, n))
+        .await
+        .is_ok()
+    {
+        n += 1;
+        assert!(n < 1_000, "nobody noticed");
+    }
+    let diverged = |status: &taraf_log::machine::Status| matches!(status.phase, Phase::Diverged(_));
+    tokio::time::timeout(LIMIT, status.wait_for(diverged))
+        .await
+        .unwrap()
+        .unwrap();
+    let Phase::Diverged(why) = status.borrow().phase.clone() else {
+        panic!("it was");
+    };
+    assert!(why.contains("--accept-replayed-state"), "{why}");
+    assert_eq!(
+        led.handle.propose(Class::Outcome, Input::Add(1, 1)).await,
+        Err(ProposeError::Poisoned(why))
+    );
+    assert!(
+        log.read(P, Position::FIRST, 1).await.is_ok(),
+        "nothing is trimmed"
+    );
+    led.tasks.drain(LIMIT).await;
+
+    // A restart comes to another state, too, and does not lead; the operator may accept it.
+    let led = Led::with(&log, checkpoints(&followers), false).await;
+    let phase = led.handle.status().borrow().phase.clone();
+    assert!(matches!(phase, Phase::Diverged(_)), "{phase:?}");
+    assert!(led.handle.read(Clone::clone).await.is_err());
+    let accepting = Config {
+        accepts_replay: true,
+        ..checkpoints(&followers)
+    };
+    let led = Led::with(&log, accepting.clone(), false).await;
+    led.add(40).await;
+    led.snapshot_of(20).await;
+    led.add(40).await;
+    let newest = led.snapshot_of(50).await;
+    assert!(newest > Position(20));
+    let state = led.end().await;
+    let led = Led::with(&log, checkpoints(&followers), false).await;
+    assert_eq!(led.end().await, state, "what was accepted is recorded");
+}
+
+#[tokio::test]
+async fn checkpoints_count_as_records_and_change_nothing() {
+    let log = MemoryLog::new();
+    let led = Led::with(&log, checkpoints(&Followers::default()), false).await;
+    led.add(17).await;
+    let state = led.end().await;
+    let all = read_all(&log, P, Position::FIRST).await;
+    let mut kinds = Vec::new();
+    for batch in &all {
+        let records = record::decode_all(&batch.frames, batch.first, batch.count).unwrap();
+        kinds.extend(records.iter().map(|record| record.header.kind));
+    }
+    let written = kinds.iter().filter(|kind| **kind == checkpoint::KIND);
+    assert_eq!((kinds.len(), written.count()), (20, 3), "after each five");
+    let led = Led::with(&log, checkpoints(&Followers::default()), false).await;
+    assert_eq!(led.end().await, state);
+}
+
+fn checkpoints(followers: &Followers) -> Config {
+    Config {
+        checkpoint_every: 5,
+        ..config(followers)
+    }
 }

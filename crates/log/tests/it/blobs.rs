@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use taraf_base::Rng;
+use taraf_base::{Rng, Tasks};
 use taraf_log::blob::{BlobId, BlobStore, Collected, Error};
 use taraf_log::file::memory_disk::MemoryDisk;
+use taraf_log::machine::{Class, Config, Handle, Replica};
+use taraf_log::{FileLog, file};
+use tokio::task::JoinSet;
+
+use crate::files::P;
+use crate::ledger::{Input, Ledger, padded};
 
 const DIR: &str = "/data/blobs";
-/// Every blob is older than this.
-const NO_AGE: Duration = Duration::ZERO;
 
 fn open(disk: &MemoryDisk) -> BlobStore {
     BlobStore::open_on(Arc::new(disk.clone()), Path::new(DIR)).unwrap()
@@ -35,15 +39,32 @@ async fn check_all(blobs: &BlobStore) {
     assert!(matches!(blobs.get(&missing).await, Err(Error::Missing(id)) if id == missing));
 
     let live = BTreeSet::from([first]);
-    let young = blobs
-        .collect(live.clone(), Duration::from_secs(3_600))
-        .await;
-    assert_eq!(young.unwrap().removed, 0, "nobody may have named them yet");
-    let collected = blobs.collect(live, NO_AGE).await.unwrap();
+    let named = |live: &BTreeSet<BlobId>| {
+        let live = live.clone();
+        move |id: &BlobId| live.contains(id)
+    };
+    let collection = blobs.begin_collection();
+    let young = blobs.put(payload(2)).await.unwrap();
+    let collected = collection.finish(named(&live)).await.unwrap();
+    assert_eq!(
+        (collected.kept, collected.removed),
+        (2, 1),
+        "all but the empty"
+    );
+    assert_eq!(
+        blobs.get(&young).await.unwrap(),
+        payload(2),
+        "nobody may have named it yet"
+    );
+    let hold = blobs.hold();
+    let held = blobs.begin_collection().finish(named(&live)).await;
+    assert_eq!(held.unwrap().removed, 0, "somebody reads them");
+    drop(hold);
+    let collected = blobs.begin_collection().finish(named(&live)).await.unwrap();
     let expected = Collected {
         kept: 1,
         kept_bytes: 100_000,
-        removed: 2,
+        removed: 1,
         removed_bytes: 100_000,
     };
     assert_eq!(collected, expected);
@@ -146,4 +167,81 @@ async fn a_full_disk_stores_nothing_and_takes_it_later() {
     let second = blobs.put(payload(2)).await.unwrap();
     assert_eq!(blobs.get(&first).await.unwrap(), payload(1));
     assert_eq!(blobs.get(&second).await.unwrap(), payload(2));
+}
+
+/// The bytes may lie in the cache alone, and the next sync say yes all the same.
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_stored_until_a_restart() {
+    let disk = MemoryDisk::new();
+    let blobs = open(&disk);
+    let first = blobs.put(payload(1)).await.unwrap();
+    disk.fail_next_create_sync();
+    assert!(matches!(blobs.put(payload(2)).await, Err(Error::Io { .. })));
+    assert!(matches!(blobs.put(payload(3)).await, Err(Error::Poisoned)));
+    assert_eq!(blobs.get(&first).await.unwrap(), payload(1));
+    let blobs = open(&disk);
+    let second = blobs.put(payload(2)).await.unwrap();
+    for seed in 0..20 {
+        let after = open(&disk.crash(&mut Rng::new(seed)));
+        assert_eq!(after.get(&second).await.unwrap(), payload(2));
+    }
+}
+
+/// Whenever the power goes, a record that is found names a blob that is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_never_durable_before_the_blob_that_it_names() {
+    let mut found = 0;
+    for seed in 0..40 {
+        let (disk, mut rng) = (MemoryDisk::new(), Rng::new(seed));
+        let tasks = Tasks::new();
+        let handle = vault(&disk, &tasks).await;
+        let mut puts = JoinSet::new();
+        for n in 1..=8 {
+            let handle = handle.clone();
+            let input = Input::Big(n * 1_000);
+            puts.spawn(async move { handle.propose(Class::Outcome, input).await });
+        }
+        for _ in 0..rng.below(200) {
+            tokio::task::yield_now().await;
+        }
+        let after = disk.crash(&mut rng);
+        let tasks = Tasks::new();
+        let handle = vault(&after, &tasks).await;
+        let blobs = open(&after);
+        let sums = handle.read(|ledger| ledger.amounts.clone()).await.unwrap();
+        for amount in &sums {
+            let kept = blobs.get(&padded(*amount).id).await;
+            assert!(
+                kept.is_ok(),
+                "seed {seed}: the blob of {amount} bytes: {kept:?}"
+            );
+        }
+        found += sums.len();
+        tasks.drain(Duration::from_secs(10)).await;
+    }
+    assert!(found > 0, "some were durable");
+}
+
+async fn vault(disk: &MemoryDisk, tasks: &Tasks) -> Handle<Ledger> {
+    let config = file::Config {
+        ballast_bytes: 0,
+        segment_bytes: 65_536,
+        ..file::Config::default()
+    };
+    let log = FileLog::open_on(
+        Arc::new(disk.clone()),
+        Path::new("/data/log"),
+        config,
+        tasks,
+    );
+    let config = Config {
+        blobs: Some(open(disk)),
+        ..Config::default()
+    };
+    let ledger = Ledger {
+        detaches: true,
+        ..Ledger::default()
+    };
+    let started = Replica::start(Arc::new(log.unwrap()), P, ledger, config, (), tasks);
+    started.await.unwrap()
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use taraf_base::Timestamp;
+use taraf_log::blob::{Blob, BlobId};
 use taraf_log::machine::{Decision, DecodeError, Header, Machine, Observer};
 
 const ADDED: u8 = 1;
@@ -13,10 +15,16 @@ const CURSED: u8 = 2;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub sums: BTreeMap<u64, u64>,
+    /// Amounts of detached paddings, as recorded.
+    pub amounts: Vec<u64>,
     pub count: u64,
     pub time: i64,
-    /// Whether snapshots are replayed beside the leader, and who counts those that it takes itself.
-    pub replayed: Option<Arc<AtomicUsize>>,
+    /// Whether paddings are kept as blobs; then their lengths are the amounts.
+    pub detaches: bool,
+    /// Whether this copy applies a record in a way that no other does.
+    pub is_faulty: bool,
+    /// Snapshots that were taken of this copy.
+    pub taken: Arc<AtomicUsize>,
 }
 
 /// By what is recorded.
@@ -52,6 +60,13 @@ pub(crate) enum Event {
         padding: usize,
     },
     Cursed,
+}
+
+/// The blob of a padding.
+pub(crate) fn padded(bytes: u64) -> Blob {
+    let bytes = Bytes::from(vec![0x55; usize::try_from(bytes).unwrap()]);
+    let id = BlobId::of(&bytes);
+    Blob { id, bytes }
 }
 
 impl Machine for Ledger {
@@ -92,12 +107,36 @@ impl Machine for Ledger {
         }
     }
 
+    fn detach(&self, events: &mut [Event], has_room: bool) -> Vec<Arc<Blob>> {
+        let mut blobs = Vec::new();
+        for event in events {
+            if let Event::Added {
+                amount, padding, ..
+            } = event
+                && *padding > 0
+                && self.detaches
+                && has_room
+            {
+                *amount = u64::try_from(*padding).unwrap();
+                blobs.push(Arc::new(padded(*amount)));
+                *padding = 0;
+            }
+        }
+        blobs
+    }
+
     fn evolve(&mut self, event: &Event, at: Timestamp) {
         assert!(at.as_millis() >= self.time, "record time goes back");
         self.time = at.as_millis();
         self.count += 1;
         match event {
-            Event::Added { name, amount, .. } => *self.sums.entry(*name).or_default() += amount,
+            Event::Added { name, amount, .. } => {
+                let more = u64::from(self.is_faulty && self.count == 7);
+                *self.sums.entry(*name).or_default() += amount + more;
+                if self.detaches {
+                    self.amounts.push(*amount);
+                }
+            }
             Event::Cursed => panic!("cursed"),
         }
     }
@@ -147,18 +186,13 @@ impl Machine for Ledger {
         }
     }
 
-    fn empty(&self) -> Option<Self> {
-        // The copy has a counter of its own: only the leader's is looked at.
-        self.replayed.as_ref().map(|_counter| Self {
-            replayed: Some(Arc::default()),
-            ..Self::default()
-        })
+    /// The copy has a counter of its own.
+    fn empty(&self) -> Self {
+        Self::default()
     }
 
     fn snapshot(&self) -> Vec<u8> {
-        if let Some(taken) = &self.replayed {
-            taken.fetch_add(1, Ordering::Relaxed);
-        }
+        self.taken.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.count.to_le_bytes());
         bytes.extend_from_slice(&self.time.to_le_bytes());
@@ -186,7 +220,9 @@ impl Machine for Ledger {
         Ok(())
     }
 
-    fn state_hash(&self) -> u64 {
+    const HASHED: Option<u16> = Some(1);
+
+    fn state_hash(&mut self) -> u64 {
         let mut hash = self.count;
         for (name, sum) in &self.sums {
             for number in [*name, *sum] {
@@ -215,7 +251,7 @@ impl Observer<Ledger> for Witness {
         self.0.lock().unwrap().recovered = Some(ledger.clone());
     }
 
-    fn committed(&mut self, events: &[(Timestamp, Event)]) {
+    fn committed(&mut self, _at: taraf_log::Position, events: &[(Timestamp, Event)]) {
         let events = events.iter().map(|(_, event)| event.clone());
         self.0.lock().unwrap().committed.extend(events);
     }

@@ -297,8 +297,14 @@ async fn a_snapshot_that_restores_to_another_state_is_refused() {
         .unwrap();
     let (log, tasks) = (Arc::new(log), Tasks::new());
     let started = Replica::start(log, P, Ledger::default(), config(), (), &tasks);
-    let error = started.await.err().unwrap();
-    assert!(error.to_string().contains("hash"), "{error}");
+    let handle = started.await.unwrap();
+    let phase = handle.status().borrow().phase.clone();
+    assert!(
+        matches!(&phase, Phase::Diverged(why) if why.contains("hash")),
+        "{phase:?}"
+    );
+    let refused = handle.propose(Class::Start, Input::Add(1, 1)).await;
+    assert!(matches!(refused, Err(ProposeError::Poisoned(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,9 @@ pub(crate) fn engine(error: &Error) -> Problem {
         Error::Log(_) | Error::Archive(_) | Error::Journals(_) => {
             problem::INTERNAL.with_detail(detail)
         }
+        Error::Payload { source, .. } => {
+            problem::INTERNAL.with_detail(format!("{detail}: {source}"))
+        }
     }
 }
 

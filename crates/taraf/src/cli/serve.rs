@@ -34,6 +34,10 @@ pub(crate) struct ServeArgs {
     /// Lead all runs and perform nothing, until `POST /v1/release` on the operator API.
     #[arg(long)]
     hold: bool,
+    /// Go on with what the records say where they give another state than was recorded. For a
+    /// partition that is not led and says so; the state becomes what replay gives.
+    #[arg(long)]
+    accept_replayed_state: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +87,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(format!("no configuration at {file}"))
             .with_help("name it with --config FILE; `taraf dev` needs none"));
     }
-    Box::pin(crate::node::serve(&args.config, args.hold)).await?;
+    let chosen = crate::node::Chosen {
+        hold: args.hold,
+        accepts_replay: args.accept_replayed_state,
+    };
+    Box::pin(crate::node::serve(&args.config, chosen)).await?;
     Ok(Exit::Done)
 }
 

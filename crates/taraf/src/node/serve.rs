@@ -12,11 +12,22 @@ use crate::apps::{self, App, Manifests, OnConflict, Project};
 use crate::config::Config;
 use crate::telemetry;
 
+/// What the operator chose for this start alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen {
+    /// Lead all runs and perform nothing.
+    pub(crate) hold: bool,
+    /// Go on with what the records say where they give another state than was recorded.
+    pub(crate) accepts_replay: bool,
+}
+
 /// Runs the production server described by the file until a signal ends it. When it is ready, the
 /// first line on standard output is one JSON object with its addresses.
-pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
+pub(crate) async fn serve(file: &Path, chosen: Chosen) -> anyhow::Result<()> {
     let mut config = Config::load(file, std::env::vars())?;
-    config.engine.hold = hold;
+    config.engine.hold = chosen.hold;
+    config.engine.accepts_replay = chosen.accepts_replay;
+    config.accounts.accepts_replay = chosen.accepts_replay;
     telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let hangups = Hangups::catch()?;
@@ -36,7 +47,7 @@ pub(crate) async fn serve(file: &Path, hold: bool) -> anyhow::Result<()> {
         "pid": std::process::id(),
     });
     writeln!(std::io::stdout(), "{line}").context("failed to say that the node is ready")?;
-    if hold {
+    if chosen.hold {
         tracing::warn!("runs are held: POST /v1/release on the operator API lets them go on");
     }
     tracing::info!(gateway = node.gateway_url(), operator = %node.operator, "ready");

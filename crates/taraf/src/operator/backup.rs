@@ -15,6 +15,7 @@ use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 use taraf_log::FileLog;
 use taraf_log::backup::{self, BLOBS, Item, LOG, Pack};
+use taraf_log::blob::{BlobHold, BlobStore};
 use taraf_log::file::Hold;
 use taraf_log::file::disk::OsDisk;
 use taraf_service::{BoxError, Problem, problem};
@@ -37,6 +38,7 @@ const PASSING: [&str; 3] = [".tmp", ".new", ".lock"];
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) log: Arc<FileLog>,
+    pub(crate) blobs: BlobStore,
     pub(crate) dir: PathBuf,
 }
 
@@ -47,8 +49,8 @@ pub(crate) async fn stream(State(parts): State<Shared>) -> Result<Response, Prob
         return Err(problem::CONFLICT.with_detail(why));
     };
     let listing = tokio::task::spawn_blocking(move || {
-        let hold = kept.log.hold();
-        kept.items(&hold).map(|items| (items, hold))
+        let hold = (kept.log.hold(), kept.blobs.hold());
+        kept.items(&hold.0).map(|items| (items, hold))
     });
     let (items, hold) = match listing.await {
         Ok(Ok(listed)) => listed,
@@ -80,7 +82,11 @@ pub(crate) async fn stream(State(parts): State<Shared>) -> Result<Response, Prob
 
 /// Hands the pieces on until the last, or until nobody takes them. A piece that cannot be read breaks
 /// the answer off, and without its manifest a backup is not whole.
-fn hand_on(mut pack: Pack, _hold: &Hold, send: impl Fn(Result<Bytes, BoxError>) -> bool) {
+fn hand_on(
+    mut pack: Pack,
+    _hold: &(Hold, BlobHold),
+    send: impl Fn(Result<Bytes, BoxError>) -> bool,
+) {
     loop {
         let piece = match pack.next_piece() {
             Ok(Some(piece)) => piece,

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 use taraf_log::Space;
 
-use super::Shared;
+use super::{Parts, Shared};
 
 /// The process answers; that is all it says.
 pub(crate) async fn live() -> Response {
@@ -17,7 +17,14 @@ pub(crate) async fn live() -> Response {
 /// The node takes calls.
 pub(crate) async fn ready(State(parts): State<Shared>) -> Response {
     let space = *parts.space.borrow();
-    answer(&parts.reasons.borrow(), warning(space))
+    answer(&reasons(&parts), warning(space))
+}
+
+/// Why calls should not come here, if so: what the node says of itself, and partitions that are not led.
+pub(crate) fn reasons(parts: &Parts) -> Vec<String> {
+    let mut reasons = parts.reasons.borrow().clone();
+    reasons.extend(parts.engine.troubles());
+    reasons
 }
 
 /// The operator API is served once everything else has started.

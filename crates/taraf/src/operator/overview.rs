@@ -11,7 +11,7 @@ use taraf_base::Timestamp;
 use taraf_gateway::{Auth, Authenticator, Route, Target};
 use taraf_service::{Directory, PoolView, Problem, metrics};
 
-use super::{Parts, Shared, latency, page};
+use super::{Parts, Shared, health, latency, page};
 use crate::adapters::problems;
 
 /// `GET /v1/status`.
@@ -21,7 +21,7 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         .iter()
         .map(|(name, endpoints)| (name.to_string(), json!(endpoints.len())))
         .collect();
-    let reasons = parts.reasons.borrow().clone();
+    let reasons = health::reasons(&parts);
     let settings = parts.settings.borrow().clone();
     let mut troubles = parts.routes.borrow().authenticators().troubles();
     troubles.sort_unstable();

@@ -13,6 +13,8 @@ use super::program::{Program, Site, eventually, run};
 
 const BEFORE: usize = 100;
 const CALLERS: usize = 3;
+/// The key of a run with a large input.
+const LARGE: &str = "1000000";
 
 #[test]
 fn a_backup_made_under_load_restores_all_that_was_acknowledged_before() {
@@ -28,6 +30,18 @@ fn a_backup_made_under_load_restores_all_that_was_acknowledged_before() {
     let file = site.dir.path().join("backup.tar");
     let path = file.to_str().unwrap();
     let token = site.dir.path().join("data/operator.token");
+    let large = large_input();
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", LARGE),
+    ];
+    let answer = call(
+        "POST",
+        &format!("{url}?wait=10s"),
+        &headers,
+        large.as_bytes(),
+    );
+    let large_run = answer.expect(200).json()["id"].as_str().unwrap().to_owned();
     let before = std::thread::scope(|scope| {
         for _ in 0..CALLERS {
             scope.spawn(|| start_until_killed(&url, &bearer, &next, &acknowledged));
@@ -59,12 +73,22 @@ fn a_backup_made_under_load_restores_all_that_was_acknowledged_before() {
 
     let (exit, said) = run(&["verify", path]);
     assert_eq!(exit, 0, "{said}");
-    check_restored(path, &site, &key, &before);
+    check_restored(path, &site, &key, (&before, &large_run));
+}
+
+/// Larger than what stays in a record.
+fn large_input() -> String {
+    serde_json::json!({"n": "x".repeat(200_000)}).to_string()
 }
 
 /// Puts the backup back in another place, where all of `before` must be, and the key work.
 #[track_caller]
-fn check_restored(path: &str, site: &Site, key: &str, before: &BTreeMap<u64, String>) {
+fn check_restored(
+    path: &str,
+    site: &Site,
+    key: &str,
+    (before, large_run): (&BTreeMap<u64, String>, &str),
+) {
     let other = Site::new("");
     let data = other.dir.path().join("data");
     let data = data.to_str().unwrap();
@@ -87,6 +111,12 @@ fn check_restored(path: &str, site: &Site, key: &str, before: &BTreeMap<u64, Str
     for (n, id) in before {
         assert_eq!(found.get(&n.to_string()), Some(id), "start {n}");
     }
+    let run = format!("/v1/runs/{large_run}");
+    let run = program
+        .operate(&other.token(), "GET", &run, b"")
+        .expect(200);
+    let said = run.json()["output"]["said"].as_str().unwrap().len();
+    assert_eq!(said, 200_000, "what lies beside the log came along");
     let url = format!("{}/api/validate/cif/13548146", program.text("gateway"));
     call("GET", &url, &[("x-api-key", key)], b"").expect(200);
     let path = "/v1/flows/test/echo/runs?wait=10s";

@@ -25,6 +25,7 @@ fn partition() -> Partition {
         keep: 10,
         keep_for: std::time::Duration::from_secs(60),
         archives: false,
+        payloads: None,
         audience: Audience::none(),
         rest: Rest::default(),
     };

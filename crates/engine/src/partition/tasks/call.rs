@@ -32,7 +32,7 @@ pub(super) fn begin(
             "an earlier attempt made the call or may have made it, and it is made at most once",
         ));
     }
-    work.bytes = work.bytes.saturating_add(request.as_bytes().len());
+    work.bytes = work.bytes.saturating_add(request.size());
     work.record(What::Scheduled {
         step: id,
         class,

@@ -16,7 +16,7 @@ pub(super) fn begin(
 ) -> Result<(), FlowError> {
     let scope = work.scope(step, task);
     let items = each.in_.eval_items(&step.input, &scope)?;
-    let bytes: usize = items.iter().map(|item| item.as_bytes().len()).sum();
+    let bytes: usize = items.iter().map(Data::size).sum();
     if bytes > work.limits.data_bytes {
         return Err(FlowError::runtime(format!(
             "the items of the loop have {bytes} bytes"

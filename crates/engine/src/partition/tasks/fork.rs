@@ -57,7 +57,7 @@ pub(in super::super) fn branch_done(work: &mut Work<'_>, id: u32, branch: u32, f
     let outputs = (0..branches).map(|slot| work.run.lane_data(Lane { step: id, slot }));
     let outputs: Vec<Data> = outputs.collect();
     // Before they become one: many branches of allowed size may be far too large together.
-    let bytes: usize = outputs.iter().map(|output| output.as_bytes().len()).sum();
+    let bytes: usize = outputs.iter().map(Data::size).sum();
     let limit = work.limits.data_bytes;
     if bytes > limit {
         let error = FlowError::runtime(format!(
