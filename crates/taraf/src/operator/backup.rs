@@ -123,7 +123,7 @@ impl Kept {
         // The rest: what applications keep, tokens, the format.
         let is_listed = |path: &str| {
             let is_passing = PASSING.iter().any(|end| path.ends_with(end));
-            is_passing || [LOG, ARCHIVE, BLOBS].contains(&path)
+            is_passing || [LOG, ARCHIVE, BLOBS, RUNS].contains(&path)
         };
         items.extend(backup::items_in(&OsDisk, &self.dir, "", &is_listed)?);
         Ok(items)
