@@ -146,7 +146,12 @@ impl<M: Machine, D: Driver<M>> Seat<M, D> {
             return; // The batch was offered before.
         }
         if let Some((delivery, _)) = &mut self.delivery {
-            let next = delivery.put(result);
+            let next = match result {
+                Err(blob::Error::Full) if context.bug == Some(Bug::ContinueAfterFull) => {
+                    Next::Settled(Ok(()))
+                }
+                result => delivery.put(result),
+            };
             self.follow(context, next);
         }
     }

@@ -7,6 +7,7 @@ const CHECKPOINTS: &str = "the state is what its checkpoints say";
 const CAUSE: &str = "effects have a durable cause";
 const DURABLE: &str = "what is acknowledged is durable";
 const KEYS: &str = "keys are what was acknowledged";
+const LEAVES: &str = "nothing leaves before it is durable";
 const LOG: &str = "the log works while the disk does";
 const NAMED: &str = "what a record names is kept";
 const ONCE: &str = "each record is written once";
@@ -66,7 +67,7 @@ bugs! {
     drop_keys_at_restore: DropKeysAtRestore within 60 by [ONE_RUN, ONCE];
     corruption_as_torn_tail: CorruptionAsTornTail within 60 by [STAYS, LOG];
     quota_given_back: QuotaGivenBack within 60 by [QUOTA];
-    continue_after_full: ContinueAfterFull within 60 by [DURABLE, STAYS];
+    continue_after_full: ContinueAfterFull within 60 by [CAUSE, DURABLE, LEAVES, STAYS];
     nondeterministic_evolve: NondeterministicEvolve within 60 by [STATE, REPLAY, CHECKPOINTS];
     no_wake_after_cancel: NoWakeAfterCancel within 120 by [WAKE];
     retry_counter_reset: RetryCounterReset within 60 by [REPLAY, CHECKPOINTS];
