@@ -149,5 +149,7 @@ impl Config {
 
 /// More partitions than cores cost throughput.
 const DEFAULT_PARTITIONS: usize = 4;
+/// The first partition of durable runs.
+pub(crate) const FIRST_PARTITION: u32 = 16;
 /// Run ids keep 16 bits for the partition; far fewer are of use on one node.
 pub(crate) const MAX_PARTITIONS: u32 = 1_024;

@@ -10,6 +10,7 @@ mod definitions;
 mod error;
 mod id;
 mod insist;
+mod inventory;
 mod invoker;
 mod journal;
 mod leader;
@@ -28,6 +29,7 @@ pub use config::{Config, Limits};
 pub use definitions::{Catalog, FlowInfo, Published};
 pub use error::Error;
 pub use id::{FlowId, FlowRef, RunId};
+pub use inventory::Inventory;
 pub use resources::Beside;
 pub use view::{
     Filter, JournalEntry, JournalPage, Page, Payload, Run, RunPage, Start, Started, Status,

@@ -12,15 +12,13 @@ use tokio::task::JoinSet;
 
 use crate::archive::Archive;
 use crate::attic::FileAttic;
-use crate::config::MAX_PARTITIONS;
+use crate::config::{FIRST_PARTITION, MAX_PARTITIONS};
 use crate::definitions::{self, Cataloguer, Library, Sources};
 use crate::invoker::Means;
 use crate::leader::{Hub, Leader};
 use crate::partition::{Attic, Audience, Partition, Payloads, Rest, Settings};
 use crate::{Catalog, Config, Error};
 
-/// The first partition of durable runs.
-const FIRST_PARTITION: u32 = 16;
 /// How often it is looked for what the archive no longer keeps.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 

@@ -2,6 +2,7 @@
 
 mod entry;
 mod index;
+mod inspect;
 mod month;
 mod pack;
 mod place;
@@ -10,6 +11,7 @@ mod rows;
 mod store;
 
 pub(crate) use entry::Archived;
+pub(crate) use inspect::inspect;
 pub use place::Config;
 pub(crate) use place::{Archive, Error};
 pub(crate) use retention::Retention;

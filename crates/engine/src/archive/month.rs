@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use taraf_base::Timestamp;
+use taraf_log::file::disk::DiskFile;
 
 use super::entry::{self, Archived, Entry, Place};
 use super::index::Index;
@@ -348,7 +349,12 @@ fn catch_up(pack: &File, file: &Path, index: &mut Index, size: u64) -> Result<u6
     Ok(end)
 }
 
-fn rows_at(pack: &File, file: &Path, at: u64) -> Result<(Vec<Naming>, u64), Error> {
+/// The rows of the runs in the block there, and where the next begins.
+pub(super) fn rows_at(
+    pack: &dyn DiskFile,
+    file: &Path,
+    at: u64,
+) -> Result<(Vec<Naming>, u64), Error> {
     let block = read_block(pack, file, at)?;
     let mut entries = Vec::new();
     let read = pack::each(&block, |place, bytes| {
@@ -365,12 +371,17 @@ fn rows_at(pack: &File, file: &Path, at: u64) -> Result<(Vec<Naming>, u64), Erro
 }
 
 /// Where the next whole block begins behind a place that is none.
-fn next_block(pack: &File, file: &Path, at: u64, size: u64) -> Result<Option<u64>, Error> {
+pub(super) fn next_block(
+    pack: &dyn DiskFile,
+    file: &Path,
+    at: u64,
+    size: u64,
+) -> Result<Option<u64>, Error> {
     let mut from = at;
     while from < size {
         let rest = usize::try_from(size - from).unwrap_or(usize::MAX);
         let mut bytes = vec![0; rest.min(SEARCH_BYTES)];
-        pack.read_exact_at(&mut bytes, from)
+        pack.read_at(&mut bytes, from)
             .map_err(Error::io("read", file))?;
         let Some(found) = pack::next_mark(&bytes) else {
             // A mark may lie across the border of two searches.
@@ -387,21 +398,21 @@ fn next_block(pack: &File, file: &Path, at: u64, size: u64) -> Result<Option<u64
 }
 
 /// The bytes of the block that begins there.
-fn read_block(pack: &File, file: &Path, at: u64) -> Result<Vec<u8>, Error> {
+fn read_block(pack: &dyn DiskFile, file: &Path, at: u64) -> Result<Vec<u8>, Error> {
     let cut = |error: std::io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => Error::pack(file, at, PackError::Cut),
         _ => Error::io("read", file)(error),
     };
     let mut head = [0; HEAD_BYTES];
-    pack.read_exact_at(&mut head, at).map_err(cut)?;
+    pack.read_at(&mut head, at).map_err(cut)?;
     let total = pack::head(&head)
         .map_err(|error| Error::pack(file, at, error))?
         .total();
-    let size = pack.metadata().map_err(Error::io("read", file))?.len();
+    let size = pack.size().map_err(Error::io("read", file))?;
     if u64::try_from(total).unwrap_or(u64::MAX) > size.saturating_sub(at) {
         return Err(Error::pack(file, at, PackError::Cut));
     }
     let mut block = vec![0; total];
-    pack.read_exact_at(&mut block, at).map_err(cut)?;
+    pack.read_at(&mut block, at).map_err(cut)?;
     Ok(block)
 }

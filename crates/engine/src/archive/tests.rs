@@ -514,6 +514,6 @@ fn a_payload_is_named_as_long_as_a_run_that_names_it_is_kept() {
     drop(connection);
     let store = Store::open(dir.path()).unwrap();
     let next = naming(2, november());
-    add(&store, &[next.clone()]);
+    add(&store, std::slice::from_ref(&next));
     assert_eq!(names(&store, &next), (true, true));
 }

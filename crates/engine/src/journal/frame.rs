@@ -97,6 +97,15 @@ pub(super) fn file_head(partition: PartitionId) -> [u8; FILE_HEAD_BYTES] {
 
 /// Checks the first bytes of a file.
 pub(super) fn check_file_head(bytes: &[u8], partition: PartitionId) -> Result<(), FrameError> {
+    let found = partition_of(bytes)?;
+    if found != partition {
+        return Err(FrameError::OfAnother(found));
+    }
+    Ok(())
+}
+
+/// Whose journals a file with these first bytes holds.
+pub(super) fn partition_of(bytes: &[u8]) -> Result<PartitionId, FrameError> {
     let rest = bytes.strip_prefix(&MAGIC).ok_or(FrameError::NoJournals)?;
     let &[f0, f1, _, _, p0, p1, p2, p3, ..] = rest else {
         return Err(FrameError::NoJournals);
@@ -105,11 +114,7 @@ pub(super) fn check_file_head(bytes: &[u8], partition: PartitionId) -> Result<()
     if format != FORMAT {
         return Err(FrameError::Format(format));
     }
-    let found = PartitionId(u32::from_le_bytes([p0, p1, p2, p3]));
-    if found != partition {
-        return Err(FrameError::OfAnother(found));
-    }
-    Ok(())
+    Ok(PartitionId(u32::from_le_bytes([p0, p1, p2, p3])))
 }
 
 /// Appends the frame of a part, whose first entry has that number.

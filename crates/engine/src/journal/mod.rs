@@ -5,6 +5,7 @@
 mod entries;
 mod files;
 mod frame;
+mod inspect;
 mod keeper;
 mod reading;
 
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use entries::{Entries, Entry, Part};
 pub(crate) use files::Error;
 use files::{Done, Found, Scanned, Spot, Volume, Writer, Written};
+pub(crate) use inspect::inspect;
 pub(crate) use keeper::Keeper;
 pub(crate) use reading::PageOf;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use taraf_base::Tasks;
+use taraf_flow::{Data, DataName};
 use taraf_log::machine::{Header, checkpoint};
 use taraf_log::record::{self, Record};
 use taraf_log::{Batch, BatchId, Epoch, Log as _, MemoryLog, PartitionId, Term as _};
@@ -340,6 +341,28 @@ fn a_file_of_another_partition_or_format_is_refused() {
     committed(&journals, &[begin(1)]);
     journals.write().unwrap();
     check(&reopen(dir.path(), 1, &[1]), 1, 0);
+}
+
+#[test]
+fn a_file_says_which_payloads_its_journals_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let journals = open(dir.path());
+    let name = DataName::of(b"a long document");
+    let kept = What::Completed {
+        output: Data::kept(name, None),
+    };
+    committed(&journals, &[begin(1), begin(2), event(2, kept)]);
+    journals.write().unwrap();
+    let mut bytes = fs::read(files(dir.path()).remove(0)).unwrap();
+    let found = inspect(&bytes).unwrap();
+    assert_eq!((found.partition, found.written), (PARTITION, Position(3)));
+    assert_eq!(found.names, [(run(2), [name].into())].into());
+    // Behind a torn write there is nothing.
+    bytes.truncate(bytes.len() - 1);
+    let found = inspect(&bytes).unwrap();
+    assert_eq!((found.written, found.names.len()), (Position::ZERO, 1));
+    bytes[0] ^= 1;
+    assert!(inspect(&bytes).is_err());
 }
 
 #[test]

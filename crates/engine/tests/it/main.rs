@@ -12,6 +12,7 @@ mod crash;
 mod durable;
 mod golden;
 mod identity;
+mod inventory;
 mod kit;
 mod language;
 mod payloads;

@@ -5,6 +5,7 @@
 //! log decides what is in it: the cut is taken while nothing is trimmed and no blob is collected,
 //! so that whatever a record in it names is in it too.
 
+mod contents;
 mod manifest;
 mod pack;
 mod restore;
@@ -16,10 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::file::disk::{Disk, DiskFile};
+pub use contents::{Contents, Named};
 pub use manifest::Manifest;
 pub use pack::Pack;
 pub use restore::{Restored, extract, restore};
-pub use verify::{Report, verify_backup, verify_directory};
+pub use verify::{Report, verify_backup, verify_directory, verify_names};
 
 /// The folder of the log in a data directory.
 pub const LOG: &str = "log";

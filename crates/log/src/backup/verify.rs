@@ -1,6 +1,6 @@
 //! Checks that what is kept is what was written: in a data directory that nobody uses, or a backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::manifest::{MANIFEST, Manifest};
 use super::restore::{TarReader, compare, unusable};
-use super::{BLOBS, Error, LOG, PIECE_BYTES, Source, items_in};
+use super::{BLOBS, Contents, Error, LOG, Named, PIECE_BYTES, Source, items_in};
 use crate::blob::BlobId;
 use crate::file::disk::{Disk, DiskFile, OsDisk};
 use crate::file::{self, Inspection};
@@ -34,28 +34,40 @@ pub struct Report {
     pub snapshots: u64,
     /// Blobs.
     pub blobs: u64,
-    /// What cannot be trusted, a sentence each. Sound when there is none.
+    /// Blobs that are not there and are named by who may not be kept any more.
+    pub absent: u64,
+    /// What cannot be trusted, a sentence each.
     pub findings: Vec<String>,
+    /// What is as it was written and does not hold all that it names, a sentence each. A backup has it
+    /// of the node that it was made of.
+    pub lacks: Vec<String>,
 }
 
 type Files = BTreeMap<PathBuf, Arc<dyn DiskFile>>;
 
 /// Checks a data directory: every frame and its place in the chain, every record, every snapshot,
-/// every blob. Takes the lock, so that nobody writes meanwhile.
+/// every blob, and that each blob is there that `contents` finds named. Takes the lock, so that nobody
+/// writes meanwhile.
 ///
 /// # Errors
 /// When the directory is in use or cannot be read; what is wrong in it stands in the report.
-pub fn verify_directory(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
-    let _lock = file::lock_directory(&dir.join(LOG))?;
-    let skip = |path: &str| is_of_no_worth(path);
-    let mut files = Files::new();
-    for item in items_in(&OsDisk, dir, "", &skip)? {
-        if let Source::Path(place) = item.source {
-            files.insert(item.path.into(), Arc::new(Lazy(place)));
-        }
-    }
+pub fn verify_directory(
+    dir: &Path,
+    contents: &mut dyn Contents,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report, Error> {
     let mut report = Report::default();
-    report.look_at(&files, true, progress)?;
+    report.look_into(dir, true, contents, progress)?;
+    Ok(report)
+}
+
+/// The same without the bytes of blobs, for a directory whose files were just written and checked.
+///
+/// # Errors
+/// As [`verify_directory`].
+pub fn verify_names(dir: &Path, contents: &mut dyn Contents) -> Result<Report, Error> {
+    let mut report = Report::default();
+    report.look_into(dir, false, contents, &mut |_bytes| {})?;
     Ok(report)
 }
 
@@ -64,7 +76,11 @@ pub fn verify_directory(dir: &Path, progress: &mut dyn FnMut(u64)) -> Result<Rep
 ///
 /// # Errors
 /// When it cannot be read or is no backup.
-pub fn verify_backup(from: &Path, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
+pub fn verify_backup(
+    from: &Path,
+    contents: &mut dyn Contents,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Report, Error> {
     let (files, found, manifest) = if from.is_dir() {
         read_folder(from)?
     } else {
@@ -75,7 +91,11 @@ pub fn verify_backup(from: &Path, progress: &mut dyn FnMut(u64)) -> Result<Repor
         ..Report::default()
     };
     report.findings.extend(compare(&found, &manifest));
-    report.look_at(&files, false, progress)?;
+    let kind = Kind {
+        is_whole: false,
+        hashes: true,
+    };
+    report.look_at(&files, kind, contents, progress)?;
     Ok(report)
 }
 
@@ -132,14 +152,50 @@ fn read_tar(from: &Path) -> Result<Read, Error> {
     Err(unusable(from, what))
 }
 
+/// How files are looked at.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Whether segments have their full size.
+    is_whole: bool,
+    /// Whether the bytes of blobs are compared with their names.
+    hashes: bool,
+}
+
 impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.findings.is_empty() && self.lacks.is_empty()
+    }
+
+    fn look_into(
+        &mut self,
+        dir: &Path,
+        hashes: bool,
+        contents: &mut dyn Contents,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let _lock = file::lock_directory(&dir.join(LOG))?;
+        let skip = |path: &str| is_of_no_worth(path);
+        let mut files = Files::new();
+        for item in items_in(&OsDisk, dir, "", &skip)? {
+            if let Source::Path(place) = item.source {
+                files.insert(item.path.into(), Arc::new(Lazy(place)));
+            }
+        }
+        let is_whole = true;
+        self.look_at(&files, Kind { is_whole, hashes }, contents, progress)
+    }
+
     fn look_at(
         &mut self,
         files: &Files,
-        is_whole: bool,
+        Kind { is_whole, hashes }: Kind,
+        contents: &mut dyn Contents,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
-        let mut log = Files::new();
+        let (mut log, mut others) = (Files::new(), Vec::new());
+        let mut blobs = BTreeSet::new();
         for (path, file) in files {
             let size = file.size();
             let size = size.map_err(Error::io(format!("look at {}", path.display())))?;
@@ -148,8 +204,10 @@ impl Report {
             if let Ok(inside) = path.strip_prefix(LOG) {
                 log.insert(inside.to_owned(), Arc::clone(file));
             } else if path.starts_with(BLOBS) {
-                self.look_at_blob(path, file.as_ref(), size)?;
+                blobs.extend(self.look_at_blob(path, file.as_ref(), size, hashes)?);
                 progress(size);
+            } else {
+                others.push((path, file));
             }
         }
         let Inspection {
@@ -158,27 +216,56 @@ impl Report {
             records,
             snapshots,
             findings,
-        } = file::inspect(&log, is_whole);
+        } = file::inspect(&log, is_whole, contents);
         (self.segments, self.frames) = (segments, frames);
         (self.records, self.snapshots) = (records, snapshots);
+        let is_readable = findings.is_empty();
         let findings = findings.iter().map(crate::Error::to_string);
         self.findings.extend(findings);
+        for (path, file) in others {
+            contents.file(path, file.as_ref());
+        }
+        let named = contents.finish();
+        // What a log names is not known when a part of it cannot be read.
+        if is_readable {
+            self.compare(named, &blobs);
+        }
         Ok(())
     }
 
-    fn look_at_blob(&mut self, path: &Path, file: &dyn DiskFile, size: u64) -> Result<(), Error> {
+    /// Whether what is named is there. What is there and damaged is told already.
+    fn compare(&mut self, named: Named, blobs: &BTreeSet<BlobId>) {
+        let absent = named.may.difference(blobs);
+        let absent = absent.filter(|id| !named.must.contains_key(*id)).count();
+        self.absent = u64::try_from(absent).unwrap_or(u64::MAX);
+        self.lacks.extend(named.findings);
+        let missing = named.must.iter().filter(|(id, _)| !blobs.contains(*id));
+        let missing =
+            missing.map(|(id, who)| format!("the payload {id} is missing: {who} names it"));
+        self.lacks.extend(missing);
+    }
+
+    /// Checks a blob, and answers its name if it has one.
+    fn look_at_blob(
+        &mut self,
+        path: &Path,
+        file: &dyn DiskFile,
+        size: u64,
+        hashes: bool,
+    ) -> Result<Option<BlobId>, Error> {
         self.blobs += 1;
         let name = path.file_name().and_then(|name| name.to_str());
         let Some(id) = name.and_then(|name| name.parse::<BlobId>().ok()) else {
             let what = format!("{} is not named as a payload is", path.display());
             self.findings.push(what);
-            return Ok(());
+            return Ok(None);
         };
-        if size != id.len || hash(&path.display().to_string(), file)? != id.hash {
+        let is_same = || Ok::<_, Error>(hash(&path.display().to_string(), file)? == id.hash);
+        if size != id.len || (hashes && !is_same()?) {
             self.findings
                 .push(format!("{} holds other bytes", path.display()));
         }
-        Ok(())
+        Ok(Some(id))
     }
 }
 

@@ -9,6 +9,7 @@ use super::reader::read_header;
 use super::recover::scan;
 use super::segment::{self, Segment};
 use super::{directory, snapshots};
+use crate::backup::Contents;
 use crate::{Error, record};
 
 /// What a log holds, and what is wrong with it.
@@ -33,8 +34,9 @@ type Numbered = BTreeMap<u64, (PathBuf, Arc<dyn DiskFile>)>;
 
 /// Inspects a log as far as it goes: after damage in a stripe, the other ones are still looked at.
 /// In a backup segments are as long as their frames; with `is_whole` they must have their full size.
+/// What can be read is handed to `contents`: snapshots first, then batches.
 #[must_use]
-pub(crate) fn inspect(files: &Files, is_whole: bool) -> Inspection {
+pub(crate) fn inspect(files: &Files, is_whole: bool, contents: &mut dyn Contents) -> Inspection {
     let mut found = Inspection::default();
     found.note(check_format(files));
     let mut stripes: BTreeMap<PathBuf, Numbered> = BTreeMap::new();
@@ -47,11 +49,11 @@ pub(crate) fn inspect(files: &Files, is_whole: bool) -> Inspection {
             stripes.entry(stripe).or_default().insert(number, file);
         } else if snapshots::is_name(name) {
             found.snapshots += 1;
-            found.note(snapshots::inspect(path, file.as_ref()));
+            found.note(snapshots::inspect(path, file.as_ref(), contents));
         }
     }
     for stripe in stripes.into_values() {
-        let inspected = inspect_stripe(stripe, is_whole, &mut found);
+        let inspected = inspect_stripe(stripe, is_whole, contents, &mut found);
         found.note(inspected);
     }
     found
@@ -71,7 +73,12 @@ fn check_format(files: &Files) -> Result<(), Error> {
     directory::parse_format(&text).map(drop).map_err(broken)
 }
 
-fn inspect_stripe(stripe: Numbered, is_whole: bool, found: &mut Inspection) -> Result<(), Error> {
+fn inspect_stripe(
+    stripe: Numbered,
+    is_whole: bool,
+    contents: &mut dyn Contents,
+    found: &mut Inspection,
+) -> Result<(), Error> {
     let mut segments: Vec<Segment> = Vec::new();
     for (number, (path, file)) in stripe.into_iter().rev() {
         found.segments += 1;
@@ -109,10 +116,10 @@ fn inspect_stripe(stripe: Numbered, is_whole: bool, found: &mut Inspection) -> R
             found.records += u64::from(frame.batch.count);
             let batch = &frame.batch;
             let decoded = record::decode_all(&batch.frames, batch.first, batch.count);
-            if let Err(error) = decoded
-                && damaged.is_none()
-            {
-                damaged = Some((offset, error.to_string()));
+            match decoded {
+                Ok(_) => contents.batch(frame.partition, batch),
+                Err(error) if damaged.is_none() => damaged = Some((offset, error.to_string())),
+                Err(_) => {}
             }
         });
         if let Some((offset, what)) = damaged {

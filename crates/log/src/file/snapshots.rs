@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::directory;
 use super::disk::{Disk, DiskFile};
+use crate::backup::Contents;
 use crate::{Error, PartitionId, Position};
 
 const MAGIC: [u8; 8] = *b"TARAFSNP";
@@ -94,15 +95,22 @@ fn parse_name(name: &str) -> Option<(PartitionId, Position)> {
     ))
 }
 
-/// Whether a snapshot's file is what was written.
+/// Whether a snapshot's file is what was written; if so, its data are handed on.
 ///
 /// # Errors
 /// [`Error::Corrupt`] when it is not.
-pub(super) fn inspect(path: &Path, file: &dyn DiskFile) -> Result<(), Error> {
+pub(super) fn inspect(
+    path: &Path,
+    file: &dyn DiskFile,
+    contents: &mut dyn Contents,
+) -> Result<(), Error> {
     let bytes = directory::read_open(file, path)?;
     let name = path.file_name().and_then(|name| name.to_str());
     let checked = match name.and_then(parse_name) {
-        Some((partition, at)) => check(&bytes, partition, at),
+        Some((partition, at)) => check(&bytes, partition, at).map(|()| {
+            let data = bytes.get(HEADER_BYTES..).unwrap_or_default();
+            contents.snapshot(partition, at, data);
+        }),
         None => Err("it is not named as a snapshot is"),
     };
     checked.map_err(|what| Error::Corrupt {

@@ -99,7 +99,7 @@ async fn a_backup_holds_what_was_acknowledged_before_it_and_is_put_back() {
     drop(hold);
     node.close().await;
 
-    let report = backup::verify_backup(&file, &mut ignore).unwrap();
+    let report = backup::verify_backup(&file, &mut (), &mut ignore).unwrap();
     assert_eq!(report.findings, Vec::<String>::new());
     assert_eq!((report.blobs, report.snapshots), (1, 1));
     assert!(report.records >= 900 && report.segments > 3, "{report:?}");
@@ -107,7 +107,7 @@ async fn a_backup_holds_what_was_acknowledged_before_it_and_is_put_back() {
     let to = root.path().join("restored");
     let restored = backup::restore(&file, &to, &mut ignore).unwrap();
     assert_eq!(restored.files as u64, report.files);
-    let report = backup::verify_directory(&to, &mut ignore).unwrap();
+    let report = backup::verify_directory(&to, &mut (), &mut ignore).unwrap();
     assert_eq!(report.findings, Vec::<String>::new());
     let node = Node::open(&to);
     let found = read_all(&node.log, P, Position::FIRST).await;
@@ -138,7 +138,7 @@ async fn a_backup_is_unpacked_checked_and_put_back_from_a_folder_too() {
     let folder = root.path().join("unpacked");
     backup::extract(&file, &folder, false, &mut ignore).unwrap();
     assert!(folder.join("MANIFEST").is_file());
-    let report = backup::verify_backup(&folder, &mut ignore).unwrap();
+    let report = backup::verify_backup(&folder, &mut (), &mut ignore).unwrap();
     assert_eq!(report.findings, Vec::<String>::new());
     let to = root.path().join("restored");
     backup::restore(&folder, &to, &mut ignore).unwrap();
@@ -173,7 +173,7 @@ async fn every_damage_to_a_backup_is_found_and_nothing_of_it_is_put_back() {
             "cut at {cut}"
         );
         assert!(
-            backup::verify_backup(&damaged, &mut ignore).is_err(),
+            backup::verify_backup(&damaged, &mut (), &mut ignore).is_err(),
             "cut at {cut}"
         );
         assert!(!to.exists());
@@ -189,7 +189,7 @@ async fn every_damage_to_a_backup_is_found_and_nothing_of_it_is_put_back() {
         "{error}"
     );
     assert!(!to.exists());
-    let report = backup::verify_backup(&damaged, &mut ignore).unwrap();
+    let report = backup::verify_backup(&damaged, &mut (), &mut ignore).unwrap();
     assert_eq!(report.findings.len(), 2, "{:?}", report.findings);
 }
 
@@ -202,22 +202,22 @@ async fn a_directory_is_verified_frame_by_frame_and_only_when_nobody_uses_it() {
     for _ in 0..200 {
         writer.append(1, 300).await.unwrap();
     }
-    let in_use = backup::verify_directory(&dir, &mut ignore);
+    let in_use = backup::verify_directory(&dir, &mut (), &mut ignore);
     let Err(Error::Log(taraf_log::Error::Locked { .. })) = in_use else {
         panic!("a directory in use was answered {in_use:?}");
     };
     drop(writer);
     node.close().await;
-    let sound = backup::verify_directory(&dir, &mut ignore).unwrap();
+    let sound = backup::verify_directory(&dir, &mut (), &mut ignore).unwrap();
     assert_eq!(sound.findings, Vec::<String>::new());
     let first = dir.join("log/stripes/0/0000000000000001.segment");
     let mut bytes = fs::read(&first).unwrap();
     bytes[9_000] ^= 1;
     fs::write(&first, bytes).unwrap();
-    let damaged = backup::verify_directory(&dir, &mut ignore).unwrap();
+    let damaged = backup::verify_directory(&dir, &mut (), &mut ignore).unwrap();
     assert_eq!(damaged.findings.len(), 1, "{:?}", damaged.findings);
     assert!(damaged.findings[0].contains("0000000000000001.segment"));
-    let none = backup::verify_directory(&root.path().join("none"), &mut ignore);
+    let none = backup::verify_directory(&root.path().join("none"), &mut (), &mut ignore);
     assert!(none.is_err());
 }
 

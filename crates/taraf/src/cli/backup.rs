@@ -45,6 +45,11 @@ pub(crate) async fn run(args: Args, output: &Output) -> Result<Exit, Failure> {
         }
     };
     put_in_place(&partial, &to).map_err(|error| cannot_write(&to, &error))?;
+    if !report.lacks.is_empty() {
+        // Better than none: the rest of what the node keeps is in it.
+        let message = format!("{} is made, and lacks what the node lacks", to.display());
+        return Err(verify::told(message, &report));
+    }
     if output.is_structured() {
         let mut document = verify::document(&report);
         document["file"] = json!(to);

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use taraf_engine::Inventory;
 use taraf_log::backup;
 
 use super::backup::failure_of;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
+use super::verify;
 
 #[derive(Debug, clap::Args)]
 #[command(before_long_help = "Examples:
@@ -29,7 +31,14 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
     let restored = backup::restore(&args.file, &args.data, &mut |bytes| progress.advance(bytes));
     progress.end();
     let restored = restored.map_err(|error| failure_of(&error))?;
+    let mut inventory = Inventory::of_directory(&args.data);
+    let report = backup::verify_names(&args.data, &mut inventory);
+    let report = report.map_err(|error| failure_of(&error))?;
     let data = args.data.display();
+    if !report.is_sound() {
+        let message = format!("{data} is put back, and lacks what the node lacked already");
+        return Err(verify::told(message, &report));
+    }
     if output.is_structured() {
         let document = json!({
             "data": args.data, "created": restored.created,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use taraf_engine::Inventory;
 use taraf_log::backup::{self, Report};
 
 use super::backup::failure_of;
@@ -30,11 +31,13 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
         backup(path, output)?
     } else {
         let mut progress = Progress::new("verifying", None, output);
-        let report = backup::verify_directory(path, &mut |bytes| progress.advance(bytes));
+        let mut inventory = Inventory::of_directory(path);
+        let report =
+            backup::verify_directory(path, &mut inventory, &mut |bytes| progress.advance(bytes));
         progress.end();
         report.map_err(|error| failure_of(&error))?
     };
-    if !report.findings.is_empty() {
+    if !report.is_sound() {
         return Err(failure(path, &report));
     }
     if output.is_structured() {
@@ -48,15 +51,24 @@ pub(crate) fn run(args: &Args, output: &Output) -> Result<Exit, Failure> {
 /// Checks a backup, telling how far it is.
 pub(super) fn backup(path: &Path, output: &Output) -> Result<Report, Failure> {
     let mut progress = Progress::new("verifying", None, output);
-    let report = backup::verify_backup(path, &mut |bytes| progress.advance(bytes));
+    let mut inventory = Inventory::of_backup();
+    let report = backup::verify_backup(path, &mut inventory, &mut |bytes| progress.advance(bytes));
     progress.end();
     report.map_err(|error| failure_of(&error))
 }
 
 /// What is said of something that cannot be trusted: each finding a line.
 pub(super) fn failure(path: &Path, report: &Report) -> Failure {
-    let mut message = format!("{} is damaged", path.display());
-    for finding in &report.findings {
+    let how = match report.findings.is_empty() {
+        true => "lacks something",
+        false => "is damaged",
+    };
+    told(format!("{} {how}", path.display()), report)
+}
+
+/// The same in other words.
+pub(super) fn told(mut message: String, report: &Report) -> Failure {
+    for finding in report.findings.iter().chain(&report.lacks) {
         message.push_str("\n  ");
         message.push_str(finding);
     }
@@ -67,13 +79,19 @@ pub(super) fn document(report: &Report) -> Value {
     json!({
         "created": report.created, "files": report.files, "bytes": report.bytes,
         "segments": report.segments, "frames": report.frames, "records": report.records,
-        "snapshots": report.snapshots, "blobs": report.blobs,
+        "snapshots": report.snapshots, "blobs": report.blobs, "absent": report.absent,
     })
 }
 
 fn summary(path: &Path, report: &Report) -> String {
+    let absent = match report.absent {
+        0 => String::new(),
+        absent => format!(
+            "; {absent} payloads of archived runs are not there, as is right when their time was over"
+        ),
+    };
     format!(
-        "{} is sound: {} records in {} segments, {} snapshots, {} payloads",
+        "{} is sound: {} records in {} segments, {} snapshots, {} payloads{absent}",
         path.display(),
         report.records,
         report.segments,

@@ -76,6 +76,62 @@ fn a_backup_made_under_load_restores_all_that_was_acknowledged_before() {
     check_restored(path, &site, &key, (&before, &large_run));
 }
 
+const WAITS: &str = "document: {dsl: '1.0.3', namespace: test, name: waits, version: 1.0.0}\n\
+    do: [{pause: {wait: PT1H}}]\n";
+
+#[test]
+fn a_payload_that_is_missing_or_altered_is_found_before_it_is_needed() {
+    let site = Site::new("");
+    let program = site.serve();
+    site.publish(&program, "test/waits/1.0.0", WAITS);
+    let path = "/v1/flows/test/waits/runs";
+    let large = large_input();
+    let answer = program.operate(&site.token(), "POST", path, large.as_bytes());
+    answer.expect(202);
+    // Whatever a node keeps of live runs: it is in a backup once.
+    let data = site.dir.path().join("data");
+    std::fs::create_dir_all(data.join("runs")).unwrap();
+    std::fs::write(data.join("runs/kept"), "kept").unwrap();
+    let token = data.join("operator.token");
+    let (operator, token) = (program.text("operator").to_owned(), token.to_str().unwrap());
+    let at = ["--operator", &operator, "--token-file", token];
+    let place = |name: &str| site.dir.path().join(name).to_str().unwrap().to_owned();
+    let whole = place("whole.tar");
+    let (exit, said) = run(&[&["backup", "--to", &whole][..], &at].concat());
+    assert_eq!(exit, 0, "{said}");
+
+    let folders = std::fs::read_dir(data.join("blobs")).unwrap();
+    let mut blobs = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+    let blob = blobs.next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    std::fs::remove_file(&blob).unwrap();
+    let expect_missing = |words: &[&str]| {
+        let (exit, said) = run(words);
+        assert_eq!(exit, 1, "{said}");
+        assert!(said.contains("is missing"), "{said}");
+    };
+    // A backup of what is left is better than none.
+    let poor = place("poor.tar");
+    expect_missing(&[&["backup", "--to", &poor][..], &at].concat());
+    program.stop();
+    expect_missing(&["verify", &poor]);
+    let data = data.to_str().unwrap();
+    expect_missing(&["verify", data]);
+    expect_missing(&["restore", &poor, "--data", &place("poor")]);
+    assert_eq!(std::fs::read(place("poor/runs/kept")).unwrap(), b"kept");
+    bytes[1_000] ^= 1;
+    std::fs::write(&blob, &bytes).unwrap();
+    let (exit, said) = run(&["verify", data]);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("holds other bytes"), "{said}");
+
+    let (exit, said) = run(&["restore", &whole, "--data", &place("whole")]);
+    assert_eq!(exit, 0, "{said}");
+    let (exit, said) = run(&["verify", &place("whole")]);
+    assert_eq!(exit, 0, "{said}");
+    assert!(said.contains("1 payloads"), "{said}");
+}
+
 /// Larger than what stays in a record.
 fn large_input() -> String {
     serde_json::json!({"n": "x".repeat(200_000)}).to_string()
