@@ -16,6 +16,9 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+static STANDING: [HeaderName; 5] = [RATE_LIMIT, RATE_LIMIT_POLICY, X_LIMIT, X_REMAINING, X_RESET];
+/// Enough for the longest of their values in most cases.
+const STANDING_BYTES: usize = 96;
 /// The largest problem of a service that is put into the other form.
 const PROBLEM_BYTES_MAX: usize = 64 << 10;
 const DAYS_PER_MONTH_POLICY: u64 = 30;
@@ -42,12 +45,13 @@ pub(crate) enum ErrorForm {
 
 impl ErrorForm {
     pub(crate) fn of(path: &str, headers: &HeaderMap) -> Self {
-        let asks_for_problems = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| holds(value, problem::MEDIA_TYPE));
-        if has_error_form(path) && !asks_for_problems {
+        let accept = headers.get_all(ACCEPT).iter();
+        Self::of_values(path, accept.filter_map(|value| value.to_str().ok()))
+    }
+
+    /// The same of the values of `Accept`.
+    pub(crate) fn of_values<'h>(path: &str, mut accept: impl Iterator<Item = &'h str>) -> Self {
+        if has_error_form(path) && !accept.any(|value| holds(value, problem::MEDIA_TYPE)) {
             Self::Error
         } else {
             Self::Problem
@@ -136,65 +140,80 @@ pub(crate) fn retry_after(problem: Problem, wait: Duration) -> Problem {
 /// How the caller stands: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)
 /// and the older `X-RateLimit-*`, which tell the quota, or the rate of a plan without one.
 pub(crate) fn add_standing(headers: &mut HeaderMap, standing: &Standing) {
+    tell_standing(standing, |name, value| {
+        let value = HeaderValue::from_bytes(value);
+        let value = value.expect("digits, letters and quotes fit a header");
+        headers.insert(name, value);
+    });
+}
+
+/// Whether a header of this name tells it.
+pub(crate) fn tells_standing(name: &str) -> bool {
+    STANDING
+        .iter()
+        .any(|known| known.as_str().eq_ignore_ascii_case(name))
+}
+
+/// Hands the headers over that tell it, one after another.
+pub(crate) fn tell_standing(standing: &Standing, mut tell: impl FnMut(&HeaderName, &[u8])) {
     let rate = standing.plan.rate();
     let burst_window = whole_seconds(rate.window()).max(1);
     let reset_in = whole_seconds(standing.reset_in);
-    let (mut policy, mut limit) = (Line::default(), Line::default());
-    let (x_limit, x_left, x_reset) = match (standing.plan.quota_per_month, standing.remaining) {
-        (Some(quota), Some(remaining)) => {
-            let window = DAYS_PER_MONTH_POLICY * SECONDS_PER_DAY;
-            policy.add("\"month\";q=", quota).add(";w=", window);
-            limit.add("\"month\";r=", remaining).add(";t=", reset_in);
-            policy.text.push_str(", ");
-            limit.text.push_str(", ");
-            (quota, remaining, standing.reset.as_millis() / 1_000)
-        }
-        (Some(_) | None, _) => {
+    // Put together without the machinery of formatting, one text after another in one place: each
+    // answer has five.
+    let mut text = Vec::with_capacity(STANDING_BYTES);
+    let month = standing.plan.quota_per_month.zip(standing.remaining);
+    if let Some((quota, _)) = month {
+        let window = DAYS_PER_MONTH_POLICY * SECONDS_PER_DAY;
+        add(&mut text, "\"month\";q=", quota);
+        add(&mut text, ";w=", window);
+        text.extend_from_slice(b", ");
+    }
+    add(&mut text, "\"burst\";q=", rate.burst().into());
+    add(&mut text, ";w=", burst_window);
+    tell(&RATE_LIMIT_POLICY, &text);
+    text.clear();
+    if let Some((_, remaining)) = month {
+        add(&mut text, "\"month\";r=", remaining);
+        add(&mut text, ";t=", reset_in);
+        text.extend_from_slice(b", ");
+    }
+    add(&mut text, "\"burst\";r=", standing.burst_left.into());
+    add(&mut text, ";t=", burst_window);
+    tell(&RATE_LIMIT, &text);
+    let (limit, left, reset) = match month {
+        Some((quota, remaining)) => (quota, remaining, standing.reset.as_millis() / 1_000),
+        None => {
             let now_ms = standing.reset.as_millis()
                 - i64::try_from(standing.reset_in.as_millis()).unwrap_or(0);
             let at = now_ms / 1_000 + i64::try_from(burst_window).unwrap_or(0);
             (rate.burst().into(), standing.burst_left.into(), at)
         }
     };
-    policy
-        .add("\"burst\";q=", rate.burst().into())
-        .add(";w=", burst_window);
-    limit
-        .add("\"burst\";r=", standing.burst_left.into())
-        .add(";t=", burst_window);
-    headers.insert(RATE_LIMIT_POLICY, policy.value());
-    headers.insert(RATE_LIMIT, limit.value());
-    headers.insert(X_LIMIT, HeaderValue::from(x_limit));
-    headers.insert(X_REMAINING, HeaderValue::from(x_left));
-    headers.insert(X_RESET, HeaderValue::from(x_reset));
+    let reset = u64::try_from(reset).unwrap_or(0);
+    for (name, number) in [(&X_LIMIT, limit), (&X_REMAINING, left), (&X_RESET, reset)] {
+        text.clear();
+        write_number(&mut text, number);
+        tell(name, &text);
+    }
 }
 
-/// The text of a header, put together without the machinery of formatting: each answer has two.
-#[derive(Default)]
-struct Line {
-    text: String,
+fn add(text: &mut Vec<u8>, words: &str, number: u64) {
+    text.extend_from_slice(words.as_bytes());
+    write_number(text, number);
 }
 
-impl Line {
-    fn add(&mut self, words: &str, number: u64) -> &mut Self {
-        let mut digits = [0; 20];
-        let mut first = digits.len();
-        let mut rest = number;
-        while rest > 0 || first == digits.len() {
-            first -= 1;
-            digits[first] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            rest /= 10;
-        }
-        self.text.reserve(2 * (words.len() + digits.len()));
-        self.text.push_str(words);
-        self.text
-            .extend(digits[first..].iter().copied().map(char::from));
-        self
+/// A number in decimal digits.
+pub(crate) fn write_number(text: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    let mut rest = number;
+    while rest > 0 || first == digits.len() {
+        first -= 1;
+        digits[first] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
     }
-
-    fn value(self) -> HeaderValue {
-        HeaderValue::try_from(self.text).expect("digits, letters and quotes fit a header")
-    }
+    text.extend_from_slice(&digits[first..]);
 }
 
 fn whole_seconds(duration: Duration) -> u64 {
@@ -212,9 +231,10 @@ mod tests {
     #[test]
     fn numbers_are_written_whole() {
         for number in [0, 7, 10, 1_234_567, u64::MAX] {
-            let mut line = Line::default();
-            line.add("q=", number).add(";w=", 1);
-            assert_eq!(line.value(), format!("q={number};w=1"));
+            let mut text = Vec::new();
+            add(&mut text, "q=", number);
+            add(&mut text, ";w=", 1);
+            assert_eq!(text, format!("q={number};w=1").as_bytes());
         }
     }
 

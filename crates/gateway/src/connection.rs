@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::direct::{self, Left};
 use crate::forward;
 use crate::metrics::Metrics;
 use crate::pipeline;
@@ -185,6 +186,15 @@ async fn told_by_preface(mut stream: Stream) -> io::Result<(Stream, Version)> {
 type Ended = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 async fn speak_http1(gateway: &Arc<Shared>, stream: Stream, peer: Peer) -> Ended {
+    let peer = Arc::new(peer);
+    match direct::converse(Arc::clone(gateway), stream, Arc::clone(&peer)).await? {
+        Left::Ended => Ok(()),
+        Left::Foreign(stream) => speak_all_http1(gateway, stream, peer).await,
+    }
+}
+
+/// HTTP/1.1 with all that belongs to it.
+async fn speak_all_http1(gateway: &Arc<Shared>, stream: Stream, peer: Arc<Peer>) -> Ended {
     let limits = &gateway.config.limits;
     let waits = Waits {
         head: limits.header_read,
@@ -193,7 +203,6 @@ async fn speak_http1(gateway: &Arc<Shared>, stream: Stream, peer: Peer) -> Ended
     };
     let phase = Arc::new(Phase::new());
     let stream = Watched::new(stream, Arc::clone(&phase), waits);
-    let peer = Arc::new(peer);
     let answer = service_fn(|request: Request<Incoming>| {
         let request = request.map(Body::from);
         let place = Place::Turn(Phase::begin(&phase));
@@ -352,6 +361,8 @@ impl Usage {
 pub(crate) enum Place {
     /// All of it, in HTTP/1.
     Turn(InCall),
+    /// The same, where nothing but HTTP is spoken.
+    Direct,
     /// One stream among others.
     Stream(OpenStream),
 }
@@ -371,6 +382,7 @@ impl Place {
                 call.leave_http();
                 None
             }
+            Self::Direct => None,
             Self::Stream(stream) => {
                 let mut stream = Usage::begin(&stream.usage);
                 stream.is_answered = true;

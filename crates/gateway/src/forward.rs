@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue};
-use taraf_service::client::remove_hop_by_hop;
+use taraf_service::client::{is_hop_by_hop, remove_hop_by_hop};
 use taraf_service::trace;
 
 use crate::auth::api_key::{Caller, X_API_KEY};
@@ -16,6 +16,19 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_ACCOUNT: HeaderName = HeaderName::from_static("x-taraf-account");
 const X_PLAN: HeaderName = HeaderName::from_static("x-taraf-plan");
 const X_KEY_ID: HeaderName = HeaderName::from_static("x-taraf-key-id");
+static OF_THE_HOP: [HeaderName; 11] = [
+    X_API_KEY,
+    AUTHORIZATION,
+    FORWARDED,
+    EXPECT,
+    HOST,
+    X_REAL_IP,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    trace::REQUEST_ID,
+    trace::TRACEPARENT,
+];
 const OUR_PREFIX: &str = "x-taraf-";
 
 /// What a service is told of the caller beside the request.
@@ -74,6 +87,21 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
 pub(crate) fn answer(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     strip_ours(headers);
+}
+
+/// Whether a header of a caller's request goes on to the service, told by its name alone: what is put
+/// on does not, nor what concerns one connection or proves who calls. Of what other proxies have said
+/// nothing is believed here.
+pub(crate) fn passes_to_service(name: &str) -> bool {
+    let is_own = |known: &HeaderName| known.as_str().eq_ignore_ascii_case(name);
+    !OF_THE_HOP.iter().any(is_own) && passes_to_caller(name)
+}
+
+/// The same of a service's answer.
+pub(crate) fn passes_to_caller(name: &str) -> bool {
+    let prefix = name.as_bytes().get(..OUR_PREFIX.len());
+    let is_ours = prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(OUR_PREFIX.as_bytes()));
+    !is_ours && !is_hop_by_hop(name)
 }
 
 fn strip_ours(headers: &mut HeaderMap) {

@@ -7,6 +7,7 @@ mod bodies;
 mod cache;
 mod config;
 mod connection;
+mod direct;
 mod error;
 mod features;
 mod flows;

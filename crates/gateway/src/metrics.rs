@@ -205,7 +205,7 @@ impl KeySeries {
     /// The counter of the key's calls of a route.
     fn route(&self, metrics: &Metrics, name: &str, route: &Entry) -> Counter {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = routes.iter().find(|(of, _, _)| *of == route.fingerprint);
+        let known = routes.iter().find(|(of, _, _)| *of == route.fingerprint());
         if let Some((_, _, counter)) = known {
             return counter.clone();
         }
@@ -216,7 +216,7 @@ impl KeySeries {
         };
         let counter = metrics.key_calls.with(&[name, id]);
         if routes.len() < KEY_ROUTES_MAX {
-            routes.push((route.fingerprint, id.to_owned(), counter.clone()));
+            routes.push((route.fingerprint(), id.to_owned(), counter.clone()));
         }
         counter
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Version};
 use taraf_service::trace::{self, TraceContext};
 use taraf_service::{Body, Problem, client, problem};
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,6 +17,7 @@ use crate::auth::api_key::{self, Caller};
 use crate::bodies::{Ended, Outbound};
 use crate::connection::{Peer, Place};
 use crate::features::cors::{self, Grant};
+use crate::forward::Hop;
 use crate::path::{PathError, Segments};
 use crate::routes::{Auth, Entry, Match, NoMatch, Routes};
 use crate::server::Shared;
@@ -25,9 +26,12 @@ use crate::usage::Standing;
 mod access_log;
 mod accounts;
 mod cached;
+mod direct;
 mod featured;
 mod onward;
 mod target;
+
+pub(crate) use direct::{Headed, Last, Passing, pass, pass_again, passes, refused, taken};
 
 /// What stands in logs for the status of a call whose caller went away before an answer.
 const CALLER_GONE: u16 = 499;
@@ -43,8 +47,8 @@ pub(crate) struct Call {
     pub(crate) peer: Arc<Peer>,
     pub(crate) place: Place,
     method: Method,
-    /// Of the request; logs are told no more of it than its path.
-    uri: Uri,
+    /// Of the request; logs are told no more of it.
+    path: Box<str>,
     request_id: HeaderValue,
     trace: TraceContext,
     form: ErrorForm,
@@ -56,6 +60,28 @@ pub(crate) struct Call {
     caller: Option<Arc<Caller>>,
     standing: Option<Standing>,
     ending: Ending,
+}
+
+/// What is told of a call by its request.
+struct Facts {
+    method: Method,
+    path: Box<str>,
+    request_id: HeaderValue,
+    trace: Option<TraceContext>,
+    form: ErrorForm,
+}
+
+impl Facts {
+    fn of(request: &Request<Body>) -> Self {
+        let (headers, path) = (request.headers(), request.uri().path());
+        Self {
+            method: request.method().clone(),
+            path: path.into(),
+            request_id: trace::request_id(headers, trace::random_id),
+            trace: TraceContext::from_headers(headers),
+            form: ErrorForm::of(path, headers),
+        }
+    }
 }
 
 /// How a call ended.
@@ -74,7 +100,7 @@ pub(crate) async fn answer(
 ) -> Response<Outbound> {
     let routes = Arc::clone(&gateway.routes.borrow());
     peer.introduce(&mut request);
-    let mut call = Call::begin(&gateway, peer, place, &request);
+    let mut call = Call::begin(&gateway, peer, place, Facts::of(&request));
     let response = match stages(&gateway, &routes, &mut call, request).await {
         Ok(response) => response,
         Err(problem) => call.form.response(&problem),
@@ -109,7 +135,7 @@ async fn stages(
     {
         call.admission = limits.enter(call.started)?;
     }
-    plan(gateway, call, &route).await?;
+    plan(gateway, call, route.entry.route.cost).await?;
     let response = target::call(gateway, call, &route, &segments, request).await?;
     Ok(call.form.translated(response).await)
 }
@@ -229,11 +255,10 @@ async fn authenticate(
 }
 
 /// Whether the plan allows the call: the rate, then the quota, which is spent here.
-async fn plan(gateway: &Shared, call: &mut Call, route: &Match<'_>) -> Result<(), Problem> {
+async fn plan(gateway: &Shared, call: &mut Call, cost: u32) -> Result<(), Problem> {
     let Some(caller) = &call.caller else {
         return Ok(());
     };
-    let cost = route.entry.route.cost;
     let (charged, standing) = gateway.accounts.admit(caller, cost).await;
     let allowed = charged.map_err(|denied| match denied {
         Denied::OverPlan(over) => answer::over_plan(&over, &standing),
@@ -267,26 +292,21 @@ fn meter(mut call: Box<Call>, response: Response<Body>) -> Response<Outbound> {
 
 impl Call {
     /// In a box from the beginning: it moves from stage to stage, and into the answer's body.
-    fn begin(
-        gateway: &Arc<Shared>,
-        peer: Arc<Peer>,
-        place: Place,
-        request: &Request<Body>,
-    ) -> Box<Self> {
+    fn begin(gateway: &Arc<Shared>, peer: Arc<Peer>, place: Place, facts: Facts) -> Box<Self> {
         gateway.metrics.in_flight.add(1);
-        let (headers, path) = (request.headers(), request.uri().path());
-        let trace = TraceContext::from_headers(headers)
+        let trace = facts
+            .trace
             .unwrap_or_else(|| TraceContext::new(trace::random_id(), trace::random_span()));
         Box::new(Self {
             gateway: Arc::clone(gateway),
             started: Instant::now(),
             peer,
             place,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            request_id: trace::request_id(headers, trace::random_id),
+            method: facts.method,
+            path: facts.path,
+            request_id: facts.request_id,
             trace: trace.child(trace::random_span()),
-            form: ErrorForm::of(path, headers),
+            form: facts.form,
             cors: None,
             admission: None,
             route: None,
@@ -302,6 +322,18 @@ impl Call {
 
     fn take(&mut self, entry: &Arc<Entry>) {
         self.route = Some(Arc::clone(entry));
+    }
+
+    /// What a service is told of it.
+    fn hop(&self) -> Hop<'_> {
+        Hop {
+            peer: &self.peer.text,
+            is_secure: self.peer.is_secure,
+            trust_forwarded: self.gateway.config.trust_forwarded,
+            caller: self.caller.as_deref(),
+            request_id: &self.request_id,
+            traceparent: self.trace.to_header(),
+        }
     }
 }
 

@@ -215,8 +215,7 @@ pub struct Entry {
     pub(crate) service: Option<taraf_service::Target>,
     /// Nothing for most routes: a call of those passes straight through.
     pub(crate) features: Option<Box<Features>>,
-    /// What the route is, as a number: that of a changed route is another.
-    pub(crate) fingerprint: u64,
+    fingerprint: OnceLock<u64>,
     /// Its metrics, looked up at its first call.
     pub(crate) series: OnceLock<RouteSeries>,
 }
@@ -386,7 +385,7 @@ impl Routes {
             methods.insert(method.as_str().to_owned(), index);
         }
         self.entries.push(Arc::new(Entry {
-            fingerprint: fingerprint(&route),
+            fingerprint: OnceLock::new(),
             route,
             pattern,
             target_path,
@@ -407,6 +406,17 @@ impl fmt::Debug for Routes {
 }
 
 impl Entry {
+    /// What the route is, as a number: that of a changed route is another. It holds on this node and for
+    /// as long as it runs.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        // Most routes of most tables are not called before the next table comes.
+        *self.fingerprint.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            format!("{:?}", self.route).hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
     /// The parameters by name.
     pub(crate) fn parameters<'v>(
         &'v self,
@@ -415,6 +425,14 @@ impl Entry {
         self.pattern
             .parameters()
             .zip(values.iter().map(String::as_str))
+    }
+
+    /// The path at the service of a call whose path fits the route.
+    pub(crate) fn path_at_service(&self, path: &Segments<'_>) -> String {
+        match &self.target_path {
+            Some(target) => self.fill(target, &self.pattern.capture(path.as_slice())),
+            None => path.canonical(),
+        }
     }
 
     /// A path of the route with the values of a call, percent-encoded.
@@ -440,13 +458,6 @@ impl Match<'_> {
         let target = self.entry.target_path.as_ref()?;
         Some(self.entry.fill(target, &self.values))
     }
-}
-
-/// Another number for another route, on this node and for as long as it runs.
-fn fingerprint(route: &Route) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    format!("{route:?}").hash(&mut hasher);
-    hasher.finish()
 }
 
 fn features(route: &Route, beside: Beside<'_>) -> Result<Option<Box<Features>>, Vec<RouteError>> {

@@ -1,6 +1,6 @@
 //! Spending on the hot path: one meter for a line of keys, refilled from the log in blocks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use taraf_base::Timestamp;
@@ -18,7 +18,9 @@ pub(crate) struct Meter {
     pub(crate) line: KeyId,
     spending: Mutex<Spending>,
     /// Counts reservations that ended, and tells whether the last one failed.
-    renewals: watch::Sender<Renewal>,
+    /// Made when somebody first waits for a renewal: it is larger than all the rest, and most meters are
+    /// renewed ahead of need.
+    renewals: OnceLock<watch::Sender<Renewal>>,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl Meter {
                 bucket: Bucket::default(),
                 blocks: Blocks::new(month, charged),
             }),
-            renewals: watch::Sender::default(),
+            renewals: OnceLock::new(),
         }
     }
 
@@ -121,14 +123,19 @@ impl Meter {
                 None => blocks.failed(month),
             }
         }
-        self.renewals.send_modify(|renewal| {
-            renewal.ended += 1;
-            renewal.has_failed = granted.is_none();
-        });
+        // Who comes to wait from here on finds what was granted.
+        if let Some(renewals) = self.renewals.get() {
+            renewals.send_modify(|renewal| {
+                renewal.ended += 1;
+                renewal.has_failed = granted.is_none();
+            });
+        }
     }
 
     pub(crate) fn renewals(&self) -> watch::Receiver<Renewal> {
-        self.renewals.subscribe()
+        self.renewals
+            .get_or_init(watch::Sender::default)
+            .subscribe()
     }
 
     pub(crate) fn surrender(&self) -> (Month, u64) {

@@ -17,6 +17,7 @@ use crate::{Body, CallError, Directory, EndpointState, EndpointView, PoolView, S
 
 mod attempt;
 mod config;
+mod direct;
 mod egress;
 mod headers;
 mod roots;
@@ -24,7 +25,8 @@ mod switch;
 mod table;
 
 pub use config::{Config, Egress, Rewrite};
-pub use headers::{is_stream, remove_hop_by_hop};
+pub use direct::{DirectBody, DirectRequest, Missed};
+pub use headers::{is_hop_by_hop, is_stream, is_stream_type, remove_hop_by_hop};
 pub use roots::{Roots, RootsError};
 pub use switch::{Raw, Switched};
 
@@ -100,6 +102,12 @@ impl Target {
     #[must_use]
     pub const fn name(&self) -> &ServiceName {
         &self.name
+    }
+
+    /// What its requests are told as their host.
+    #[must_use]
+    pub const fn host(&self) -> &HeaderValue {
+        &self.host
     }
 }
 
@@ -281,14 +289,23 @@ impl Client {
     /// When no answer came within the policy's limits.
     pub async fn forward(
         &self,
+        request: Request<Body>,
+        target: &Target,
+        policy: &CallPolicy,
+    ) -> Result<Response<Body>, CallError> {
+        let progress = attempt::Progress::first(Instant::now() + policy.deadline);
+        self.forward_from(progress, request, target, policy).await
+    }
+
+    async fn forward_from(
+        &self,
+        progress: attempt::Progress,
         mut request: Request<Body>,
         target: &Target,
         policy: &CallPolicy,
     ) -> Result<Response<Body>, CallError> {
-        let pool = self
-            .inner
-            .table
-            .service(target.name.as_str(), &self.inner.shared)?;
+        let shared = &self.inner.shared;
+        let pool = self.inner.table.service(target.name.as_str(), shared)?;
         if request.uri().authority().is_some() {
             *request.uri_mut() = origin_form(request.uri());
         }
@@ -298,7 +315,7 @@ impl Client {
             switch::ask(headers, protocol);
         }
         headers.insert(HOST, target.host.clone());
-        let mut response = attempt::perform(&self.inner.shared, &pool, request, policy).await?;
+        let mut response = attempt::resume(shared, &pool, request, policy, progress).await?;
         remove_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response)

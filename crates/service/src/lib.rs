@@ -18,8 +18,9 @@ pub mod problem;
 pub mod retry;
 pub mod serve;
 pub mod stream;
-mod timer;
+pub mod timer;
 pub mod trace;
+pub mod wire;
 
 pub use body::{Body, BoxError};
 pub use client::{CallPolicy, Client, Target};

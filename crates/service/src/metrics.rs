@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+
+mod striped;
+
+use striped::{Lengths, Level, Sum};
 
 /// The media type of the text form.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -20,13 +23,20 @@ pub const SERIES_MAX: usize = 2_000;
 pub const OTHER: &str = "other";
 
 /// Upper bounds of latency histograms in seconds: 0.5 ms to 30 s.
-pub const LATENCY_BUCKETS: &[f64] = &[
+pub const LATENCY_BUCKETS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
+static BOUNDS_NS: LazyLock<[u64; LATENCY_BUCKETS.len()]> = LazyLock::new(|| {
+    LATENCY_BUCKETS.map(|bound| {
+        let bound = Duration::try_from_secs_f64(bound).unwrap_or(Duration::MAX);
+        u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)
+    })
+});
+
 /// A number that only grows.
 #[derive(Clone, Debug, Default)]
-pub struct Counter(Arc<AtomicU64>);
+pub struct Counter(Arc<Sum>);
 
 impl Counter {
     /// Adds one.
@@ -36,78 +46,54 @@ impl Counter {
 
     /// Adds that many.
     pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.0.add(count);
     }
 
     /// What was counted.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.get()
     }
 }
 
 /// A number that goes up and down.
 #[derive(Clone, Debug, Default)]
-pub struct Gauge(Arc<AtomicI64>);
+pub struct Gauge(Arc<Level>);
 
 impl Gauge {
-    /// Replaces the number.
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
     /// Adds, or takes away when negative.
     pub fn add(&self, difference: i64) {
-        self.0.fetch_add(difference, Ordering::Relaxed);
+        self.0.add(difference);
+    }
+
+    /// Replaces the number. Those who set a number are one, and nobody adds to it.
+    pub fn set(&self, value: i64) {
+        self.0.add(value - self.0.get());
     }
 
     /// The number.
     #[must_use]
     pub fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.get()
     }
 }
 
-/// How often lengths of time fell below fixed bounds.
-#[derive(Clone, Debug)]
-pub struct Histogram(Arc<Buckets>);
-
-#[derive(Debug)]
-struct Buckets {
-    bounds: &'static [f64],
-    bounds_ns: Box<[u64]>,
-    /// One for each bound and one for what lies above all.
-    counts: Box<[AtomicU64]>,
-    sum_ns: AtomicU64,
-}
+/// How often lengths of time fell below the bounds of [`LATENCY_BUCKETS`].
+#[derive(Clone, Debug, Default)]
+pub struct Histogram(Arc<Lengths>);
 
 impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
-        let nanos = |bound: &f64| {
-            let bound = Duration::try_from_secs_f64(*bound).unwrap_or(Duration::MAX);
-            u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)
-        };
-        Self(Arc::new(Buckets {
-            bounds,
-            bounds_ns: bounds.iter().map(nanos).collect(),
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum_ns: AtomicU64::new(0),
-        }))
-    }
-
     /// Counts one length of time.
     pub fn observe(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = self.0.bounds_ns.partition_point(|&bound| bound < nanos);
-        self.0.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.0.sum_ns.fetch_add(nanos, Ordering::Relaxed);
+        let bucket = BOUNDS_NS.partition_point(|&bound| bound < nanos);
+        self.0.add(bucket, nanos);
     }
 
     /// How many lengths were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let counts = self.0.counts.iter();
-        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+        self.0.counts().iter().sum()
     }
 
     /// The least bound below which the given share (0 to 1) of all lengths lies; `None` before the
@@ -123,9 +109,8 @@ impl Histogram {
         let total = self.count();
         let rank = (share.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
         let mut below = 0;
-        let counts = self.0.bounds.iter().zip(&self.0.counts);
-        for (bound, count) in counts {
-            below += count.load(Ordering::Relaxed);
+        for (bound, count) in LATENCY_BUCKETS.iter().zip(self.0.counts()) {
+            below += count;
             if below >= rank {
                 return Some(*bound);
             }
@@ -135,7 +120,7 @@ impl Histogram {
 }
 
 /// What a family's series are made of.
-trait Series: Clone + Send + Sync + 'static {
+trait Series: Clone + Default + Send + Sync + 'static {
     const TYPE: &'static str;
     fn write(&self, out: &mut String, name: &str, labels: &str);
 }
@@ -177,16 +162,16 @@ impl Series for Histogram {
     fn write(&self, out: &mut String, name: &str, labels: &str) {
         let comma = if labels.is_empty() { "" } else { "," };
         let mut below = 0;
-        let bounds = self.0.bounds.iter().map(f64::to_string);
+        let bounds = LATENCY_BUCKETS.iter().map(f64::to_string);
         let bounds = bounds.chain(std::iter::once("+Inf".to_owned()));
-        for (bound, count) in bounds.zip(&self.0.counts) {
-            below += count.load(Ordering::Relaxed);
+        for (bound, count) in bounds.zip(self.0.counts()) {
+            below += count;
             write_text!(
                 out,
                 "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {below}"
             );
         }
-        let sum = Duration::from_nanos(self.0.sum_ns.load(Ordering::Relaxed)).as_secs_f64();
+        let sum = self.0.sum().as_secs_f64();
         write_text!(out, "{name}_sum{} {sum}", braces(labels));
         write_text!(out, "{name}_count{} {below}", braces(labels));
     }
@@ -202,8 +187,6 @@ pub struct Family<T>(Arc<Inner<T>>);
 #[derive(Debug)]
 struct Inner<T> {
     labels: &'static [&'static str],
-    make: fn(&'static [f64]) -> T,
-    bounds: &'static [f64],
     series: RwLock<Table<T>>,
     hasher: RandomState,
 }
@@ -242,7 +225,7 @@ impl<T> Table<T> {
     }
 }
 
-impl<T: Clone> Family<T> {
+impl<T: Clone + Default> Family<T> {
     /// The series of these label values, in the order of the label names. Keep it where it is used
     /// often, or use [`Family::update`].
     ///
@@ -295,7 +278,7 @@ impl<T: Clone> Family<T> {
     }
 
     fn insert(&self, table: &mut Table<T>, hash: u64, values: &[&str]) -> T {
-        let series = (self.0.make)(self.0.bounds);
+        let series = T::default();
         let values = values.iter().map(|&value| value.into()).collect();
         let same = table.by_hash.entry(hash).or_default();
         same.push((values, series.clone()));
@@ -409,7 +392,7 @@ impl Registry {
         help: &'static str,
         labels: &'static [&'static str],
     ) -> Family<Counter> {
-        self.family(name, help, labels, |_bounds| Counter::default())
+        self.family(name, help, labels)
     }
 
     /// Gauges told apart by labels.
@@ -420,7 +403,7 @@ impl Registry {
         help: &'static str,
         labels: &'static [&'static str],
     ) -> Family<Gauge> {
-        self.family(name, help, labels, |_bounds| Gauge::default())
+        self.family(name, help, labels)
     }
 
     /// Latency histograms told apart by labels, with [`LATENCY_BUCKETS`].
@@ -431,7 +414,7 @@ impl Registry {
         help: &'static str,
         labels: &'static [&'static str],
     ) -> Family<Histogram> {
-        self.family(name, help, labels, Histogram::new)
+        self.family(name, help, labels)
     }
 
     /// A gauge whose series are asked for when the text is made: label values and number.
@@ -466,12 +449,9 @@ impl Registry {
         name: &'static str,
         help: &'static str,
         labels: &'static [&'static str],
-        make: fn(&'static [f64]) -> T,
     ) -> Family<T> {
         let family = Family(Arc::new(Inner {
             labels,
-            make,
-            bounds: LATENCY_BUCKETS,
             series: RwLock::default(),
             hasher: RandomState::new(),
         }));
@@ -499,7 +479,7 @@ mod tests {
         let registry = Registry::new();
         let calls = registry.counters("taraf_calls_total", "Calls.", &["path"]);
         calls.with(&["/a\"b\\"]).add(3);
-        registry.gauge("taraf_level", "Level.").set(-2);
+        registry.gauge("taraf_level", "Level.").add(-2);
         registry.asked("taraf_asked", "Asked.", &["of"], || {
             vec![(vec!["x".to_owned()], 7)]
         });

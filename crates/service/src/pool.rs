@@ -15,12 +15,14 @@ use crate::{CallError, Endpoint, Transport, outlier};
 
 mod connection;
 mod dial;
+mod direct;
 mod lease;
 mod member;
 mod multiplexed;
 mod reply;
 
 pub(crate) use connection::{Broken, service_tls, web_tls};
+pub(crate) use direct::{Direct, PIECE_BYTES_MAX, Silence};
 pub(crate) use lease::Lease;
 pub(crate) use member::{Member, Outcome};
 pub(crate) use reply::Reply;
@@ -111,6 +113,8 @@ pub(crate) struct Pool {
     pub(crate) standing: Arc<Standing>,
     weights: Weights,
     members: Box<[(u32, Arc<Member>)]>,
+    /// Whether calls may pass as bytes: all members speak HTTP/1.1 without TLS.
+    pub(crate) is_direct: bool,
 }
 
 impl Pool {
@@ -131,6 +135,9 @@ impl Pool {
             standing,
             weights: Weights::new(endpoints.iter().map(|endpoint| endpoint.weight)),
             members: endpoints.iter().map(member).collect(),
+            is_direct: endpoints
+                .iter()
+                .all(|endpoint| endpoint.transport == Transport::Http1),
         };
         if let Some(before) = before {
             before.retire_except(&pool);
@@ -144,6 +151,7 @@ impl Pool {
             standing,
             weights: Weights::new([1]),
             members: Box::new([(1, Arc::new(Member::new(place, config.breaker)))]),
+            is_direct: false,
         }
     }
 
@@ -172,7 +180,11 @@ impl Pool {
         shared: &Arc<Shared>,
         avoid: Option<&Arc<Member>>,
     ) -> Result<Lease, CallError> {
-        let mut rng = shared.rng();
+        // Where there is no choice, chance is not asked: its counter is shared by all cores.
+        let mut rng = match self.members.len() {
+            0 | 1 => Rng::new(0),
+            _several => shared.rng(),
+        };
         let in_flight_max = shared.config.in_flight_max;
         for round in 0..CHOICES_MAX {
             let now = shared.now();

@@ -29,6 +29,20 @@ impl Stream {
     pub fn rewound(self, ahead: Bytes) -> Self {
         Self { ahead, ..self }
     }
+
+    /// The socket of a stream without TLS, and what was read ahead of it.
+    ///
+    /// # Errors
+    /// Gives a stream with TLS back as it was.
+    pub fn into_plain(self) -> Result<(TcpStream, Bytes), Self> {
+        match self.kind {
+            Kind::Plain(stream) => Ok((stream, self.ahead)),
+            kind @ Kind::Tls(_) => Err(Self {
+                kind,
+                ahead: self.ahead,
+            }),
+        }
+    }
 }
 
 impl From<TcpStream> for Stream {

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is set seldom: it may ring early, and is then set to what is due.
-#[derive(Default)]
-pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
+#[derive(Debug, Default)]
+pub struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready when `due` has passed.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let sleep = self
             .0
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));

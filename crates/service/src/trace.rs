@@ -145,19 +145,23 @@ fn hexadecimal(digits: &[u8]) -> Option<u128> {
 /// the random number.
 #[must_use]
 pub fn request_id(headers: &HeaderMap, random: impl FnOnce() -> u128) -> HeaderValue {
-    let is_sound = |value: &&HeaderValue| {
-        (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
-            && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    let brought = headers.get(REQUEST_ID).map(HeaderValue::as_bytes);
+    request_id_or(brought, random)
+}
+
+/// The same of the header's value.
+#[must_use]
+pub fn request_id_or(brought: Option<&[u8]>, random: impl FnOnce() -> u128) -> HeaderValue {
+    let is_sound = |value: &&[u8]| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic)
     };
-    headers
-        .get(REQUEST_ID)
-        .filter(is_sound)
-        .cloned()
-        .unwrap_or_else(|| {
-            let mut text = [0; 32];
-            write_hexadecimal(&mut text, random());
-            HeaderValue::from_bytes(&text).expect("hexadecimal digits fit a header")
-        })
+    let brought = brought.filter(is_sound).map(HeaderValue::from_bytes);
+    if let Some(Ok(brought)) = brought {
+        return brought;
+    }
+    let mut text = [0; 32];
+    write_hexadecimal(&mut text, random());
+    HeaderValue::from_bytes(&text).expect("hexadecimal digits fit a header")
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl Node {
             core.client.metrics().clone(),
         ];
         registries.extend(core.started.metrics.clone());
-        registries.push(space::metrics(core.space.clone(), &groups.operator));
+        registries.push(space::metrics(core.space.clone()));
         let node = Self {
             gateway,
             operator: info.operator,

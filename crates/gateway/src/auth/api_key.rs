@@ -1,11 +1,12 @@
 //! API keys: how they are made, hashed, found without scanning, and read from a request.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -70,29 +71,50 @@ pub fn shown(headers: &HeaderMap) -> Option<&str> {
     read(headers).unwrap_or(Some(UNREADABLE))
 }
 
+/// The same of the two headers' values, each given once at most.
+#[must_use]
+pub fn of<'h>(x_api_key: Option<&'h [u8]>, authorization: Option<&'h [u8]>) -> Option<&'h str> {
+    one_of(x_api_key, authorization).unwrap_or(Some(UNREADABLE))
+}
+
 struct Unreadable;
 
 fn read(headers: &HeaderMap) -> Result<Option<&str>, Unreadable> {
-    if let Some(key) = only(headers, &X_API_KEY)? {
+    one_of(only(headers, &X_API_KEY)?, only(headers, &AUTHORIZATION)?)
+}
+
+fn one_of<'h>(
+    x_api_key: Option<&'h [u8]>,
+    authorization: Option<&'h [u8]>,
+) -> Result<Option<&'h str>, Unreadable> {
+    if let Some(key) = text(x_api_key)? {
         return Ok(Some(key));
     }
-    let credentials = only(headers, &AUTHORIZATION)?;
-    Ok(credentials
+    Ok(text(authorization)?
         .and_then(|credentials| credentials.split_once(' '))
         .filter(|(scheme, _key)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_scheme, key)| key.trim()))
 }
 
-/// The text of a header that is given once.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Unreadable> {
+/// The value of a header that is given once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, Unreadable> {
     let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
+    let value = values.next();
     if values.next().is_some() {
         return Err(Unreadable);
     }
-    let text = value.to_str().map_err(|_not_visible| Unreadable)?.trim();
+    Ok(value.map(HeaderValue::as_bytes))
+}
+
+fn text(value: Option<&[u8]>) -> Result<Option<&str>, Unreadable> {
+    let is_visible = |value: &&[u8]| value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let visible = Some(value).filter(is_visible).ok_or(Unreadable)?;
+    let text = std::str::from_utf8(visible)
+        .map_err(|_not_visible| Unreadable)?
+        .trim();
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
@@ -183,8 +205,8 @@ impl Caller {
 /// (the first call of a key) hold one for as long.
 #[derive(Debug)]
 pub struct KeyTable {
-    // By the first half of the hash; the whole is compared in constant time afterwards.
-    shards: [RwLock<HashMap<[u8; 16], Arc<Caller>>>; SHARDS],
+    // By the first bytes of the hash, which are spread evenly; the whole is compared in constant time.
+    shards: [RwLock<HashTable<Arc<Caller>>>; SHARDS],
 }
 
 impl Default for KeyTable {
@@ -200,12 +222,10 @@ impl KeyTable {
     #[must_use]
     pub fn find(&self, hash: &KeyHash) -> Option<Arc<Caller>> {
         let shard = self.shard(hash).read();
-        let caller = shard
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&index(hash))
-            .cloned()?;
-        let is_same: bool = caller.hash.0.ct_eq(&hash.0).into();
-        is_same.then_some(caller)
+        let shard = shard.unwrap_or_else(PoisonError::into_inner);
+        shard
+            .find(index(hash), |caller| is_same(caller, hash))
+            .cloned()
     }
 
     pub(crate) fn insert(&self, caller: Arc<Caller>) {
@@ -214,24 +234,38 @@ impl KeyTable {
             .shard(&hash)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        shard.insert(index(&hash), caller);
+        match shard.entry(
+            index(&hash),
+            |known| is_same(known, &hash),
+            |known| index(&known.hash),
+        ) {
+            Entry::Occupied(mut known) => *known.get_mut() = caller,
+            Entry::Vacant(free) => drop(free.insert(caller)),
+        }
     }
 
     pub(crate) fn remove(&self, caller: &Caller) {
         let shard = self.shard(&caller.hash).write();
         let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard.remove(&index(&caller.hash));
+        let hash = &caller.hash;
+        if let Ok(known) = shard.find_entry(index(hash), |known| is_same(known, hash)) {
+            known.remove();
+        }
     }
 
-    fn shard(&self, hash: &KeyHash) -> &RwLock<HashMap<[u8; 16], Arc<Caller>>> {
+    fn shard(&self, hash: &KeyHash) -> &RwLock<HashTable<Arc<Caller>>> {
         &self.shards[usize::from(hash.0[31]) % SHARDS]
     }
 }
 
-fn index(hash: &KeyHash) -> [u8; 16] {
-    let mut index = [0; 16];
-    index.copy_from_slice(&hash.0[..16]);
-    index
+fn index(hash: &KeyHash) -> u64 {
+    let mut index = [0; 8];
+    index.copy_from_slice(&hash.0[..8]);
+    u64::from_le_bytes(index)
+}
+
+fn is_same(caller: &Caller, hash: &KeyHash) -> bool {
+    caller.hash.0.ct_eq(&hash.0).into()
 }
 
 #[cfg(test)]

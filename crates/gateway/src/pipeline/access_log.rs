@@ -13,7 +13,7 @@ pub(super) fn write(call: &Call, time: Duration) {
     let path = match call.route.as_deref() {
         None => "-",
         Some(entry) if entry.route.is_sensitive => entry.route.path.as_str(),
-        Some(_) => call.uri.path(),
+        Some(_) => &call.path,
     };
     tracing::info!(
         target: "access",

@@ -115,7 +115,7 @@ impl Question {
                 query: request.uri().query().map(Into::into),
             },
             // The canary's answers are not those of the others.
-            route: onward.entry.fingerprint ^ u64::from(onward.is_canary),
+            route: onward.entry.fingerprint() ^ u64::from(onward.is_canary),
             owner: onward.caller.as_ref().map(|caller| caller.key),
             head: headers.clone(),
             is_head,

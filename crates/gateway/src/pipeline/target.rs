@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LOCATION, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode, Uri};
 use serde_json::{Map, Value};
-use taraf_service::{Body, CallPolicy, Problem, problem};
+use taraf_service::{Body, CallError, CallPolicy, Problem, problem};
 
 use super::{Call, accounts, featured};
 use crate::bodies::{Cut, Inbound};
@@ -95,15 +95,7 @@ async fn service(
         return Box::pin(featured::service(gateway, call, route, path, request)).await;
     }
     let to = route.target_path().unwrap_or_else(|| path.canonical());
-    let hop = Hop {
-        peer: &call.peer.text,
-        is_secure: call.peer.is_secure,
-        trust_forwarded: gateway.config.trust_forwarded,
-        caller: call.caller.as_deref(),
-        request_id: &call.request_id,
-        traceparent: call.trace.to_header(),
-    };
-    prepare(uri(to, request.uri().query())?, hop, &mut request);
+    prepare(uri(to, request.uri().query())?, call.hop(), &mut request);
     let policy = CallPolicy {
         switch: wish.as_ref().map(|_wish| Wish::PROTOCOL),
         ..policy(gateway, route.entry)
@@ -140,8 +132,16 @@ pub(super) async fn send(
     policy: &CallPolicy,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
-    let answered = gateway.client.forward(request, target, policy).await;
-    let mut response = answered.map_err(|error| {
+    let outcome = gateway.client.forward(request, target, policy).await;
+    answered(request_id, outcome)
+}
+
+/// What the caller gets of a service's answer, or of there being none.
+pub(super) fn answered(
+    request_id: &HeaderValue,
+    outcome: Result<Response<Body>, CallError>,
+) -> Result<Response<Body>, Problem> {
+    let mut response = outcome.map_err(|error| {
         tracing::debug!(%error, ?request_id, "the target did not answer");
         error.problem()
     })?;

@@ -42,38 +42,75 @@ impl Failed {
 }
 
 /// What bounds one call.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     shared: &'a Arc<Shared>,
-    standing: &'a Standing,
-    policy: &'a CallPolicy,
-    is_idempotent: bool,
-    until: Instant,
+    pub(super) standing: &'a Standing,
+    pub(super) policy: &'a CallPolicy,
+    pub(super) is_idempotent: bool,
+    pub(super) until: Instant,
     retries: u32,
 }
 
+/// Where a call stands between two attempts.
+pub(super) struct Progress {
+    until: Instant,
+    /// An attempt was made.
+    has_begun: bool,
+    retries: u32,
+    wait: Duration,
+    only_fresh: bool,
+    /// The endpoint that has just failed the call.
+    avoid: Option<Arc<Member>>,
+}
+
+impl Progress {
+    /// Before the first attempt.
+    pub(super) const fn first(until: Instant) -> Self {
+        Self {
+            until,
+            has_begun: false,
+            retries: 0,
+            wait: Duration::ZERO,
+            only_fresh: false,
+            avoid: None,
+        }
+    }
+}
+
+/// A whole call.
 pub(super) async fn perform(
+    shared: &Arc<Shared>,
+    pool: &Pool,
+    request: Request<Body>,
+    policy: &CallPolicy,
+) -> Result<Response<Body>, CallError> {
+    let progress = Progress::first(Instant::now() + policy.deadline);
+    resume(shared, pool, request, policy, progress).await
+}
+
+/// A call from some attempt on.
+pub(super) async fn resume(
     shared: &Arc<Shared>,
     pool: &Pool,
     mut request: Request<Body>,
     policy: &CallPolicy,
+    progress: Progress,
 ) -> Result<Response<Body>, CallError> {
     if *request.method() == Method::CONNECT {
         return Err(CallError::Invalid("the method is CONNECT".to_owned()));
     }
     *request.version_mut() = Version::HTTP_11;
     let wants_switch = switch::is_asked(request.headers());
-    let mut call = Call {
-        shared,
-        standing: &pool.standing,
-        policy,
-        is_idempotent: !policy.once
-            && (policy.idempotent || retry::is_idempotent(request.method())),
-        until: Instant::now() + policy.deadline,
-        retries: 0,
-    };
-    call.standing.budget.deposit();
-    let mut only_fresh = false;
-    let mut avoid: Option<Arc<Member>> = None;
+    let mut call = Call::new(shared, &pool.standing, policy, request.method());
+    (call.until, call.retries) = (progress.until, progress.retries);
+    if !progress.has_begun {
+        call.standing.budget.deposit();
+    }
+    let mut only_fresh = progress.only_fresh;
+    let mut avoid = progress.avoid;
+    if !progress.wait.is_zero() {
+        tokio::time::sleep(progress.wait).await;
+    }
     loop {
         let spare = call.is_idempotent.then(|| copy_of(&request)).flatten();
         let mut lease = pool.lease(shared, avoid.as_ref())?;
@@ -124,7 +161,68 @@ pub(super) async fn perform(
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        shared: &'a Arc<Shared>,
+        standing: &'a Standing,
+        policy: &'a CallPolicy,
+        method: &Method,
+    ) -> Self {
+        Self {
+            shared,
+            standing,
+            policy,
+            is_idempotent: !policy.once && (policy.idempotent || retry::is_idempotent(method)),
+            until: Instant::now() + policy.deadline,
+            retries: 0,
+        }
+    }
+
+    /// Where the call stands before its first attempt.
+    pub(super) const fn beginning(&self) -> Progress {
+        Progress::first(self.until)
+    }
+
+    /// Where it stands when a kept connection turned out to be dead.
+    pub(super) fn after_stale(&self) -> Progress {
+        Progress {
+            has_begun: true,
+            only_fresh: true,
+            ..self.beginning()
+        }
+    }
+
+    /// Where it stands after its first attempt has failed at an endpoint, if it may be tried again.
+    pub(super) fn after_failure(&self, failure: Failure, at: &Arc<Member>) -> Option<Progress> {
+        let wait = self.wait_before_retry(failure)?;
+        self.standing.retries.increment();
+        Some(Progress {
+            has_begun: true,
+            wait,
+            retries: 1,
+            avoid: Some(Arc::clone(at)),
+            ..self.beginning()
+        })
+    }
+
+    /// An answer came: the endpoint and the counters learn of it.
+    pub(super) fn note_answer(&self, lease: &mut Lease, status: StatusCode, latency: Duration) {
+        self.standing.latency.observe(latency);
+        let (outcome, counter) = if status < StatusCode::INTERNAL_SERVER_ERROR {
+            (Outcome::Answered, &self.standing.answered)
+        } else {
+            (Outcome::AnsweredError, &self.standing.answered_error)
+        };
+        counter.increment();
+        lease.report(outcome, Some(latency));
+    }
+
+    /// None came.
+    pub(super) fn note_failure(&self, lease: &mut Lease) {
+        self.standing.failed.increment();
+        lease.report(Outcome::Failed, None);
+    }
+
     /// One attempt within its limit. The endpoint learns how it ended.
     async fn attempt(
         &self,
@@ -150,22 +248,11 @@ impl Call<'_> {
             })
         });
         match &result {
-            Ok(answer) => {
-                let latency = began.elapsed();
-                self.standing.latency.observe(latency);
-                let (outcome, counter) = if answer.status() < StatusCode::INTERNAL_SERVER_ERROR {
-                    (Outcome::Answered, &self.standing.answered)
-                } else {
-                    (Outcome::AnsweredError, &self.standing.answered_error)
-                };
-                counter.increment();
-                lease.report(outcome, Some(latency));
-            }
+            Ok(answer) => self.note_answer(lease, answer.status(), began.elapsed()),
             Err(failed) => {
                 lease.disconnect();
                 if !failed.was_stale && !failed.is_callers {
-                    self.standing.failed.increment();
-                    lease.report(Outcome::Failed, None);
+                    self.note_failure(lease);
                 }
             }
         }

@@ -22,6 +22,15 @@ static HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+/// Whether a header of this name concerns one connection alone.
+#[must_use]
+pub fn is_hop_by_hop(name: &str) -> bool {
+    // Names in the other case are met seldom, and a look at the length comes first.
+    HOP_BY_HOP
+        .iter()
+        .any(|known| known.as_str().eq_ignore_ascii_case(name))
+}
+
 /// Removes the headers that concern one connection alone, and those that `Connection` names. Of `te`
 /// the wish for trailers stays, with the connection option that goes with it (RFC 9110 §10.1.4):
 /// trailers pass through.
@@ -65,12 +74,15 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
 /// Whether the body goes on for as long as there is something to tell, by its media type.
 #[must_use]
 pub fn is_stream(headers: &HeaderMap) -> bool {
-    let media_type = headers
+    headers
         .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    media_type.is_some_and(|media_type| {
-        media_type.starts_with("text/event-stream") || media_type.starts_with("application/grpc")
-    })
+        .is_some_and(|media_type| is_stream_type(media_type.as_bytes()))
+}
+
+/// The same by the media type itself.
+#[must_use]
+pub fn is_stream_type(media_type: &[u8]) -> bool {
+    media_type.starts_with(b"text/event-stream") || media_type.starts_with(b"application/grpc")
 }
 
 #[cfg(test)]

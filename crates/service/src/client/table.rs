@@ -1,7 +1,7 @@
 //! The pools of all services and of the hosts outside, following the directory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
@@ -42,30 +42,34 @@ impl Table {
 
     /// The pool of a service.
     pub(super) fn service(&self, name: &str, shared: &Shared) -> Result<Arc<Pool>, CallError> {
-        self.refresh(shared);
+        let known = |services: &Services| {
+            let pool = services.pools.get(name).cloned();
+            pool.ok_or_else(|| CallError::NoSuchService(name.to_owned()))
+        };
+        // One lock in most cases: the cores share it.
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
-        services
-            .pools
-            .get(name)
-            .cloned()
-            .ok_or_else(|| CallError::NoSuchService(name.to_owned()))
+        if services.is_current() {
+            return known(&services);
+        }
+        drop(services);
+        known(&self.follow(shared))
     }
 
     /// Rebuilds the pools when the directory has changed.
     pub(super) fn refresh(&self, shared: &Shared) {
         let services = self.services.read().unwrap_or_else(PoisonError::into_inner);
-        // An error means that nobody publishes any more: the last directory stays.
-        let has_changed = services.directory.has_changed().unwrap_or(false);
-        // Before the first rebuilding the publisher may be gone already.
-        if !has_changed && !services.pools.is_empty() {
+        if services.is_current() {
             return;
         }
         drop(services);
-        let mut services = self
-            .services
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        drop(self.follow(shared));
+    }
+
+    fn follow(&self, shared: &Shared) -> RwLockWriteGuard<'_, Services> {
+        let services = self.services.write();
+        let mut services = services.unwrap_or_else(PoisonError::into_inner);
         services.follow(shared);
+        services
     }
 
     /// The pool of a host outside the directory.
@@ -123,6 +127,13 @@ impl Table {
 const OUTSIDE: &str = "outside";
 
 impl Services {
+    fn is_current(&self) -> bool {
+        // An error means that nobody publishes any more: the last directory stays.
+        let has_changed = self.directory.has_changed().unwrap_or(false);
+        // Before the first rebuilding the publisher may be gone already.
+        !has_changed && !self.pools.is_empty()
+    }
+
     fn follow(&mut self, shared: &Shared) {
         let directory = Arc::clone(&self.directory.borrow_and_update());
         let mut before = std::mem::take(&mut self.pools);

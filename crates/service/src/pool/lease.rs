@@ -9,8 +9,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::connection::{self, Connection, Opened, Unanswered};
+use super::direct::Direct;
 use super::multiplexed::Seat;
-use super::{Member, Outcome, Standing};
+use super::{Member, Outcome, Place, Standing};
 use crate::breaker::Ticket;
 use crate::client::Shared;
 use crate::stream::Stream;
@@ -71,6 +72,30 @@ impl Lease {
             }
         };
         Ok(())
+    }
+
+    /// Takes a kept connection for a call that passes as bytes.
+    pub(crate) fn take_direct(&self) -> Option<Direct> {
+        self.member.take_direct()
+    }
+
+    /// Makes a connection for a call that passes as bytes.
+    pub(crate) async fn connect_direct(
+        &mut self,
+        standing: &Standing,
+    ) -> Result<Direct, CallError> {
+        let Place::Endpoint(address, _transport) = &self.member.place else {
+            let place = self.member.place.to_string();
+            return Err(CallError::Invalid(format!("`{place}` is no endpoint")));
+        };
+        standing.connections.increment();
+        Direct::open(*address, self.shared.config.connect_timeout).await
+    }
+
+    /// Keeps a connection whose answer was read to its end.
+    pub(crate) fn keep_direct(&self, direct: Direct) {
+        self.member
+            .keep_direct(direct, &self.shared.config, self.shared.now());
     }
 
     /// Sends the request and waits for the answer's head.

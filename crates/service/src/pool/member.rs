@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::direct::Direct;
 use super::multiplexed::{Multiplexed, Seat};
 use super::{EndpointState, EndpointView, Place};
 use crate::Transport;
@@ -36,6 +37,9 @@ pub(crate) struct Member {
     pub(super) place: Place,
     in_flight: AtomicU32,
     idle: [Mutex<Kept>; SHARDS],
+    /// The same for calls that pass as bytes.
+    direct: [Mutex<Vec<Direct>>; SHARDS],
+    /// Of both kinds.
     idle_count: AtomicU32,
     /// Connections that calls share, in lists as above.
     multiplexed: [Mutex<Vec<Arc<Multiplexed>>>; SHARDS],
@@ -49,6 +53,7 @@ pub(crate) struct Member {
     ejections: AtomicU32,
     interval_calls: AtomicU32,
     interval_failures: AtomicU32,
+    /// Before the present interval.
     calls: AtomicU64,
     failures: AtomicU64,
     latency_us: AtomicU64,
@@ -73,6 +78,7 @@ impl Member {
             place,
             in_flight: AtomicU32::new(0),
             idle: std::array::from_fn(|_| Mutex::default()),
+            direct: std::array::from_fn(|_| Mutex::default()),
             idle_count: AtomicU32::new(0),
             multiplexed: std::array::from_fn(|_| Mutex::default()),
             retired: AtomicBool::new(false),
@@ -117,11 +123,9 @@ impl Member {
     /// The call's result is known; it may still be under way.
     pub(super) fn report(&self, ticket: Ticket, outcome: Outcome, now: Duration) {
         if outcome != Outcome::Abandoned {
-            self.calls.fetch_add(1, Ordering::Relaxed);
             self.interval_calls.fetch_add(1, Ordering::Relaxed);
         }
         if matches!(outcome, Outcome::Failed | Outcome::AnsweredError) {
-            self.failures.fetch_add(1, Ordering::Relaxed);
             self.interval_failures.fetch_add(1, Ordering::Relaxed);
         }
         let is_clean = self.clean.load(Ordering::Relaxed) == u64::from(ticket.number());
@@ -199,6 +203,28 @@ impl Member {
         None
     }
 
+    /// A kept connection for a call that passes as bytes, the last used of this thread first.
+    pub(super) fn take_direct(&self) -> Option<Direct> {
+        loop {
+            let mut direct = self.lock_direct(Self::shard()).pop()?;
+            self.idle_count.fetch_sub(1, Ordering::Relaxed);
+            if direct.is_alive() {
+                return Some(direct);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next call that passes as bytes, unless enough are kept.
+    pub(super) fn keep_direct(&self, mut direct: Direct, config: &Config, now: Duration) {
+        if !self.makes_room(config) {
+            return;
+        }
+        direct.idle_since = now;
+        direct.buffer.shrink();
+        self.lock_direct(direct.shard).push(direct);
+        self.sweep_if_retired(now);
+    }
+
     /// A seat on a connection of this thread that calls share.
     pub(super) fn sit(&self, streams_max: u32) -> Option<Seat> {
         if matches!(self.place, Place::Endpoint(_, Transport::Http1)) {
@@ -221,22 +247,32 @@ impl Member {
         let seat = connection.sit(streams_max)?;
         seat.touch(now);
         self.lock_multiplexed(Self::shard()).push(connection);
-        if self.retired.load(Ordering::Relaxed) {
-            self.sweep(Duration::ZERO, now);
-        }
+        self.sweep_if_retired(now);
         Some(seat)
     }
 
     /// Keeps a connection for the next call, unless enough are kept.
     pub(super) fn keep(&self, mut connection: Box<Connection>, config: &Config, now: Duration) {
-        let is_full = self.idle_count.load(Ordering::Relaxed) >= config.idle_max;
-        if is_full || self.retired.load(Ordering::Relaxed) {
+        if !self.makes_room(config) {
             return;
         }
         connection.idle_since = now;
-        self.idle_count.fetch_add(1, Ordering::Relaxed);
         self.lock_idle(connection.shard).push(connection);
-        // It may have been retired since it was asked: then nobody else would close what is kept.
+        self.sweep_if_retired(now);
+    }
+
+    /// Counts one more kept connection, if one more may be kept.
+    fn makes_room(&self, config: &Config) -> bool {
+        let is_full = self.idle_count.load(Ordering::Relaxed) >= config.idle_max;
+        if is_full || self.retired.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.idle_count.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// It may have been retired since it was asked: then nobody else would close what is kept.
+    fn sweep_if_retired(&self, now: Duration) {
         if self.retired.load(Ordering::Relaxed) {
             self.sweep(Duration::ZERO, now);
         }
@@ -259,6 +295,15 @@ impl Member {
                 }
             }
             drop(idle);
+            let of_no_use = |direct: &mut Direct| {
+                let is_old = now.saturating_sub(direct.idle_since) >= idle_timeout;
+                keep_none || is_old || !direct.is_alive()
+            };
+            let mut direct = self.lock_direct(shard);
+            let ended: Vec<_> = direct.extract_if(.., of_no_use).collect();
+            drop(direct);
+            let count = u32::try_from(ended.len()).unwrap_or(0);
+            self.idle_count.fetch_sub(count, Ordering::Relaxed);
             let mut multiplexed = self.lock_multiplexed(shard);
             let over = |connection: &mut Arc<Multiplexed>| {
                 keep_none || connection.is_over(idle_timeout, now)
@@ -266,6 +311,7 @@ impl Member {
             let over: Vec<_> = multiplexed.extract_if(.., over).collect();
             drop(multiplexed);
             drop(over);
+            drop(ended);
             // Closing talks to the operating system, so it happens after the lock.
             drop(closed);
         }
@@ -283,6 +329,12 @@ impl Member {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_direct(&self, shard: usize) -> std::sync::MutexGuard<'_, Vec<Direct>> {
+        self.direct[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_idle(&self, shard: usize) -> std::sync::MutexGuard<'_, Kept> {
         self.idle[shard]
             .lock()
@@ -294,9 +346,13 @@ impl Member {
     /// What the interval has shown; the next one begins.
     pub(super) fn end_interval(&self) -> Sample {
         let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        let calls = self.interval_calls.swap(0, Ordering::Relaxed);
+        let failures = self.interval_failures.swap(0, Ordering::Relaxed);
+        self.calls.fetch_add(calls.into(), Ordering::Relaxed);
+        self.failures.fetch_add(failures.into(), Ordering::Relaxed);
         Sample {
-            calls: self.interval_calls.swap(0, Ordering::Relaxed),
-            failures: self.interval_failures.swap(0, Ordering::Relaxed),
+            calls,
+            failures,
             ejected_until: (until > 0).then(|| Duration::from_millis(until)),
             ejections: self.ejections.load(Ordering::Relaxed),
         }
@@ -328,8 +384,10 @@ impl Member {
             in_flight: self.in_flight(),
             idle: self.idle_count.load(Ordering::Relaxed),
             state,
-            calls: self.calls.load(Ordering::Relaxed),
-            failures: self.failures.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed)
+                + u64::from(self.interval_calls.load(Ordering::Relaxed)),
+            failures: self.failures.load(Ordering::Relaxed)
+                + u64::from(self.interval_failures.load(Ordering::Relaxed)),
             latency_us: self.latency_us.load(Ordering::Relaxed),
         }
     }
