@@ -78,6 +78,14 @@ pub fn responses(bytes: &[u8], requests: &[Message]) -> Vec<Message> {
         .collect()
 }
 
+/// Where the answer at the front ends, when it is whole and nothing about it is strange.
+pub fn end_of_answer(bytes: &[u8], is_head: bool) -> Option<usize> {
+    match step(bytes, status_line, is_head) {
+        Step::Whole(_, length) => Some(length),
+        Step::Open | Step::Strange => None,
+    }
+}
+
 fn read(bytes: &[u8], step: impl Fn(&[Message], &[u8]) -> Step) -> Outcome {
     let mut outcome = Outcome {
         messages: Vec::new(),

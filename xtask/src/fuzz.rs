@@ -21,7 +21,7 @@ struct Target {
     bytes_max: u32,
 }
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     Target {
         name: "log_record",
         feeds: "records with right checksums to the decoder",
@@ -52,6 +52,12 @@ const TARGETS: [Target; 9] = [
     Target {
         name: "gateway",
         feeds: "a connection's bytes to a gateway before a strict upstream",
+        seeds: &[],
+        bytes_max: 4096,
+    },
+    Target {
+        name: "answers",
+        feeds: "answers of services, in pieces, to the reader of those that pass as bytes",
         seeds: &[],
         bytes_max: 4096,
     },
