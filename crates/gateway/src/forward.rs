@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue};
 use taraf_service::client::{is_hop_by_hop, remove_hop_by_hop};
-use taraf_service::trace;
+use taraf_service::trace::{self, TraceContext};
 
 use crate::auth::api_key::{Caller, X_API_KEY};
 
@@ -16,19 +16,6 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_ACCOUNT: HeaderName = HeaderName::from_static("x-taraf-account");
 const X_PLAN: HeaderName = HeaderName::from_static("x-taraf-plan");
 const X_KEY_ID: HeaderName = HeaderName::from_static("x-taraf-key-id");
-static OF_THE_HOP: [HeaderName; 11] = [
-    X_API_KEY,
-    AUTHORIZATION,
-    FORWARDED,
-    EXPECT,
-    HOST,
-    X_REAL_IP,
-    X_FORWARDED_FOR,
-    X_FORWARDED_PROTO,
-    X_FORWARDED_HOST,
-    trace::REQUEST_ID,
-    trace::TRACEPARENT,
-];
 const OUR_PREFIX: &str = "x-taraf-";
 
 /// What a service is told of the caller beside the request.
@@ -41,12 +28,12 @@ pub(crate) struct Hop<'a> {
     pub(crate) trust_forwarded: bool,
     pub(crate) caller: Option<&'a Caller>,
     pub(crate) request_id: &'a HeaderValue,
-    pub(crate) traceparent: HeaderValue,
+    pub(crate) trace: TraceContext,
 }
 
 /// Makes the head of a caller's request that of the request to a service. The key goes no further:
 /// a service learns who calls, not with what.
-pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
+pub(crate) fn request(headers: &mut HeaderMap, hop: &Hop<'_>) {
     // Before ours are put on: what `Connection` names must not take them off again.
     remove_hop_by_hop(headers);
     // What is expected is met here: the gateway itself says 100 when it reads the body.
@@ -75,7 +62,7 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: Hop<'_>) {
         }
     }
     headers.insert(trace::REQUEST_ID, hop.request_id.clone());
-    headers.insert(trace::TRACEPARENT, hop.traceparent);
+    headers.insert(trace::TRACEPARENT, hop.trace.to_header());
     if let Some(caller) = hop.caller {
         headers.insert(X_ACCOUNT, caller.told.account.clone());
         headers.insert(X_PLAN, caller.told.plan.clone());
@@ -93,8 +80,21 @@ pub(crate) fn answer(headers: &mut HeaderMap) {
 /// on does not, nor what concerns one connection or proves who calls. Of what other proxies have said
 /// nothing is believed here.
 pub(crate) fn passes_to_service(name: &str) -> bool {
-    let is_own = |known: &HeaderName| known.as_str().eq_ignore_ascii_case(name);
-    !OF_THE_HOP.iter().any(is_own) && passes_to_caller(name)
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    // By length first: most names are none of these.
+    let is_of_the_hop = match name.len() {
+        4 => is("host"),
+        6 => is("expect"),
+        9 => is("x-api-key") || is("forwarded") || is("x-real-ip"),
+        11 => is("traceparent"),
+        12 => is("x-request-id"),
+        13 => is("authorization"),
+        15 => is("x-forwarded-for"),
+        16 => is("x-forwarded-host"),
+        17 => is("x-forwarded-proto"),
+        _other => false,
+    };
+    !is_of_the_hop && passes_to_caller(name)
 }
 
 /// The same of a service's answer.
@@ -166,9 +166,9 @@ mod tests {
             trust_forwarded,
             caller: None,
             request_id: &HeaderValue::from_static("id"),
-            traceparent: HeaderValue::from_static("trace"),
+            trace: TraceContext::new(1, 2),
         };
-        request(&mut headers, hop);
+        request(&mut headers, &hop);
         headers
     }
 

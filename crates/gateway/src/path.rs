@@ -83,7 +83,8 @@ impl<'a> Segments<'a> {
     /// The same path in its one canonical spelling.
     #[must_use]
     pub fn canonical(&self) -> String {
-        let mut path = String::new();
+        let length = self.0.iter().map(|segment| segment.len() + 1).sum();
+        let mut path = String::with_capacity(length);
         for segment in &self.0 {
             path.push('/');
             path.extend(utf8_percent_encode(segment, SEGMENT));

@@ -332,7 +332,7 @@ impl Call {
             trust_forwarded: self.gateway.config.trust_forwarded,
             caller: self.caller.as_deref(),
             request_id: &self.request_id,
-            traceparent: self.trace.to_header(),
+            trace: self.trace,
         }
     }
 }

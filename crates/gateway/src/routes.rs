@@ -294,8 +294,20 @@ impl Routes {
     /// # Errors
     /// [`NoMatch`] when there is none.
     pub fn find(&self, method: &Method, path: &Segments<'_>) -> Result<Match<'_>, NoMatch> {
-        let segments = path.as_slice();
-        let methods = self.root.find(segments).ok_or(NoMatch::NotFound)?;
+        let entry = self.entry(method, path)?;
+        Ok(Match {
+            entry,
+            values: entry.pattern.capture(path.as_slice()),
+        })
+    }
+
+    /// The route alone, without the values of its parameters.
+    pub(crate) fn entry(
+        &self,
+        method: &Method,
+        path: &Segments<'_>,
+    ) -> Result<&Arc<Entry>, NoMatch> {
+        let methods = self.root.find(path.as_slice()).ok_or(NoMatch::NotFound)?;
         let Some(index) = methods.get(method.as_str()) else {
             let mut allowed: Vec<_> = methods.keys().map(String::as_str).collect();
             allowed.sort_unstable();
@@ -306,11 +318,7 @@ impl Routes {
                     .collect(),
             ));
         };
-        let entry = &self.entries[*index];
-        Ok(Match {
-            entry,
-            values: entry.pattern.capture(segments),
-        })
+        Ok(&self.entries[*index])
     }
 
     /// The table with those who may call its routes beside the holders of keys: one value, so that no

@@ -13,6 +13,9 @@ pub const REQUEST_ID: HeaderName = Name::from_static("x-request-id");
 /// The header of W3C trace context.
 pub const TRACEPARENT: HeaderName = Name::from_static("traceparent");
 
+/// The bytes of its value (W3C Trace Context, level 1 §3.2).
+pub const TRACEPARENT_BYTES: usize = 55;
+
 /// Longest request id that is kept when a caller brings one.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -77,15 +80,22 @@ impl TraceContext {
         }
     }
 
-    /// The header's value.
+    /// The header's value as it is written.
     #[must_use]
-    pub fn to_header(self) -> HeaderValue {
+    pub fn to_bytes(self) -> [u8; TRACEPARENT_BYTES] {
         // Written by hand: each proxied call has one.
         let mut text = *b"00-................................-................-..";
         write_hexadecimal(&mut text[3..35], self.trace_id);
         write_hexadecimal(&mut text[36..52], self.span_id.into());
         write_hexadecimal(&mut text[53..55], self.flags.into());
-        HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes fit a header")
+        text
+    }
+
+    /// The header's value.
+    #[must_use]
+    pub fn to_header(self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.to_bytes())
+            .expect("hexadecimal digits and dashes fit a header")
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn request(out: &mut Vec<u8>, line: &Line<'_>, headers: &[Header<'_>]
         field(out, "x-forwarded-host", host);
     }
     field(out, "x-request-id", hop.request_id.as_bytes());
-    field(out, "traceparent", hop.traceparent.as_bytes());
+    field(out, "traceparent", &hop.trace.to_bytes());
     if let Some(caller) = hop.caller {
         tell(out, caller);
     }
@@ -159,6 +159,9 @@ pub(crate) fn owned(head: &AnswerHead<'_, '_>) -> Option<http::response::Parts> 
 }
 
 pub(super) fn first_line(out: &mut Vec<u8>, number: u16) {
+    if number == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     let status = status(number);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
@@ -244,7 +247,7 @@ mod tests {
             trust_forwarded: false,
             caller: None,
             request_id,
-            traceparent: HeaderValue::from_static("trace"),
+            trace: TraceContext::new(1, 2),
         }
     }
 
@@ -286,7 +289,7 @@ mod tests {
                 }));
                 let mut table = HeaderMap::new();
                 collect(head.headers, &mut table).unwrap();
-                forward::request(&mut table, hop(&peer, &id));
+                forward::request(&mut table, &hop(&peer, &id));
                 table.insert("host", host.clone());
                 let named = table.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
                 (direct, sorted(named))

@@ -60,8 +60,7 @@ pub(crate) fn passes(
         return None;
     }
     let segments = Segments::read(path).ok()?;
-    let route = routes.find(method, &segments).ok()?;
-    let entry = route.entry;
+    let entry = routes.entry(method, &segments).ok()?;
     let (Some(service), None) = (&entry.service, &entry.features) else {
         return None;
     };
@@ -88,7 +87,7 @@ pub(crate) fn passes(
     let mut call = Call::begin(gateway, Arc::clone(peer), Place::Direct, facts);
     call.caller = caller;
     call.take(entry);
-    let to = route.target_path().unwrap_or_else(|| segments.canonical());
+    let to = entry.path_at_service(&segments);
     let line = Line {
         method: head.method,
         path: &to,
@@ -185,7 +184,7 @@ pub(crate) async fn pass_again(
         let path = Segments::read(request.uri().path()).map_err(unreadable)?;
         let to = entry.path_at_service(&path);
         let uri = target::uri(to, request.uri().query())?;
-        target::prepare(uri, call.hop(), &mut request);
+        target::prepare(uri, &call.hop(), &mut request);
         let policy = target::policy(&call.gateway, entry);
         let again = call.gateway.client.again(missed, request, service, &policy);
         target::answered(&call.request_id, again.await)

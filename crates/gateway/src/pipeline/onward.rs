@@ -118,7 +118,7 @@ impl Onward {
         let canary = features.canary.as_ref().filter(|_| self.is_canary);
         let to = self.path_at(canary.and_then(|canary| canary.path.as_ref()));
         let hop = self.hop();
-        target::prepare(target::uri(to, query.as_deref())?, hop, &mut request);
+        target::prepare(target::uri(to, query.as_deref())?, &hop, &mut request);
         if let Some(plan) = plan {
             plan.change_request(request.headers_mut(), &self.values);
         }
@@ -164,7 +164,7 @@ impl Onward {
             trust_forwarded: self.gateway.config.trust_forwarded,
             caller: self.caller.as_deref(),
             request_id: &self.request_id,
-            traceparent: self.trace.to_header(),
+            trace: self.trace,
         }
     }
 }

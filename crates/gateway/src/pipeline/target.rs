@@ -95,7 +95,7 @@ async fn service(
         return Box::pin(featured::service(gateway, call, route, path, request)).await;
     }
     let to = route.target_path().unwrap_or_else(|| path.canonical());
-    prepare(uri(to, request.uri().query())?, call.hop(), &mut request);
+    prepare(uri(to, request.uri().query())?, &call.hop(), &mut request);
     let policy = CallPolicy {
         switch: wish.as_ref().map(|_wish| Wish::PROTOCOL),
         ..policy(gateway, route.entry)
@@ -108,7 +108,7 @@ async fn service(
 }
 
 /// Makes the caller's request that to the service.
-pub(super) fn prepare(uri: Uri, hop: Hop<'_>, request: &mut Request<Body>) {
+pub(super) fn prepare(uri: Uri, hop: &Hop<'_>, request: &mut Request<Body>) {
     *request.uri_mut() = uri;
     forward::request(request.headers_mut(), hop);
 }

@@ -25,10 +25,18 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 /// Whether a header of this name concerns one connection alone.
 #[must_use]
 pub fn is_hop_by_hop(name: &str) -> bool {
-    // Names in the other case are met seldom, and a look at the length comes first.
-    HOP_BY_HOP
-        .iter()
-        .any(|known| known.as_str().eq_ignore_ascii_case(name))
+    let is = |known: &HeaderName| name.eq_ignore_ascii_case(known.as_str());
+    // By length first: most names are none of these.
+    match name.len() {
+        2 => is(&TE),
+        7 => is(&UPGRADE),
+        10 => is(&CONNECTION) || is(&KEEP_ALIVE),
+        16 => is(&PROXY_CONNECTION),
+        17 => is(&TRANSFER_ENCODING),
+        18 => is(&PROXY_AUTHENTICATE),
+        19 => is(&PROXY_AUTHORIZATION),
+        _other => false,
+    }
 }
 
 /// Removes the headers that concern one connection alone, and those that `Connection` names. Of `te`
@@ -105,6 +113,14 @@ mod tests {
         remove_hop_by_hop(&mut headers);
         let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-kept", "host"]);
+    }
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        for name in &HOP_BY_HOP {
+            assert!(is_hop_by_hop(&name.as_str().to_uppercase()), "{name}");
+        }
+        assert!(!is_hop_by_hop("date"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct AnswerHead<'h, 'b> {
     pub length: usize,
     /// Whether the connection stays open for another request (RFC 9112 §9.3).
     pub is_kept: bool,
+    coding: Coding,
+    body_length: Length,
 }
 
 /// Reads the head of a request at the front of the bytes.
@@ -80,63 +82,117 @@ pub fn answer<T>(bytes: &[u8], act: impl FnOnce(&AnswerHead<'_, '_>) -> T) -> Fo
             let (Some(status @ 100..), Some(version)) = (head.code, head.version) else {
                 return Found::Strange;
             };
+            let told = Told::of(version, head.headers);
             Found::Whole(act(&AnswerHead {
                 status,
-                is_kept: stays_open(version, head.headers),
                 headers: head.headers,
                 length,
+                is_kept: told.is_kept,
+                coding: told.coding,
+                body_length: told.length,
             }))
         }
         Err(_not_http) => Found::Strange,
     }
 }
 
-fn stays_open(version: u8, headers: &[Header<'_>]) -> bool {
-    let mut is_kept = version >= 1;
-    for option in options(headers, "connection") {
-        if option.eq_ignore_ascii_case(b"close") {
-            return false;
-        }
-        is_kept |= option.eq_ignore_ascii_case(b"keep-alive");
-    }
-    is_kept
+/// What the headers of an answer say of its connection and of its length.
+struct Told {
+    is_kept: bool,
+    coding: Coding,
+    length: Length,
 }
 
-/// The members of a header that is a list, however often it is given (RFC 9110 §5.6.1).
-fn options<'h>(headers: &'h [Header<'_>], name: &'static str) -> impl Iterator<Item = &'h [u8]> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .flat_map(|header| header.value.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    None,
+    Chunked,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    None,
+    Known(u64),
+    /// It cannot be read, or there are two.
+    Odd,
+}
+
+impl Told {
+    /// Looks at each header once, at its length first: most are none of these.
+    fn of(version: u8, headers: &[Header<'_>]) -> Self {
+        let mut told = Self {
+            is_kept: version >= 1,
+            coding: Coding::None,
+            length: Length::None,
+        };
+        let mut closes = false;
+        for header in headers {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            match header.name.len() {
+                10 if is("connection") => {
+                    for option in members(header.value) {
+                        closes |= option.eq_ignore_ascii_case(b"close");
+                        told.is_kept |= option.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                14 if is("content-length") => {
+                    for length in members(header.value) {
+                        told.length = told.length.and(number(length));
+                    }
+                }
+                17 if is("transfer-encoding") => {
+                    for coding in members(header.value) {
+                        let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                        told.coding = match (told.coding, is_chunked) {
+                            (Coding::None, true) => Coding::Chunked,
+                            _two_or_another => Coding::Other,
+                        };
+                    }
+                }
+                _other => {}
+            }
+        }
+        told.is_kept &= !closes;
+        told
+    }
+}
+
+impl Length {
+    fn and(self, other: Option<u64>) -> Self {
+        match (self, other) {
+            (Self::None, Some(length)) => Self::Known(length),
+            (Self::Known(known), Some(length)) if known == length => self,
+            _odd => Self::Odd,
+        }
+    }
+}
+
+/// The members of a header's value that is a list (RFC 9110 §5.6.1).
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 impl AnswerHead<'_, '_> {
     /// Where the body ends (RFC 9112 §6.3); nothing when that cannot be told.
     #[must_use]
-    pub fn framing(&self, is_head: bool) -> Option<Framing> {
+    pub const fn framing(&self, is_head: bool) -> Option<Framing> {
         if is_head || matches!(self.status, 100..200 | 204 | 304) {
             return Some(Framing::Length(0));
         }
-        let mut codings = options(self.headers, "transfer-encoding");
-        if let Some(coding) = codings.next() {
-            let is_chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-            return is_chunked.then_some(Framing::Chunked);
+        match (self.coding, self.body_length) {
+            (Coding::Chunked, _) => Some(Framing::Chunked),
+            (Coding::Other, _) | (Coding::None, Length::Odd) => None,
+            (Coding::None, Length::Known(length)) => Some(Framing::Length(length)),
+            (Coding::None, Length::None) => Some(Framing::UntilClose),
         }
-        let mut lengths = options(self.headers, "content-length").map(number);
-        let Some(length) = lengths.next() else {
-            return Some(Framing::UntilClose);
-        };
-        let is_one = lengths.all(|other| other == length);
-        length.filter(|_| is_one).map(Framing::Length)
     }
 
     /// Whether it says both how long its body is and that it has chunks. Only the chunks count, and
     /// the connection is of no more use: somebody before us may have read it otherwise.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        options(self.headers, "transfer-encoding").next().is_some()
-            && options(self.headers, "content-length").next().is_some()
+        self.coding != Coding::None && self.body_length != Length::None
     }
 }
 
@@ -224,7 +280,10 @@ mod tests {
             answer(text.as_bytes(), |head| (head.status, head.is_ambiguous()))
         };
         assert_eq!(is_ambiguous(both), Found::Whole((200, true)));
-        assert_eq!(is_ambiguous("content-length: 3\r\n"), Found::Whole((200, false)));
+        assert_eq!(
+            is_ambiguous("content-length: 3\r\n"),
+            Found::Whole((200, false))
+        );
     }
 
     #[test]
