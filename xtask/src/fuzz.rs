@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::shell::{ask, program, root};
+use crate::tidy;
 
 /// One target.
 struct Target {
@@ -244,6 +245,7 @@ fn build(targets: &[&Target]) -> Result<PathBuf> {
         .env("RUSTFLAGS", FLAGS.join(" "))
         .status()?;
     ensure!(status.success(), "the fuzz targets do not build");
+    tidy::run_on("fuzz/Cargo.toml", &host)?;
     println!("built in {} s", begun.elapsed().as_secs());
     Ok(place.join(host).join("release"))
 }

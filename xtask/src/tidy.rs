@@ -54,6 +54,19 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Checks what another workspace of the project takes in, whose lock file is there.
+///
+/// # Errors
+/// When something is not allowed.
+pub(crate) fn run_on(manifest: &str, host: &str) -> Result<()> {
+    let all = metadata(&["--manifest-path", manifest, "--filter-platform", host])?;
+    let findings = dependencies::allowed(&root(), &all)?;
+    if !findings.is_empty() {
+        bail!("{manifest}: {}", findings.join("; "));
+    }
+    Ok(())
+}
+
 fn check(root: &Path) -> Result<Vec<String>> {
     let rules = read_rules(root)?;
     let members = metadata(&["--no-deps"])?;

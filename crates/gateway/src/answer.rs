@@ -9,6 +9,7 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use taraf_service::{Body, BoxError, Problem, body, problem};
 
+use crate::forward;
 use crate::usage::{OverPlan, Standing};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -17,8 +18,8 @@ const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 static STANDING: [HeaderName; 5] = [RATE_LIMIT, RATE_LIMIT_POLICY, X_LIMIT, X_REMAINING, X_RESET];
-/// Enough for the longest of their values in most cases.
-const STANDING_BYTES: usize = 96;
+/// Enough for them in most cases.
+const STANDING_BYTES: usize = 320;
 /// The largest problem of a service that is put into the other form.
 const PROBLEM_BYTES_MAX: usize = 64 << 10;
 const DAYS_PER_MONTH_POLICY: u64 = 30;
@@ -140,11 +141,9 @@ pub(crate) fn retry_after(problem: Problem, wait: Duration) -> Problem {
 /// How the caller stands: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)
 /// and the older `X-RateLimit-*`, which tell the quota, or the rate of a plan without one.
 pub(crate) fn add_standing(headers: &mut HeaderMap, standing: &Standing) {
-    tell_standing(standing, |name, value| {
-        let value = HeaderValue::from_bytes(value);
-        let value = value.expect("digits, letters and quotes fit a header");
-        headers.insert(name, value);
-    });
+    let mut lines = Vec::with_capacity(STANDING_BYTES);
+    write_standing(&mut lines, standing);
+    forward::insert_lines(headers, &lines);
 }
 
 /// Whether a header of this name tells it.
@@ -154,33 +153,30 @@ pub(crate) fn tells_standing(name: &str) -> bool {
         .any(|known| known.as_str().eq_ignore_ascii_case(name))
 }
 
-/// Hands the headers over that tell it, one after another.
-pub(crate) fn tell_standing(standing: &Standing, mut tell: impl FnMut(&HeaderName, &[u8])) {
+/// Writes the headers that tell it, each a line of a head. Without the machinery of formatting: each
+/// answer has five.
+pub(crate) fn write_standing(out: &mut Vec<u8>, standing: &Standing) {
     let rate = standing.plan.rate();
     let burst_window = whole_seconds(rate.window()).max(1);
     let reset_in = whole_seconds(standing.reset_in);
-    // Put together without the machinery of formatting, one text after another in one place: each
-    // answer has five.
-    let mut text = Vec::with_capacity(STANDING_BYTES);
     let month = standing.plan.quota_per_month.zip(standing.remaining);
+    add(out, "ratelimit-policy: ");
     if let Some((quota, _)) = month {
         let window = DAYS_PER_MONTH_POLICY * SECONDS_PER_DAY;
-        add(&mut text, "\"month\";q=", quota);
-        add(&mut text, ";w=", window);
-        text.extend_from_slice(b", ");
+        add_number(out, "\"month\";q=", quota);
+        add_number(out, ";w=", window);
+        add(out, ", ");
     }
-    add(&mut text, "\"burst\";q=", rate.burst().into());
-    add(&mut text, ";w=", burst_window);
-    tell(&RATE_LIMIT_POLICY, &text);
-    text.clear();
+    add_number(out, "\"burst\";q=", rate.burst().into());
+    add_number(out, ";w=", burst_window);
+    add(out, "\r\nratelimit: ");
     if let Some((_, remaining)) = month {
-        add(&mut text, "\"month\";r=", remaining);
-        add(&mut text, ";t=", reset_in);
-        text.extend_from_slice(b", ");
+        add_number(out, "\"month\";r=", remaining);
+        add_number(out, ";t=", reset_in);
+        add(out, ", ");
     }
-    add(&mut text, "\"burst\";r=", standing.burst_left.into());
-    add(&mut text, ";t=", burst_window);
-    tell(&RATE_LIMIT, &text);
+    add_number(out, "\"burst\";r=", standing.burst_left.into());
+    add_number(out, ";t=", burst_window);
     let (limit, left, reset) = match month {
         Some((quota, remaining)) => (quota, remaining, standing.reset.as_millis() / 1_000),
         None => {
@@ -190,15 +186,21 @@ pub(crate) fn tell_standing(standing: &Standing, mut tell: impl FnMut(&HeaderNam
             (rate.burst().into(), standing.burst_left.into(), at)
         }
     };
-    let reset = u64::try_from(reset).unwrap_or(0);
-    for (name, number) in [(&X_LIMIT, limit), (&X_REMAINING, left), (&X_RESET, reset)] {
-        text.clear();
-        write_number(&mut text, number);
-        tell(name, &text);
-    }
+    add_number(out, "\r\nx-ratelimit-limit: ", limit);
+    add_number(out, "\r\nx-ratelimit-remaining: ", left);
+    add_number(
+        out,
+        "\r\nx-ratelimit-reset: ",
+        u64::try_from(reset).unwrap_or(0),
+    );
+    add(out, "\r\n");
 }
 
-fn add(text: &mut Vec<u8>, words: &str, number: u64) {
+fn add(text: &mut Vec<u8>, words: &str) {
+    text.extend_from_slice(words.as_bytes());
+}
+
+fn add_number(text: &mut Vec<u8>, words: &str, number: u64) {
     text.extend_from_slice(words.as_bytes());
     write_number(text, number);
 }
@@ -232,10 +234,42 @@ mod tests {
     fn numbers_are_written_whole() {
         for number in [0, 7, 10, 1_234_567, u64::MAX] {
             let mut text = Vec::new();
-            add(&mut text, "q=", number);
-            add(&mut text, ";w=", 1);
+            add_number(&mut text, "q=", number);
+            add_number(&mut text, ";w=", 1);
             assert_eq!(text, format!("q={number};w=1").as_bytes());
         }
+    }
+
+    #[test]
+    fn how_a_caller_stands_is_told_by_headers_that_are_known() {
+        let plan = crate::quota::Plan {
+            rate_per_second: 10,
+            burst: 20,
+            quota_per_month: Some(1_000),
+        };
+        let standing = Standing {
+            plan,
+            used: 1,
+            remaining: Some(999),
+            reset: taraf_base::Timestamp::from_millis(1_800_000_000_000),
+            reset_in: Duration::from_millis(1_500),
+            burst_left: 19,
+        };
+        let mut headers = HeaderMap::new();
+        add_standing(&mut headers, &standing);
+        assert_eq!(
+            headers[RATE_LIMIT_POLICY],
+            "\"month\";q=1000;w=2592000, \"burst\";q=20;w=2"
+        );
+        assert_eq!(
+            headers[RATE_LIMIT],
+            "\"month\";r=999;t=2, \"burst\";r=19;t=2"
+        );
+        assert_eq!(headers[X_LIMIT], "1000");
+        assert_eq!(headers[X_REMAINING], "999");
+        assert_eq!(headers[X_RESET], "1800000000");
+        assert_eq!(headers.len(), STANDING.len());
+        assert!(headers.keys().all(|name| tells_standing(name.as_str())));
     }
 
     #[test]

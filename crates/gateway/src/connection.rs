@@ -52,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// The address without its port, as services are told it.
     pub(crate) text: HeaderValue,
+    /// What services are told of the connection, for heads that are written as bytes.
+    pub(crate) lines: Box<[u8]>,
     pub(crate) is_secure: bool,
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
     /// For what goes on when a call has ended: the tasks of the core that the connection is on.
@@ -124,9 +126,12 @@ async fn agree(
     address: SocketAddr,
     tasks: Tasks,
 ) -> io::Result<(Stream, Peer, Version)> {
+    let text = forward::text(&address.ip().to_canonical().to_string());
     let mut peer = Peer {
         address,
-        text: forward::text(&address.ip().to_canonical().to_string()),
+        // Those with TLS are not written so.
+        lines: forward::lines_of(&text, false),
+        text,
         is_secure: false,
         certificate: None,
         tasks,

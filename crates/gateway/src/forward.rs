@@ -13,9 +13,9 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_ACCOUNT: HeaderName = HeaderName::from_static("x-taraf-account");
-const X_PLAN: HeaderName = HeaderName::from_static("x-taraf-plan");
-const X_KEY_ID: HeaderName = HeaderName::from_static("x-taraf-key-id");
+pub(crate) const X_ACCOUNT: HeaderName = HeaderName::from_static("x-taraf-account");
+pub(crate) const X_PLAN: HeaderName = HeaderName::from_static("x-taraf-plan");
+pub(crate) const X_KEY_ID: HeaderName = HeaderName::from_static("x-taraf-key-id");
 const OUR_PREFIX: &str = "x-taraf-";
 
 /// What a service is told of the caller beside the request.
@@ -64,10 +64,43 @@ pub(crate) fn request(headers: &mut HeaderMap, hop: &Hop<'_>) {
     headers.insert(trace::REQUEST_ID, hop.request_id.clone());
     headers.insert(trace::TRACEPARENT, hop.trace.to_header());
     if let Some(caller) = hop.caller {
-        headers.insert(X_ACCOUNT, caller.told.account.clone());
-        headers.insert(X_PLAN, caller.told.plan.clone());
-        headers.insert(X_KEY_ID, caller.told.key.clone());
+        insert_lines(headers, caller.told.lines());
     }
+}
+
+/// A header as a line of a head.
+pub(crate) fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Puts lines that were written by [`write_line`] into a table.
+pub(crate) fn insert_lines(headers: &mut HeaderMap, lines: &[u8]) {
+    for line in lines.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (name, value) = line.split_at(colon);
+        let value = value
+            .strip_prefix(b": ")
+            .unwrap_or_default()
+            .trim_ascii_end();
+        let line = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value));
+        if let (Ok(name), Ok(value)) = line {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// What services are told of the caller's connection, as lines of a head.
+pub(crate) fn lines_of(peer: &HeaderValue, is_secure: bool) -> Box<[u8]> {
+    let mut lines = Vec::new();
+    write_line(&mut lines, X_FORWARDED_FOR.as_str(), peer.as_bytes());
+    let scheme = if is_secure { "https" } else { "http" };
+    write_line(&mut lines, X_FORWARDED_PROTO.as_str(), scheme.as_bytes());
+    lines.into()
 }
 
 /// Makes the head of a service's answer that of the answer to the caller.

@@ -149,12 +149,28 @@ pub(crate) struct Identity {
     pub(crate) hash: KeyHash,
 }
 
-/// A caller as headers name it.
+/// What services are told of a caller: the lines of a head, which most calls are written with.
 #[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) account: HeaderValue,
-    pub(crate) plan: HeaderValue,
-    pub(crate) key: HeaderValue,
+pub(crate) struct Told(Box<[u8]>);
+
+impl Told {
+    fn new(account: AccountId, plan: &str, key: KeyId) -> Self {
+        let (account, key) = (account.to_string(), key.to_string());
+        let mut lines = Vec::new();
+        for (name, value) in [
+            (forward::X_ACCOUNT, account.as_str()),
+            (forward::X_PLAN, plan),
+            (forward::X_KEY_ID, &key),
+        ] {
+            let value = forward::text(value);
+            forward::write_line(&mut lines, name.as_str(), value.as_bytes());
+        }
+        Self(lines.into())
+    }
+
+    pub(crate) const fn lines(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Caller {
@@ -170,11 +186,7 @@ impl Caller {
             key,
             account,
             account_name,
-            told: Told {
-                account: forward::text(&account.to_string()),
-                plan: forward::text(&plan),
-                key: forward::text(&key.to_string()),
-            },
+            told: Told::new(account, &plan, key),
             plan,
             meter,
             series: OnceLock::new(),

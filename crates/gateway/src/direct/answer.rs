@@ -11,6 +11,7 @@ use super::line::Waited;
 use super::request::Shape;
 use super::{Conversation, PIECE_BYTES, heads};
 use crate::bodies::Outbound;
+use crate::forward::write_line as field;
 
 /// How the end of a body is told to the caller.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,20 +150,20 @@ fn write_head(
         if is_ours || (is_length && has_other_length) {
             continue;
         }
-        heads::field(out, name.as_str(), value.as_bytes());
+        field(out, name.as_str(), value.as_bytes());
     }
     match framing {
         Framing::None => {}
         Framing::Length => {
             heads::length_field(out, body.size_hint().exact().unwrap_or_default());
         }
-        Framing::Chunked => heads::field(out, "transfer-encoding", b"chunked"),
+        Framing::Chunked => field(out, "transfer-encoding", b"chunked"),
     }
     if !parts.headers.contains_key(DATE) {
         heads::date_field(out);
     }
     if is_last {
-        heads::field(out, "connection", b"close");
+        field(out, "connection", b"close");
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -11,8 +11,7 @@ use taraf_service::wire::{AnswerHead, Framing, Header};
 
 use super::status;
 use crate::answer;
-use crate::auth::api_key::Caller;
-use crate::forward::{self, Hop};
+use crate::forward::{self, Hop, write_line as field};
 use crate::usage::Standing;
 
 /// An IMF-fixdate (RFC 9110 §5.6.7) always has so many letters.
@@ -25,6 +24,8 @@ pub(crate) struct Line<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) host: &'a HeaderValue,
+    /// What is told of the caller's connection.
+    pub(crate) peer: &'a [u8],
 }
 
 /// Writes the head of a request to a service.
@@ -37,8 +38,9 @@ pub(crate) fn request(out: &mut Vec<u8>, line: &Line<'_>, headers: &[Header<'_>]
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
     }
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    field(out, "host", line.host.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+    out.extend_from_slice(line.host.as_bytes());
+    out.extend_from_slice(b"\r\n");
     for header in headers {
         if header.name.eq_ignore_ascii_case("host") {
             forwarded_host = Some(header.value);
@@ -46,24 +48,16 @@ pub(crate) fn request(out: &mut Vec<u8>, line: &Line<'_>, headers: &[Header<'_>]
             field(out, header.name, header.value);
         }
     }
-    field(out, "x-forwarded-for", hop.peer.as_bytes());
-    let scheme = if hop.is_secure { "https" } else { "http" };
-    field(out, "x-forwarded-proto", scheme.as_bytes());
+    out.extend_from_slice(line.peer);
     if let Some(host) = forwarded_host {
         field(out, "x-forwarded-host", host);
     }
     field(out, "x-request-id", hop.request_id.as_bytes());
     field(out, "traceparent", &hop.trace.to_bytes());
     if let Some(caller) = hop.caller {
-        tell(out, caller);
+        out.extend_from_slice(caller.told.lines());
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn tell(out: &mut Vec<u8>, caller: &Caller) {
-    field(out, "x-taraf-account", caller.told.account.as_bytes());
-    field(out, "x-taraf-plan", caller.told.plan.as_bytes());
-    field(out, "x-taraf-key-id", caller.told.key.as_bytes());
 }
 
 /// What an answer is given on its way to the caller.
@@ -113,9 +107,7 @@ pub(crate) fn answer(out: &mut Vec<u8>, head: &AnswerHead<'_, '_>, given: &Given
     }
     field(out, "x-request-id", given.request_id.as_bytes());
     if let Some(standing) = given.standing {
-        answer::tell_standing(standing, |name, value| {
-            field(out, name.as_str(), value);
-        });
+        answer::write_standing(out, standing);
     }
     if given.is_last {
         field(out, "connection", b"close");
@@ -169,13 +161,6 @@ pub(super) fn first_line(out: &mut Vec<u8>, number: u16) {
     // Nobody reads it; without a name for the status it may be empty (RFC 9112 §4).
     let reason = status.canonical_reason().unwrap_or_default();
     out.extend_from_slice(reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -281,7 +266,14 @@ mod tests {
             let host = HeaderValue::from_static("up.service");
             let found = wire::request(text.as_bytes(), |head| {
                 let mut out = Vec::new();
-                let line = Line { method: "GET", path: "/b", query: Some("c=d"), host: &host };
+                let told = forward::lines_of(&peer, false);
+                let line = Line {
+                    method: "GET",
+                    path: "/b",
+                    query: Some("c=d"),
+                    host: &host,
+                    peer: &told,
+                };
                 request(&mut out, &line, head.headers, &hop(&peer, &id));
                 let direct = written(wire::request(&out, |head| {
                     assert_eq!(head.target, "/b?c=d");

@@ -93,6 +93,7 @@ pub(crate) fn passes(
         path: &to,
         query,
         host: service.host(),
+        peer: &peer.lines,
     };
     heads::request(out, &line, head.headers, &call.hop());
     out.extend_from_slice(body);

@@ -47,6 +47,8 @@ pub(super) struct Call<'a> {
     pub(super) standing: &'a Standing,
     pub(super) policy: &'a CallPolicy,
     pub(super) is_idempotent: bool,
+    /// When it began, and when it must have its answer.
+    pub(super) began: Instant,
     pub(super) until: Instant,
     retries: u32,
 }
@@ -168,12 +170,14 @@ impl<'a> Call<'a> {
         policy: &'a CallPolicy,
         method: &Method,
     ) -> Self {
+        let began = Instant::now();
         Self {
             shared,
             standing,
             policy,
             is_idempotent: !policy.once && (policy.idempotent || retry::is_idempotent(method)),
-            until: Instant::now() + policy.deadline,
+            began,
+            until: began + policy.deadline,
             retries: 0,
         }
     }

@@ -112,7 +112,7 @@ async fn attempt<T>(
     call.standing.budget.deposit();
     let lease = pool.lease(shared, None);
     let mut lease = lease.map_err(|error| Missed(Why::Failed(error)))?;
-    let began = Instant::now();
+    let began = call.began;
     let until = policy
         .attempt
         .map_or(call.until, |limit| call.until.min(began + limit));
