@@ -49,6 +49,7 @@ struct Rounds {
     calm: Latencies,
     failed: u64,
     resident_mib: f64,
+    anonymous_mib: f64,
 }
 
 #[derive(Default)]
@@ -159,6 +160,7 @@ fn measure(proxy: &Proxy, requests: &Arc<Vec<Vec<u8>>>, time: Duration, found: &
         .push(full.calls as f64 / time.as_secs_f64());
     found.full.add(&full);
     found.resident_mib = proxy.process.resident_kib() as f64 / 1024.0;
+    found.anonymous_mib = proxy.process.anonymous_kib() as f64 / 1024.0;
     let calm = load(Some(CALM_RATE)).measure(WARM, time / 2, || {}, || {});
     found.calm.add(&calm);
     found.failed += full.failed + calm.failed;
@@ -168,13 +170,13 @@ fn report(proxies: &[Proxy], found: &[Rounds], rounds: u32, time: Duration) -> S
     let mut text = format!(
         "{rounds} alternating rounds of {} s; medians of the rounds. Latency at full load and at \
          {CALM_RATE} calls a second, p50 / p99.\n\n\
-         | proxy | processor time a call | calls a second | latency, full | latency, calm | memory |\n\
-         |---|---|---|---|---|---|\n",
+         | proxy | processor time a call | calls a second | latency, full | latency, calm | memory | of it not files |\n\
+         |---|---|---|---|---|---|---|\n",
         time.as_secs()
     );
     for (proxy, found) in proxies.iter().zip(found) {
         let row = format!(
-            "| {} | {:.2} µs | {:.0} | {:.2} / {:.2} ms | {:.2} / {:.2} ms | {:.1} MiB |",
+            "| {} | {:.2} µs | {:.0} | {:.2} / {:.2} ms | {:.2} / {:.2} ms | {:.1} MiB | {:.1} MiB |",
             proxy.name,
             median(&found.cpu_us),
             median(&found.calls_per_second),
@@ -183,6 +185,7 @@ fn report(proxies: &[Proxy], found: &[Rounds], rounds: u32, time: Duration) -> S
             median(&found.calm.p50_us) / 1e3,
             median(&found.calm.p99_us) / 1e3,
             found.resident_mib,
+            found.anonymous_mib,
         );
         writeln!(text, "{row}").unwrap();
     }

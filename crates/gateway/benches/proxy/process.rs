@@ -34,7 +34,15 @@ impl Process {
 
     /// Resident memory in KiB, that of its children added.
     pub(crate) fn resident_kib(&self) -> u64 {
-        self.all().map(|pid| resident(pid).unwrap_or(0)).sum()
+        self.all().map(|pid| memory(pid, "VmRSS:")).sum()
+    }
+
+    /// What of it are not pages of files, such as the program's own.
+    pub(crate) fn anonymous_kib(&self) -> u64 {
+        let own = ["RssAnon:", "RssShmem:"];
+        self.all()
+            .flat_map(|pid| own.map(|line| memory(pid, line)))
+            .sum()
     }
 
     fn all(&self) -> impl Iterator<Item = u32> {
@@ -67,8 +75,10 @@ fn ticks(pid: u32) -> Option<u32> {
     Some(user + system)
 }
 
-fn resident(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+/// A line of `/proc/PID/status`.
+fn memory(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(name));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0)
 }
