@@ -3,6 +3,16 @@ import http from "node:http";
 import http2 from "node:http2";
 import * as restate from "@restatedev/restate-sdk";
 
+// The library is written for Node 22; this is what Node 20 lacks of it.
+Promise.withResolvers ??= function withResolvers() {
+  let resolve, reject;
+  const promise = new this((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+};
+
 const upstream = process.env.UPSTREAM;
 const agent = new http.Agent({ keepAlive: true });
 
