@@ -37,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) payloads: Arc<Payloads>,
     /// A collection of payloads that has begun, and what is named.
     collection: (Option<Collection>, BTreeSet<BlobId>),
+    /// From the event that begins one to its end: as in the engine there is one at a time.
+    is_collecting: bool,
     pub(crate) runs: BTreeMap<LeadId, RunSeat>,
     /// Who leads each partition of runs now.
     pub(crate) current: BTreeMap<PartitionId, LeadId>,
@@ -68,6 +70,7 @@ impl Process {
             )),
             blobs,
             collection: (None, BTreeSet::new()),
+            is_collecting: false,
             runs: BTreeMap::new(),
             current: BTreeMap::new(),
             waiting: vec![VecDeque::new(); stripes],
@@ -210,6 +213,7 @@ impl Process {
     }
 
     fn remove_unnamed(&mut self, context: &mut Context) -> Result<(), Trouble> {
+        self.is_collecting = false;
         let (collection, named) = std::mem::take(&mut self.collection);
         let Some(collection) = collection else {
             return Ok(());
@@ -398,7 +402,7 @@ impl Process {
     }
 
     /// Somebody looks at the states; now and then a leader has rested long enough.
-    pub(crate) fn look(&self, context: &mut Context) {
+    pub(crate) fn look(&mut self, context: &mut Context) {
         for lead in self.current.values().copied().chain([KEYS_LEAD]) {
             let what = if context.dice.percent(20) {
                 Lead::Rest
@@ -408,7 +412,8 @@ impl Process {
             let delay = context.dice.latency(50_000);
             context.after(delay, Event::Process(self.number, Inside::Lead(lead, what)));
         }
-        if self.collection.0.is_none() && context.dice.percent(30) {
+        if !self.is_collecting && context.dice.percent(30) {
+            self.is_collecting = true;
             let event = Event::Process(self.number, Inside::Collect(Stage::Begin));
             let delay = context.dice.latency(50_000);
             context.after(delay, event);
