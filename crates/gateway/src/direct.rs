@@ -61,6 +61,10 @@ struct Conversation {
     routes: Arc<Routes>,
     stop: CancellationToken,
     line: Line,
+    /// The bytes at the front that hold no whole head, and how many a request has whose body is awaited:
+    /// what comes byte by byte is not read anew for each.
+    seen: usize,
+    awaited: usize,
     /// What is written to the service, and to the caller.
     request: Vec<u8>,
     answer: Vec<u8>,
@@ -102,6 +106,8 @@ pub(crate) async fn converse(
         // Of this core, so that the cores do not wait for one another.
         stop: peer.tasks.token(),
         line: Line::new(stream, &ahead, &limits, peer.tasks.token()),
+        seen: 0,
+        awaited: 0,
         routes,
         follow,
         gateway,
@@ -168,6 +174,14 @@ impl Conversation {
         if bytes.is_empty() {
             return Front::Nothing;
         }
+        if bytes.len() < self.awaited {
+            return Front::Body;
+        }
+        let seen = std::mem::replace(&mut self.seen, 0);
+        if seen > 0 && bytes.len() <= self.limits.header_bytes && !wire::may_be_whole(bytes, seen) {
+            self.seen = bytes.len();
+            return Front::Head;
+        }
         // When nobody publishes any more the last table stays.
         if self.follow.has_changed().unwrap_or(false) {
             self.routes = Arc::clone(&self.follow.borrow_and_update());
@@ -175,6 +189,7 @@ impl Conversation {
         let (gateway, peer, limits) = (&self.gateway, &self.peer, &self.limits);
         let routes = &self.routes;
         let out = &mut self.request;
+        let mut awaited = 0;
         let found = wire::request(bytes, |head| {
             let Some(shape) = Shape::of(head, limits) else {
                 return Front::Foreign;
@@ -183,6 +198,7 @@ impl Conversation {
                 return if shape.body > BODY_BYTES_MAX {
                     Front::Foreign
                 } else {
+                    awaited = shape.length();
                     Front::Body
                 };
             };
@@ -201,10 +217,14 @@ impl Conversation {
                 None => Front::Foreign,
             }
         });
+        self.awaited = awaited;
         match found {
             Found::Whole(front) => front,
             Found::Partial if bytes.len() > limits.header_bytes => Front::Foreign,
-            Found::Partial => Front::Head,
+            Found::Partial => {
+                self.seen = bytes.len();
+                Front::Head
+            }
             Found::Strange => Front::Foreign,
         }
     }

@@ -7,4 +7,6 @@ mod head;
 
 pub use body::{BodyReader, Framing, Malformed, Step};
 pub use buffer::Buffer;
-pub use head::{AnswerHead, Found, HEADERS_MAX, Header, RequestHead, answer, request};
+pub use head::{
+    AnswerHead, Found, HEADERS_MAX, Header, RequestHead, answer, may_be_whole, request,
+};

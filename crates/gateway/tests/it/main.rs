@@ -9,6 +9,7 @@ mod authority;
 mod bodies;
 mod caching;
 mod certificates;
+mod conversations;
 mod failures;
 mod features;
 mod flows;

@@ -81,7 +81,7 @@ impl Direct {
         head_bytes_max: usize,
         mut read: impl FnMut(&AnswerHead<'_, '_>) -> T,
     ) -> Result<T, Silence> {
-        let (mut sent, mut heard) = (0, false);
+        let (mut sent, mut heard, mut seen) = (0, false, 0);
         poll_fn(|cx| {
             // What is not sent yet is tried again with whatever wakes next: a service may answer before
             // it has read all.
@@ -112,9 +112,15 @@ impl Direct {
                     }
                     Poll::Ready(Ok(_count)) => heard = true,
                 }
+                let came = self.buffer.filled();
+                if seen > 0 && !wire::may_be_whole(came, seen) {
+                    seen = came.len();
+                    continue;
+                }
                 if let Some(head) = self.head(&mut read).transpose() {
                     return Poll::Ready(head);
                 }
+                seen = self.buffer.filled().len();
             }
             self.timer.poll(cx, until).map(|()| Err(Silence::Late))
         })

@@ -49,6 +49,15 @@ pub struct AnswerHead<'h, 'b> {
     body_length: Length,
 }
 
+/// Whether the empty line that ends a head may be among the bytes, of which the first `seen` were looked
+/// at before. A head that comes byte by byte is read once, not once for each byte.
+#[must_use]
+pub fn may_be_whole(bytes: &[u8], seen: usize) -> bool {
+    // The line may have begun in what was seen: CR LF CR LF, of which lenient readers need no CR.
+    let fresh = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
+    fresh.windows(2).any(|two| two == b"\n\n") || fresh.windows(3).any(|three| three == b"\n\r\n")
+}
+
 /// Reads the head of a request at the front of the bytes.
 pub fn request<T>(bytes: &[u8], act: impl FnOnce(&RequestHead<'_, '_>) -> T) -> Found<T> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
@@ -238,6 +247,18 @@ mod tests {
         assert_eq!(found, Found::Whole(text.len() - 4));
         for end in 0..text.len() - 5 {
             assert_eq!(request(&text[..end], |_| ()), Found::Partial, "{end}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_noticed_wherever_the_pieces_are_cut() {
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n", "\r\n\n"] {
+            let text = format!("GET / HTTP/1.1\r\nhost: a{end}");
+            for seen in 0..text.len() {
+                assert!(may_be_whole(text.as_bytes(), seen), "{text:?} {seen}");
+                let part = &text.as_bytes()[..text.len() - 1];
+                assert!(!may_be_whole(part, seen), "{text:?} {seen}");
+            }
         }
     }
 
