@@ -255,7 +255,8 @@ async fn a_key_that_ended_long_ago_is_forgotten_and_its_text_may_come_again() {
     while accounts.now() <= ended {
         tokio::task::yield_now().await;
     }
-    assert_eq!(accounts.forget_ended().await, Ok(1));
+    // The accounts forget by themselves too, first as they start, which may be as late as this.
+    accounts.forget_ended().await.unwrap();
     assert_eq!(accounts.forget_ended().await, Ok(0));
     let unknown = Error::Refused(Refusal::UnknownKey(key.id));
     assert_eq!(accounts.key(key.id).await.unwrap_err(), unknown);
