@@ -103,6 +103,10 @@ pub(super) fn prepare(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<PathBuf
         let path = dir.join(&name);
         let size = disk.open(&path).and_then(|file| file.size());
         if size.is_ok_and(|size| size == bytes) {
+            // Whoever gave it this name may have died before that was durable: after a loss of power
+            // the file would be the segment it once was, with the header of another.
+            let doing = Error::io(format!("keep {}", path.display()));
+            disk.sync_dir(dir).map_err(doing)?;
             return Ok(path);
         }
         let doing = Error::io(format!("remove {}", path.display()));
@@ -169,4 +173,27 @@ pub(super) fn fill(disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), Error
     file.sync().map_err(doing())?;
     disk.sync_dir(path.parent().unwrap_or(path))
         .map_err(doing())
+}
+
+#[cfg(test)]
+mod tests {
+    use taraf_base::Rng;
+
+    use super::super::memory_disk::MemoryDisk;
+    use super::*;
+
+    #[test]
+    fn a_spare_that_was_left_over_keeps_its_name_when_the_power_goes() {
+        let segment = PathBuf::from("log/0000000000000002.segment");
+        let disk = MemoryDisk::with_files([(segment.clone(), vec![7; 64])]);
+        // As a process does that is killed before it has synced the directory.
+        disk.rename(&segment, &segment.with_extension("spare"))
+            .unwrap();
+        let spare = prepare(&disk, Path::new("log"), 64).unwrap();
+        for seed in 0..20 {
+            let files = disk.crash(&mut Rng::new(seed)).files();
+            assert!(files.contains_key(&spare), "seed {seed}");
+            assert!(!files.contains_key(&segment), "seed {seed}");
+        }
+    }
 }

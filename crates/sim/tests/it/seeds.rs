@@ -4,7 +4,12 @@ use taraf_base::random_u64;
 use taraf_sim::simulate;
 
 /// Seeds that found something that was then mended, in the program or in the simulation itself.
-const FOUND: [u64; 3] = [45, 185_382_609_547_203, 243_440_007_263_495];
+const FOUND: [u64; 4] = [
+    45,
+    157_573_638_108_197,
+    185_382_609_547_203,
+    243_440_007_263_495,
+];
 
 #[track_caller]
 fn check(seeds: impl Iterator<Item = u64>) {
