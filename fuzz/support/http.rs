@@ -1,5 +1,6 @@
 //! A strict reader of HTTP/1.1 messages: it knows one way to write each thing, and says of anything
 //! else that it is strange.
+#![allow(dead_code, reason = "each target uses a part of it")]
 
 /// A request or an answer.
 #[derive(Clone, Debug)]

@@ -5,7 +5,6 @@
 use libfuzzer_sys::fuzz_target;
 use taraf_service::wire::{self, BodyReader, Found, Framing};
 
-#[allow(dead_code, reason = "requests are read by another target")]
 #[path = "../support/http.rs"]
 mod strict;
 
