@@ -186,3 +186,21 @@ async fn answers_end_where_their_service_says_whatever_way_it_says_so() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_services_not_now_stands_when_no_retry_is_left() {
+    const CALLS: usize = 100;
+    let tasks = Tasks::new();
+    let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 5\r\n\r\nsalut";
+    let up = raw(&tasks, busy, false).await;
+    let stack = Stack::start(vec![route(Method::GET, "/x")], &[up]).await;
+    let mut stream = connect(&stack).await;
+    for call in 0..CALLS {
+        let key = &stack.key;
+        let request = format!("GET /x HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let said = answers(&mut stream, 1).await;
+        let is_theirs = said.starts_with("HTTP/1.1 503 ") && said.ends_with("salut");
+        assert!(is_theirs, "call {call} became {said:?}");
+    }
+}

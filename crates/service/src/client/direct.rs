@@ -53,7 +53,8 @@ pub struct DirectBody {
 
 /// What is known when the head was read.
 struct Headed<T> {
-    read: Option<T>,
+    /// What was made of it, or how the call goes on without it.
+    read: Result<T, Progress>,
     reader: Option<BodyReader>,
     status: StatusCode,
     is_kept: bool,
@@ -123,11 +124,16 @@ async fn attempt<T>(
         None => connect(&call, &mut lease, until).await?,
     };
     let is_head = *request.method == Method::HEAD;
+    let member = lease.member();
     let headed = |head: &AnswerHead<'_, '_>| {
         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let is_wanted = !call.may_ask_again(status);
+        // Without another attempt the answer stands, whatever it says.
+        let failure = Failure::Answer(status);
+        let again = call
+            .may_ask_again(status)
+            .then(|| call.after_failure(failure, member));
         Headed {
-            read: is_wanted.then(|| read(head)),
+            read: again.flatten().map_or_else(|| Ok(read(head)), Err),
             reader: head.framing(is_head).map(BodyReader::new),
             status,
             is_kept: head.is_kept && !head.is_ambiguous(),
@@ -153,7 +159,7 @@ async fn attempt<T>(
         }
     };
     call.note_answer(&mut lease, headed.status, began.elapsed());
-    call.begin(headed, direct, lease)
+    Call::begin(headed, direct, lease)
 }
 
 /// Makes a connection, within the limits of both.
@@ -187,23 +193,20 @@ impl Call<'_> {
     }
 
     fn begin<T>(
-        &self,
         headed: Headed<T>,
         direct: Direct,
         lease: Lease,
     ) -> Result<(T, DirectBody), Missed> {
-        let status = headed.status;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        let read = headed
+            .read
+            .map_err(|progress| Missed(Why::Again(progress)))?;
+        if headed.status == StatusCode::SWITCHING_PROTOCOLS {
             let error = CallError::Closed("the service switched protocols unasked".into());
             return Err(Missed(Why::Failed(error)));
         }
         let Some(reader) = headed.reader else {
             let error = CallError::Closed("the answer's length cannot be told".into());
             return Err(Missed(Why::Failed(error)));
-        };
-        let Some(read) = headed.read else {
-            let busy = CallError::Closed(format!("the service answered {status}").into());
-            return Err(self.missed(Failure::Answer(status), busy, &lease));
         };
         let mut body = DirectBody {
             direct: Some(direct),
