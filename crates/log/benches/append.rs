@@ -3,7 +3,9 @@
 //! The bare writer is what any log must do at least: those who wait hand their bytes to a thread, which writes
 //! what has gathered into a file full of zeros, calls `fdatasync` once, and answers. It has no frames, no
 //! checksums, no chain, no index, and keeps nothing that could be read again. Both write two files with a thread
-//! each; the bare writer also one file, which shows what the second one is worth.
+//! each; the bare writer also one file, which shows what the second one is worth. The log is one that has been at
+//! work: between rounds it is trimmed, as it is behind snapshots, so that it uses its segments again, as the bare
+//! writer does its files.
 //!
 //! `cargo bench -p taraf-log`; with `TARAF_REPORT=FILE` the table is written there too. The directory is a
 //! temporary one in the target folder, since /tmp is often memory.
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 use taraf_base::Tasks;
 use taraf_log::contract::Writer;
 use taraf_log::file::Config;
-use taraf_log::{FileLog, PartitionId};
+use taraf_log::{FileLog, Log, PartitionId, Term as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 const RECORD_BYTES: usize = 256;
@@ -35,6 +37,10 @@ const STRIPES: u32 = 2;
 const FILE_BYTES: usize = 64 << 20;
 const WRITE_BYTES_MAX: usize = 1 << 20;
 const QUEUE_MAX: usize = 1_024;
+/// What is written before anything is measured, so that each segment was used before.
+const WARM_SEGMENTS: f64 = 4.0;
+const WARM_OUTSTANDING: u32 = 16;
+const WARM_BYTES: usize = 64 << 10;
 
 /// One that has one record outstanding until the time is over; answers how many were durable.
 type Client = Pin<Box<dyn Future<Output = u32> + Send>>;
@@ -51,10 +57,12 @@ fn main() {
         "| outstanding | log, records/s | bare, 2 files | ratio | bare, 1 file | ratio |\n\
          |---:|---:|---:|---:|---:|---:|\n",
     );
+    let tasks = Tasks::new();
+    let mut log = runtime.block_on(AtWork::open(dir.path(), &tasks));
     for outstanding in OUTSTANDING {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
-            rates[0].push(runtime.block_on(append(dir.path(), outstanding)));
+            rates[0].push(runtime.block_on(log.append(outstanding, RECORD_BYTES)));
             rates[1].push(runtime.block_on(bare(dir.path(), outstanding, STRIPES)));
             rates[2].push(runtime.block_on(bare(dir.path(), outstanding, 1)));
         }
@@ -99,38 +107,67 @@ async fn measure(begin: impl FnOnce(Instant) -> Vec<Client>) -> f64 {
     f64::from(total) / started.elapsed().as_secs_f64()
 }
 
-/// Each outstanding record is a partition's own batch, so every one is acknowledged by itself.
-async fn append(dir: &Path, outstanding: u32) -> f64 {
-    let tasks = Tasks::new();
-    let dir = dir.join("log");
-    let config = Config {
-        stripes: STRIPES,
-        ballast_bytes: 0,
-        ..Config::default()
-    };
-    let log = FileLog::open(&dir, config, &tasks).unwrap();
-    let mut writers = Vec::new();
-    for n in 0..outstanding {
-        writers.push(Writer::claim(&log, PartitionId(FIRST_PARTITION + n)).await);
+/// A log whose segments have been in use, and the leaders of its partitions.
+struct AtWork {
+    log: FileLog,
+    idle: Vec<Writer<<FileLog as Log>::Term>>,
+}
+
+impl AtWork {
+    async fn open(dir: &Path, tasks: &Tasks) -> Self {
+        let config = Config {
+            stripes: STRIPES,
+            ballast_bytes: 0,
+            ..Config::default()
+        };
+        let enough = WARM_SEGMENTS * f64::from(STRIPES) * config.segment_bytes as f64;
+        let log = FileLog::open(&dir.join("log"), config, tasks).unwrap();
+        let mut idle = Vec::new();
+        for n in 0..OUTSTANDING[OUTSTANDING.len() - 1] {
+            idle.push(Writer::claim(&log, PartitionId(FIRST_PARTITION + n)).await);
+        }
+        let mut log = Self { log, idle };
+        let mut written = 0.0;
+        while written < enough {
+            let rate = log.append(WARM_OUTSTANDING, WARM_BYTES).await;
+            written += rate * TIME.as_secs_f64() * WARM_BYTES as f64;
+        }
+        log
     }
-    let begin = |started: Instant| {
-        let clients = writers.into_iter().map(|mut writer| -> Client {
-            Box::pin(async move {
-                let mut count = 0;
-                while started.elapsed() < TIME {
-                    writer.append(1, RECORD_BYTES).await.unwrap();
-                    count += 1;
-                }
-                count
-            })
-        });
-        clients.collect()
-    };
-    let rate = measure(begin).await;
-    drop(log);
-    tasks.drain(Duration::from_secs(30)).await;
-    std::fs::remove_dir_all(&dir).unwrap();
-    rate
+
+    /// Each outstanding record is a partition's own batch, so every one is acknowledged by itself.
+    async fn append(&mut self, outstanding: u32, bytes: usize) -> f64 {
+        let (done, mut ended) = mpsc::channel(QUEUE_MAX);
+        let busy = self.idle.drain(..usize::try_from(outstanding).unwrap());
+        let begin = |started: Instant| {
+            let clients = busy.map(|mut writer| -> Client {
+                let done = done.clone();
+                Box::pin(async move {
+                    let mut count = 0;
+                    while started.elapsed() < TIME {
+                        let batch = writer.next(1, bytes);
+                        (writer.last, writer.tail) = (batch.id, batch.last());
+                        writer.term.append(batch).await.unwrap();
+                        count += 1;
+                    }
+                    done.send(writer).await.unwrap();
+                    count
+                })
+            });
+            clients.collect()
+        };
+        let rate = measure(begin).await;
+        drop(done);
+        while let Some(writer) = ended.recv().await {
+            self.idle.push(writer);
+        }
+        for n in 0..OUTSTANDING[OUTSTANDING.len() - 1] {
+            let partition = PartitionId(FIRST_PARTITION + n);
+            let (tail, _) = self.log.tail(partition).await.unwrap();
+            self.log.trim(partition, tail.next()).await.unwrap();
+        }
+        rate
+    }
 }
 
 /// The same number of records outstanding, handed to bare writers.

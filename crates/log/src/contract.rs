@@ -18,6 +18,8 @@ const P: PartitionId = PartitionId(16);
 const OTHER: PartitionId = PartitionId(17);
 const NEIGHBOUR: PartitionId = PartitionId(18);
 const READ_BYTES: usize = 1 << 20;
+/// What a frame has before its header.
+const PREFIX_BYTES: usize = 8;
 
 /// Makes logs for the suite.
 pub trait Backend {
@@ -32,9 +34,12 @@ pub trait Backend {
 /// A batch of `count` records with bodies of `body` bytes, marked by `mark`.
 #[must_use]
 pub fn batch(prev: BatchId, id: BatchId, first: Position, count: u32, body: usize) -> Batch {
-    let mut frames = Vec::new();
+    let mut body = vec![0; body];
+    let mut frames =
+        Vec::with_capacity(count as usize * (body.len() + record::HEADER_BYTES + PREFIX_BYTES));
     for n in 0..u64::from(count) {
         let mark = u8::try_from((first.0 + n + id.epoch.0 * 31) % 251).unwrap();
+        body.fill(mark);
         let record = Record {
             position: first.plus(n),
             time: Timestamp::from_millis(1_000),
@@ -43,7 +48,7 @@ pub fn batch(prev: BatchId, id: BatchId, first: Position, count: u32, body: usiz
                 version: 1,
                 subject: u128::from(id.n),
             },
-            body: &vec![mark; body],
+            body: &body,
         };
         record::encode(&record, &mut frames);
     }

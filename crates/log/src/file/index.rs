@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::frame::{Frame, Tails};
+use super::partitions::Partitions;
 use crate::{BatchId, Epoch, PartitionId, Position, Resolution};
 
 /// A partition's batches between two marks of one segment lie at most that far apart, so a reader
@@ -28,7 +29,7 @@ pub(super) struct Mark {
 /// recovery.
 #[derive(Default)]
 pub(super) struct Index {
-    partitions: BTreeMap<PartitionId, Partition>,
+    partitions: Partitions<Partition>,
 }
 
 #[derive(Default)]
@@ -36,7 +37,7 @@ struct Partition {
     tail: Position,
     last: BatchId,
     marks: VecDeque<Mark>,
-    /// The last batch of each term; batches of a term are numbered densely.
+    /// The last batch of each term before that of `last`; batches of a term are numbered densely.
     terms: BTreeMap<Epoch, u64>,
     /// Records before this one may go.
     wanted: Position,
@@ -47,21 +48,19 @@ impl Index {
     pub(super) fn new(tails: &Tails) -> Self {
         let mut index = Self::default();
         for (partition, (tail, last)) in tails {
-            let entry = index.partitions.entry(*partition).or_default();
+            let entry = index.partitions.of(*partition);
             (entry.tail, entry.last) = (*tail, *last);
-            entry.terms.insert(last.epoch, last.n);
         }
         index
     }
 
     /// Adds a frame that follows the tail of its partition.
     pub(super) fn add(&mut self, frame: &Frame, segment: u64, offset: u64) {
-        let partition = self.partitions.entry(frame.partition).or_default();
+        let partition = self.partitions.of(frame.partition);
         let id = frame.batch.id;
-        if partition.last.epoch != id.epoch && partition.terms.len() >= TERMS_MAX {
-            partition.terms.pop_first();
+        if partition.last.epoch != id.epoch {
+            partition.end_term();
         }
-        partition.terms.insert(id.epoch, id.n);
         partition.last = id;
         if frame.is_claim() {
             return;
@@ -80,7 +79,7 @@ impl Index {
     }
 
     pub(super) fn tail(&self, partition: PartitionId) -> (Position, BatchId) {
-        let found = self.partitions.get(&partition);
+        let found = self.partitions.get(partition);
         found.map_or((Position::ZERO, BatchId::GENESIS), |p| (p.tail, p.last))
     }
 
@@ -88,18 +87,23 @@ impl Index {
     pub(super) fn tails(&self) -> Tails {
         let begun = self.partitions.iter();
         let begun = begun.filter(|(_, p)| p.last != BatchId::GENESIS);
-        begun.map(|(id, p)| (*id, (p.tail, p.last))).collect()
+        begun.map(|(id, p)| (id, (p.tail, p.last))).collect()
     }
 
     /// What became of a batch, as far as what is durable tells; nothing when its term lies too far
     /// back to know.
     pub(super) fn fate(&self, partition: PartitionId, id: BatchId) -> Option<Resolution> {
-        let Some(partition) = self.partitions.get(&partition) else {
+        let Some(partition) = self.partitions.get(partition) else {
             return Some(Resolution::NotStored);
         };
         let is_fenced = partition.last.epoch > id.epoch;
-        match partition.terms.get(&id.epoch) {
-            Some(last) if id.n <= *last => Some(Resolution::Stored),
+        let last = if partition.last.epoch == id.epoch {
+            Some(partition.last.n)
+        } else {
+            partition.terms.get(&id.epoch).copied()
+        };
+        match last {
+            Some(last) if id.n <= last => Some(Resolution::Stored),
             None if is_fenced && partition.terms.len() >= TERMS_MAX => None,
             _ if is_fenced => Some(Resolution::Fenced),
             _ => Some(Resolution::NotStored),
@@ -108,7 +112,7 @@ impl Index {
 
     /// Where to begin reading for the record `from`.
     pub(super) fn mark(&self, partition: PartitionId, from: Position) -> Option<Mark> {
-        let partition = self.partitions.get(&partition)?;
+        let partition = self.partitions.get(partition)?;
         if from > partition.tail {
             return None;
         }
@@ -119,13 +123,13 @@ impl Index {
 
     /// The records that partitions may lose: all before these.
     pub(super) fn wanted(&self) -> impl Iterator<Item = (PartitionId, Position, Position)> {
-        let row = |(id, p): (&PartitionId, &Partition)| (*id, p.wanted, p.tail);
-        self.partitions.iter().map(row)
+        let rows = self.partitions.iter();
+        rows.map(|(id, p)| (id, p.wanted, p.tail))
     }
 
     /// Notes what a partition no longer needs.
     pub(super) fn trim(&mut self, partition: PartitionId, below: Position) {
-        let trimmed = self.partitions.entry(partition).or_default();
+        let trimmed = self.partitions.of(partition);
         trimmed.wanted = trimmed.wanted.max(below);
     }
 
@@ -137,5 +141,18 @@ impl Index {
                 .partition_point(|mark| mark.segment < segment);
             partition.marks.drain(..keep);
         }
+    }
+}
+
+impl Partition {
+    /// Remembers where the term of `last` ended, the oldest of too many no longer.
+    fn end_term(&mut self) {
+        if self.last == BatchId::GENESIS {
+            return;
+        }
+        if self.terms.len() >= TERMS_MAX {
+            self.terms.pop_first();
+        }
+        self.terms.insert(self.last.epoch, self.last.n);
     }
 }

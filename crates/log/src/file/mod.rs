@@ -14,6 +14,7 @@ mod index;
 mod inspect;
 
 pub mod memory_disk;
+mod partitions;
 mod reader;
 mod recover;
 mod repair;

@@ -55,13 +55,16 @@ impl Shared {
 
     /// Shows frames that are durable now.
     pub(super) fn publish(&self, segment: u64, frames: &[(Frame, u64)]) {
+        let Some((last, at)) = frames.last() else {
+            return;
+        };
         let mut state = self.lock();
         for (frame, offset) in frames {
             state.index.add(frame, segment, *offset);
-            state.next = frame.sequence + 1;
-            let end = offset.saturating_add(frame.size() as u64);
-            state.ends.insert(segment, end);
         }
+        state.next = last.sequence + 1;
+        let end = at.saturating_add(last.size() as u64);
+        state.ends.insert(segment, end);
     }
 
     pub(super) fn add_segment(&self, segment: Arc<Segment>) {

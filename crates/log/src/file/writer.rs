@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::disk::Disk;
 use super::frame::{Frame, Sequence, Tails};
+use super::partitions::Partitions;
 use super::reserve::Reports;
 use super::segment::{self, Beginning, NotPlaced, Segment};
 use super::shared::Shared;
@@ -40,7 +41,7 @@ pub(super) struct Writer<S, T> {
     offset: u64,
     next: Sequence,
     /// Partitions' tails, with what is gathered and not yet durable.
-    tails: Tails,
+    tails: Partitions<Tail>,
     buffer: Vec<u8>,
     gathered: Vec<(Frame, u64)>,
     /// Who waits for what is gathered.
@@ -52,6 +53,15 @@ pub(super) struct Writer<S, T> {
     /// that follow: the next goes to a new segment, before whose first frame this one ends.
     is_stranded: bool,
     poisoned: Option<String>,
+}
+
+/// The last record and the last batch of a partition.
+struct Tail(Position, BatchId);
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self(Position::ZERO, BatchId::GENESIS)
+    }
 }
 
 /// Where a writer starts, as recovery found it.
@@ -83,7 +93,7 @@ impl<S: Spares, T> Writer<S, T> {
             segment: start.segment,
             offset: start.offset,
             next: start.next,
-            tails: start.tails,
+            tails: by_partition(&start.tails),
             buffer: Vec::new(),
             gathered: Vec::new(),
             waiting: Vec::new(),
@@ -171,7 +181,9 @@ impl<S: Spares, T> Writer<S, T> {
 
     fn tail(&self, partition: PartitionId) -> (Position, BatchId) {
         let genesis = (Position::ZERO, BatchId::GENESIS);
-        self.tails.get(&partition).copied().unwrap_or(genesis)
+        self.tails
+            .get(partition)
+            .map_or(genesis, |Tail(tail, last)| (*tail, *last))
     }
 
     fn check_alive(&self) -> Result<(), Error> {
@@ -199,12 +211,11 @@ impl<S: Spares, T> Writer<S, T> {
         self.next += 1;
         let at = self.offset + self.buffer.len() as u64;
         frame.encode(self.segment.header.salt, &mut self.buffer);
-        let tail = if frame.is_claim() {
-            self.tail(frame.partition).0
-        } else {
-            frame.batch.last()
-        };
-        self.tails.insert(frame.partition, (tail, frame.batch.id));
+        let Tail(tail, last) = self.tails.of(frame.partition);
+        if !frame.is_claim() {
+            *tail = frame.batch.last();
+        }
+        *last = frame.batch.id;
         self.gathered.push((frame, at));
         Ok(())
     }
@@ -255,7 +266,7 @@ impl<S: Spares, T> Writer<S, T> {
         let stored = self.roll();
         if stored.is_err() {
             self.next -= self.gathered.len() as u64;
-            self.tails = self.shared.tails();
+            self.tails = by_partition(&self.shared.tails());
         }
         stored
     }
@@ -324,6 +335,14 @@ impl<S: Spares, T> Writer<S, T> {
         }
         error
     }
+}
+
+fn by_partition(tails: &Tails) -> Partitions<Tail> {
+    let mut partitions = Partitions::default();
+    for (partition, (tail, last)) in tails {
+        *partitions.of(*partition) = Tail(*tail, *last);
+    }
+    partitions
 }
 
 /// A segment that could not be prepared for want of space means that the log is full.
