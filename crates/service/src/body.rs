@@ -110,6 +110,15 @@ impl Body {
         matches!(self.0, Kind::Empty | Kind::Full(_))
     }
 
+    /// All of it, when it is here already.
+    pub(crate) fn at_hand(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Incoming(_) | Kind::Reply(_) | Kind::Boxed(_) => None,
+        }
+    }
+
     /// Whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::pool::{self, Place, Standing};
 use crate::retry::Budget;
 use crate::{Body, CallError, Directory, EndpointState, EndpointView, PoolView, ServiceName};
 
+mod at_hand;
 mod attempt;
 mod config;
 mod direct;
@@ -278,8 +279,16 @@ impl Client {
             .entry(USER_AGENT)
             .or_insert(USER_AGENT_VALUE);
         *request.uri_mut() = origin_form(&uri);
+        if let Some(bytes) = at_hand::written(&request, &pool, shared, policy) {
+            let request = DirectRequest {
+                method: request.method(),
+                bytes: &bytes,
+            };
+            return at_hand::perform(shared, &pool, request, policy).await;
+        }
+        let progress = attempt::Progress::first(Instant::now() + policy.deadline);
         // A call of a host may meet TLS and addresses: what waits for it should not carry all of that.
-        Box::pin(attempt::perform(&self.inner.shared, &pool, request, policy)).await
+        Box::pin(attempt::resume(shared, &pool, request, policy, progress)).await
     }
 
     /// Forwards a request whose target is known already, without the headers that concern one

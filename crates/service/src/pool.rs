@@ -147,11 +147,12 @@ impl Pool {
 
     /// The pool of a host outside the directory.
     pub(crate) fn of_origin(standing: Arc<Standing>, place: Place, config: &Config) -> Self {
+        let is_direct = matches!(place, Place::Origin { tls: false, .. });
         Self {
             standing,
             weights: Weights::new([1]),
             members: Box::new([(1, Arc::new(Member::new(place, config.breaker)))]),
-            is_direct: false,
+            is_direct,
         }
     }
 

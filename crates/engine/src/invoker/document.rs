@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Means;
 use super::auth::{Authorization, Prover};
-use super::http::{HttpRequest, exchange, is_unauthorized, shown};
+use super::http::{HttpRequest, address, exchange, is_unauthorized, shown, with_query};
 use super::mask::Mask;
 use crate::partition::CallClass;
 
@@ -71,8 +71,7 @@ impl Document<'_> {
     ) -> Result<(response::Parts, Bytes), FlowError> {
         let request = HttpRequest {
             method: "GET".to_owned(),
-            uri: self.uri.to_owned(),
-            query: Vec::new(),
+            url: with_query(address(self.uri)?, &[])?,
             headers: vec![("accept".to_owned(), ACCEPTED.to_owned())],
             body: None,
             output: HttpOutput::Raw,

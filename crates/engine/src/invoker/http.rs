@@ -20,6 +20,7 @@ use crate::partition::CallClass;
 use crate::partition::tasks::call::uncertain;
 
 pub(super) use redirect::shown;
+pub(super) use request::{address, with_query};
 
 /// Redirects that one call follows at most.
 const REDIRECTS_MAX: usize = 5;
@@ -34,9 +35,7 @@ pub(crate) struct HttpRequest {
     /// Any case.
     pub(crate) method: String,
     /// The address, its query included.
-    pub(crate) uri: String,
-    /// Added to the address's own query, in this order.
-    pub(crate) query: Vec<(String, String)>,
+    pub(crate) url: Url,
     /// The author's headers.
     pub(crate) headers: Vec<(String, String)>,
     /// The body; absent means none.
@@ -112,12 +111,12 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
     match tokio::time::timeout(limit, exchange(client, &call)).await {
         Ok(done) => {
             let (sent, head, bytes) = done?;
-            Ok(answer::data(call.output, &sent, &head, &bytes)?)
+            Ok(answer::data(call.output, sent.as_ref(), &head, &bytes)?)
         }
         Err(_elapsed) => {
             let detail = format!(
                 "no whole answer from {} within {}",
-                shown(&call.uri),
+                shown(call.url.as_str()),
                 taraf_base::duration::format(limit)
             );
             Err(unanswered(call.class, detail, 504).into())
@@ -125,13 +124,14 @@ pub(crate) async fn perform(client: &Client, call: HttpRequest) -> Result<Data, 
     }
 }
 
-/// Asks, follows redirects, and reads the answer when its status is none of an error.
+/// Asks, follows redirects, and reads the answer when its status is none of an error. What was sent is
+/// told when the task wants the whole response.
 pub(super) async fn exchange(
     client: &Client,
     call: &HttpRequest,
-) -> Result<(answer::Sent, response::Parts, Bytes), Failure> {
+) -> Result<(Option<answer::Sent>, response::Parts, Bytes), Failure> {
     let mut hop = redirect::Hop {
-        url: request::url(call).map_err(Failure::unsent)?,
+        url: call.url.clone(),
         method: request::method(&call.method).map_err(Failure::unsent)?,
         keeps_body: true,
         keeps_authorization: true,
@@ -178,7 +178,7 @@ async fn ask(
     hop: &redirect::Hop,
     policy: &CallPolicy,
     is_first: bool,
-) -> Result<(answer::Sent, Response<Body>), Failure> {
+) -> Result<(Option<answer::Sent>, Response<Body>), Failure> {
     let mut answered = 0;
     let mut known = None;
     loop {
@@ -186,7 +186,8 @@ async fn ask(
             error,
             is_sent: !is_first,
         })?;
-        let sent = answer::Sent::of(&request, &hop.url);
+        let is_shown = call.output == HttpOutput::Response;
+        let sent = is_shown.then(|| answer::Sent::of(&request, &hop.url));
         let response = client
             .call(request, policy)
             .await

@@ -114,7 +114,8 @@ impl Invoker {
         let invoker = self.clone();
         let was_outstanding = self.is_recovering.load(Ordering::Acquire);
         let doing = self.means.busy.begin();
-        self.tasks.spawn("call of a flow", async move {
+        // Large, and a task is moved several times before it runs.
+        let work = Box::pin(async move {
             let _doing = doing;
             tokio::select! {
                 // Given up, or to be made again after a restart.
@@ -123,6 +124,7 @@ impl Invoker {
             }
             invoker.locked(|running| running.remove(&place));
         });
+        self.tasks.spawn("call of a flow", work);
     }
 
     /// Gives a call up: nobody waits for its outcome.
@@ -177,13 +179,14 @@ impl Invoker {
         } else {
             pace.let_go().await;
         }
-        let _place = self.means.places.take(&call).await;
+        let url = send::recorded_url(&call);
+        let _place = self.means.places.take(url.as_ref()).await;
         let Some(handle) = self.handle().await else {
             return;
         };
         let began = Timestamp::now();
         let epoch = handle.status().borrow().epoch.0;
-        let answer = send::send(&self.means, &call, epoch).await;
+        let answer = send::send(&self.means, &call, url, epoch).await;
         let ended = Timestamp::now();
         let metrics = &self.means.hub.metrics;
         metrics

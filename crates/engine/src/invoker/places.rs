@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use crate::partition::Call;
-
 /// Hosts that are this machine, whatever the front door listens on.
 const THIS_MACHINE: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
@@ -53,9 +51,10 @@ impl Places {
         targets.doors.extend(names);
     }
 
-    /// A place for this call, when there is one. None when it needs none.
-    pub(crate) async fn take(&self, call: &Call) -> Option<Place> {
-        self.take_for(target(call)).await
+    /// A place for a call of this address, when there is one. None when it needs none.
+    pub(crate) async fn take(&self, url: Option<&Url>) -> Option<Place> {
+        self.take_for(url.and_then(target).unwrap_or_default())
+            .await
     }
 
     async fn take_for(&self, target: String) -> Option<Place> {
@@ -91,16 +90,10 @@ impl Drop for Place {
     }
 }
 
-/// `host:port`, or nothing when that is known only to the sender.
-fn target(call: &Call) -> String {
-    let uri = call.request.get("uri").and_then(|uri| uri.as_str());
-    let url = uri.and_then(|uri| Url::parse(&uri).ok());
-    let authority = url.and_then(|url| {
-        let host = url.host_str()?.to_owned();
-        let port = url.port_or_known_default().unwrap_or_default();
-        Some(format!("{host}:{port}"))
-    });
-    authority.unwrap_or_default()
+/// `host:port`.
+fn target(url: &Url) -> Option<String> {
+    let port = url.port_or_known_default().unwrap_or_default();
+    Some(format!("{}:{port}", url.host_str()?))
 }
 
 fn locked(targets: &Mutex<Targets>) -> std::sync::MutexGuard<'_, Targets> {

@@ -7,10 +7,11 @@ use taraf_base::{Secret, Timestamp};
 use taraf_flow::tasks::{Call as TaskCall, HttpCall, HttpOutput};
 use taraf_flow::{Data, FlowError, Kind, Scope, Template};
 use tokio::time::Instant;
+use url::Url;
 
 use super::Means;
 use super::auth::Authorization;
-use super::http::{Effect, Failure, HttpRequest, is_unauthorized, perform};
+use super::http::{Effect, Failure, HttpRequest, address, is_unauthorized, perform, with_query};
 use super::mask::Mask;
 use crate::partition::Call;
 use crate::partition::tasks::call::is_deferred;
@@ -19,8 +20,20 @@ use crate::partition::tasks::call::is_deferred;
 /// `timeout` of its timer, not whatever the connection says at the same instant.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Makes the call. What comes back never holds a secret of ours.
-pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data, Failure> {
+/// Where a call goes, when that is no secret of the sender's.
+pub(super) fn recorded_url(call: &Call) -> Option<Url> {
+    let uri = call.request.get("uri")?;
+    Url::parse(&uri.as_str()?).ok()
+}
+
+/// Makes the call, to the address that was recorded if there is one. What comes back never holds a secret
+/// of ours.
+pub(super) async fn send(
+    means: &Means,
+    call: &Call,
+    url: Option<Url>,
+    epoch: u64,
+) -> Result<Data, Failure> {
     let unsent = |what| Failure::unsent(FlowError::configuration(what));
     let Kind::Call(kind) = &call.task.kind else {
         return Err(unsent("the step is no call"));
@@ -40,6 +53,7 @@ pub(super) async fn send(means: &Means, call: &Call, epoch: u64) -> Result<Data,
         means,
         call,
         http,
+        url,
         scope,
         epoch,
         until: Instant::now() + deadline,
@@ -62,6 +76,8 @@ struct Sending<'a> {
     means: &'a Means,
     call: &'a Call,
     http: &'a HttpCall,
+    /// The address, when it was recorded.
+    url: Option<Url>,
     scope: Scope,
     epoch: u64,
     until: Instant,
@@ -109,14 +125,17 @@ impl Sending<'_> {
             _ => Ok(call.request.get(name)),
         };
         let recorded = |name: &str| call.request.get(name).and_then(|value| value.as_str());
-        let uri = match recorded("uri") {
-            Some(uri) => uri,
-            None => http.endpoint.uri.eval(&call.input, scope)?,
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => address(&match recorded("uri") {
+                Some(uri) => uri,
+                None => http.endpoint.uri.eval(&call.input, scope)?,
+            })?,
         };
+        let query = pairs("query", part("query", http.query.as_ref())?)?;
         let request = HttpRequest {
             method: recorded("method").unwrap_or_default(),
-            uri,
-            query: pairs("query", part("query", http.query.as_ref())?)?,
+            url: with_query(url, &query)?,
             headers: pairs("headers", part("headers", http.headers.as_ref())?)?,
             body: part("body", http.body.as_ref())?,
             output: http.output,

@@ -79,17 +79,6 @@ impl Progress {
     }
 }
 
-/// A whole call.
-pub(super) async fn perform(
-    shared: &Arc<Shared>,
-    pool: &Pool,
-    request: Request<Body>,
-    policy: &CallPolicy,
-) -> Result<Response<Body>, CallError> {
-    let progress = Progress::first(Instant::now() + policy.deadline);
-    resume(shared, pool, request, policy, progress).await
-}
-
 /// A call from some attempt on.
 pub(super) async fn resume(
     shared: &Arc<Shared>,
@@ -104,15 +93,7 @@ pub(super) async fn resume(
     *request.version_mut() = Version::HTTP_11;
     let wants_switch = switch::is_asked(request.headers());
     let mut call = Call::new(shared, &pool.standing, policy, request.method());
-    (call.until, call.retries) = (progress.until, progress.retries);
-    if !progress.has_begun {
-        call.standing.budget.deposit();
-    }
-    let mut only_fresh = progress.only_fresh;
-    let mut avoid = progress.avoid;
-    if !progress.wait.is_zero() {
-        tokio::time::sleep(progress.wait).await;
-    }
+    let (mut avoid, mut only_fresh) = call.go_on(progress).await;
     loop {
         let spare = call.is_idempotent.then(|| copy_of(&request)).flatten();
         let mut lease = pool.lease(shared, avoid.as_ref())?;
@@ -182,6 +163,19 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Takes a call up from where it stands. Answers the endpoint that is avoided, and whether only a
+    /// fresh connection serves.
+    pub(super) async fn go_on(&mut self, progress: Progress) -> (Option<Arc<Member>>, bool) {
+        (self.until, self.retries) = (progress.until, progress.retries);
+        if !progress.has_begun {
+            self.standing.budget.deposit();
+        }
+        if !progress.wait.is_zero() {
+            tokio::time::sleep(progress.wait).await;
+        }
+        (progress.avoid, progress.only_fresh)
+    }
+
     /// Where the call stands before its first attempt.
     pub(super) const fn beginning(&self) -> Progress {
         Progress::first(self.until)
@@ -191,6 +185,7 @@ impl<'a> Call<'a> {
     pub(super) fn after_stale(&self) -> Progress {
         Progress {
             has_begun: true,
+            retries: self.retries,
             only_fresh: true,
             ..self.beginning()
         }
@@ -203,7 +198,7 @@ impl<'a> Call<'a> {
         Some(Progress {
             has_begun: true,
             wait,
-            retries: 1,
+            retries: self.retries + 1,
             avoid: Some(Arc::clone(at)),
             ..self.beginning()
         })

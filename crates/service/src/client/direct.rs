@@ -40,6 +40,21 @@ enum Why {
     Failed(CallError),
 }
 
+impl Missed {
+    /// It is over.
+    pub(super) const fn failed(error: CallError) -> Self {
+        Self(Why::Failed(error))
+    }
+
+    /// How it may be made in the other way, if it may.
+    pub(super) fn again(self) -> Result<Progress, CallError> {
+        match self.0 {
+            Why::Again(progress) => Ok(progress),
+            Why::Failed(error) => Err(error),
+        }
+    }
+}
+
 /// The body of an answer that is passed on. Dropped before its end, it closes its connection.
 pub struct DirectBody {
     direct: Option<Direct>,
@@ -77,7 +92,7 @@ impl Client {
         let shared = &self.inner.shared;
         let pool = self.inner.table.service(target.name.as_str(), shared);
         let pool = pool.map_err(|error| Missed(Why::Failed(error)))?;
-        attempt(shared, &pool, request, policy, read).await
+        attempt(shared, &pool, request, policy, None, read).await
     }
 
     /// Goes on with a call that missed, if it may be tried again. The request is the one that was sent,
@@ -92,32 +107,38 @@ impl Client {
         target: &Target,
         policy: &CallPolicy,
     ) -> Result<Response<Body>, CallError> {
-        match missed.0 {
-            Why::Failed(error) => Err(error),
-            Why::Again(progress) => self.forward_from(progress, request, target, policy).await,
-        }
+        let progress = missed.again()?;
+        self.forward_from(progress, request, target, policy).await
     }
 }
 
-async fn attempt<T>(
+/// One attempt: the first, or the next of a call that has come so far.
+pub(super) async fn attempt<T>(
     shared: &Arc<Shared>,
     pool: &Pool,
     request: DirectRequest<'_>,
     policy: &CallPolicy,
+    progress: Option<Progress>,
     mut read: impl FnMut(&AnswerHead<'_, '_>) -> T,
 ) -> Result<(T, DirectBody), Missed> {
-    let call = Call::new(shared, &pool.standing, policy, request.method);
+    let mut call = Call::new(shared, &pool.standing, policy, request.method);
     if !pool.is_direct {
         return Err(Missed(Why::Again(call.beginning())));
     }
-    call.standing.budget.deposit();
-    let lease = pool.lease(shared, None);
+    let (avoid, only_fresh) = match progress {
+        Some(progress) => call.go_on(progress).await,
+        None => {
+            call.standing.budget.deposit();
+            (None, false)
+        }
+    };
+    let lease = pool.lease(shared, avoid.as_ref());
     let mut lease = lease.map_err(|error| Missed(Why::Failed(error)))?;
     let began = call.began;
     let until = policy
         .attempt
         .map_or(call.until, |limit| call.until.min(began + limit));
-    let kept = lease.take_direct();
+    let kept = (!only_fresh).then(|| lease.take_direct()).flatten();
     let was_kept = kept.is_some();
     let mut direct = match kept {
         Some(direct) => direct,
@@ -197,9 +218,6 @@ impl Call<'_> {
         direct: Direct,
         lease: Lease,
     ) -> Result<(T, DirectBody), Missed> {
-        let read = headed
-            .read
-            .map_err(|progress| Missed(Why::Again(progress)))?;
         if headed.status == StatusCode::SWITCHING_PROTOCOLS {
             let error = CallError::Closed("the service switched protocols unasked".into());
             return Err(Missed(Why::Failed(error)));
@@ -220,8 +238,17 @@ impl Call<'_> {
             paused_since: None,
         };
         body.finish_if_done();
-        body.make_room();
-        Ok((read, body))
+        match headed.read {
+            Ok(read) => {
+                body.make_room();
+                Ok((read, body))
+            }
+            Err(progress) => {
+                // A short answer that came whole leaves its connection to others.
+                drop(body.take_whole());
+                Err(Missed(Why::Again(progress)))
+            }
+        }
     }
 }
 
@@ -267,6 +294,21 @@ impl DirectBody {
     pub fn take(&mut self) {
         self.consume();
         self.finish_if_done();
+    }
+
+    /// All of a body that is here already.
+    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
+        let Some(direct) = &self.direct else {
+            return Some(Bytes::new());
+        };
+        let left = usize::try_from(self.reader.left()?).ok()?;
+        if direct.buffer.filled().len() < left {
+            return None;
+        }
+        self.step = self.reader.read(direct.buffer.filled()).ok()?;
+        let bytes = Bytes::copy_from_slice(self.piece());
+        self.take();
+        Some(bytes)
     }
 
     /// The same body for those who take any.

@@ -185,6 +185,20 @@ enum Version {
     Http2 { is_secure: bool },
 }
 
+/// A connection of HTTP/1.1 without TLS.
+pub(super) async fn connect_plain(place: &Place, shared: &Shared) -> Result<TcpStream, CallError> {
+    let limit = shared.config.connect_timeout;
+    let connected = tokio::time::timeout(limit, connect(place, shared)).await;
+    let connected = connected.map_err(|_elapsed| CallError::Timeout {
+        what: "connection",
+        limit,
+    })?;
+    match connected?.0.into_plain() {
+        Ok((stream, _nothing_ahead)) => Ok(stream),
+        Err(_tls) => Err(CallError::Invalid(format!("`{place}` is not plain"))),
+    }
+}
+
 async fn connect(place: &Place, shared: &Shared) -> Result<(Stream, Version), CallError> {
     let failed = |source| CallError::Connect {
         to: place.to_string(),

@@ -3,17 +3,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::Member;
+use super::{Member, Place, connection};
 use crate::CallError;
+use crate::client::Shared;
 use crate::timer::Timer;
 use crate::wire::{self, AnswerHead, Buffer, Found};
 
@@ -45,20 +45,9 @@ pub(crate) enum Silence {
 
 impl Direct {
     /// Connects.
-    pub(super) async fn open(address: SocketAddr, limit: Duration) -> Result<Self, CallError> {
-        let connected = timeout(limit, TcpStream::connect(address)).await;
-        let connected = connected.map_err(|_elapsed| CallError::Timeout {
-            what: "connection",
-            limit,
-        })?;
-        let failed = |source| CallError::Connect {
-            to: address.to_string(),
-            source,
-        };
-        let stream = connected.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+    pub(super) async fn open(place: &Place, shared: &Shared) -> Result<Self, CallError> {
         Ok(Self {
-            stream,
+            stream: connection::connect_plain(place, shared).await?,
             buffer: Buffer::default(),
             timer: Timer::default(),
             shard: Member::shard(),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::connection::{self, Connection, Opened, Unanswered};
 use super::direct::Direct;
 use super::multiplexed::Seat;
-use super::{Member, Outcome, Place, Standing};
+use super::{Member, Outcome, Standing};
 use crate::breaker::Ticket;
 use crate::client::Shared;
 use crate::stream::Stream;
@@ -84,12 +84,8 @@ impl Lease {
         &mut self,
         standing: &Standing,
     ) -> Result<Direct, CallError> {
-        let Place::Endpoint(address, _transport) = &self.member.place else {
-            let place = self.member.place.to_string();
-            return Err(CallError::Invalid(format!("`{place}` is no endpoint")));
-        };
         standing.connections.increment();
-        Direct::open(*address, self.shared.config.connect_timeout).await
+        Direct::open(&self.member.place, &self.shared).await
     }
 
     /// Keeps a connection whose answer was read to its end.

@@ -42,12 +42,20 @@ impl Sent {
             headers: headers(request.headers(), &secret),
         }
     }
+
+    fn shown(&self) -> Data {
+        Data::from_entries([
+            ("method", Data::string(&self.method)),
+            ("uri", Data::string(&self.uri)),
+            ("headers", Data::from_json(&self.headers)),
+        ])
+    }
 }
 
 /// What the task gets of an answer that is none of an error.
 pub(super) fn data(
     output: HttpOutput,
-    sent: &Sent,
+    sent: Option<&Sent>,
     head: &response::Parts,
     bytes: &Bytes,
 ) -> Result<Data, FlowError> {
@@ -55,11 +63,7 @@ pub(super) fn data(
         HttpOutput::Content => content(&head.headers, bytes),
         HttpOutput::Raw => Ok(Data::string(&STANDARD.encode(bytes))),
         HttpOutput::Response => {
-            let request = Data::from_entries([
-                ("method", Data::string(&sent.method)),
-                ("uri", Data::string(&sent.uri)),
-                ("headers", Data::from_json(&sent.headers)),
-            ]);
+            let request = sent.map_or_else(Data::null, Sent::shown);
             Ok(Data::from_entries([
                 ("request", request),
                 (

@@ -24,16 +24,26 @@ pub(super) fn method(text: &str) -> Result<Method, FlowError> {
         .map_err(|_not_a_token| FlowError::configuration(format!("`{text}` is not an HTTP method")))
 }
 
+/// The address that a text is.
+///
+/// # Errors
+/// `configuration` for what cannot be called.
+pub(crate) fn address(uri: &str) -> Result<Url, FlowError> {
+    Url::parse(uri)
+        .map_err(|error| FlowError::configuration(format!("`{uri}` is not an address: {error}")))
+}
+
 /// The address with the call's own query parameters behind those that it has already.
-pub(super) fn url(call: &HttpRequest) -> Result<Url, FlowError> {
-    let unusable = |why: &str| FlowError::configuration(format!("`{}` {why}", call.uri));
-    let mut url =
-        Url::parse(&call.uri).map_err(|error| unusable(&format!("is not an address: {error}")))?;
+///
+/// # Errors
+/// `configuration` for what is not called over HTTP.
+pub(crate) fn with_query(mut url: Url, query: &[(String, String)]) -> Result<Url, FlowError> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(unusable("is neither http nor https"));
+        let why = format!("`{url}` is neither http nor https");
+        return Err(FlowError::configuration(why));
     }
-    if !call.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&call.query);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
     }
     url.set_fragment(None);
     Ok(url)

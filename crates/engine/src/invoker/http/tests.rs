@@ -121,11 +121,14 @@ async fn redirect(request: Request) -> Response {
         .into_response()
 }
 
+fn url(addr: SocketAddr, path: &str) -> Url {
+    address(&format!("http://{addr}{path}")).unwrap()
+}
+
 fn call(addr: SocketAddr, method: &str, path: &str) -> HttpRequest {
     HttpRequest {
         method: method.to_owned(),
-        uri: format!("http://{addr}{path}"),
-        query: Vec::new(),
+        url: url(addr, path),
         headers: Vec::new(),
         body: None,
         output: HttpOutput::Content,
@@ -174,10 +177,9 @@ async fn a_call_carries_its_effect_key_its_attempt_and_the_trace() {
 async fn query_and_headers_of_the_author_are_sent_and_beat_ours() {
     let world = world().await;
     let mut call = call(world.addr, "GET", "/echo?a=1");
-    call.query = vec![
-        ("b".to_owned(), "x y&z".to_owned()),
-        ("b".to_owned(), "2".to_owned()),
-    ];
+    let query = [("b", "x y&z"), ("b", "2")];
+    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    call.url = with_query(call.url, &query).unwrap();
     call.headers = [
         ("X-Custom", "yes"),
         ("Idempotency-Key", "mine"),
@@ -305,7 +307,7 @@ async fn redirects_are_followed_when_asked_and_only_then() {
     let got = seen(&world, post.clone()).await;
     assert_eq!((&got["method"], &got["body"]), (&json!("GET"), &json!("")));
     assert_eq!(got["uri"], "/echo?from=redirect");
-    post.uri = format!("http://{}/redirect/307", world.addr);
+    post.url = url(world.addr, "/redirect/307");
     let got = seen(&world, post).await;
     assert_eq!(
         (&got["method"], &got["body"]),
@@ -331,7 +333,7 @@ async fn credentials_stay_with_their_origin() {
         seen(&world, call.clone()).await["authorization"],
         Value::Null
     );
-    call.uri = format!("http://{}/redirect/302", world.addr);
+    call.url = url(world.addr, "/redirect/302");
     assert!(
         seen(&world, call).await["authorization"]
             .as_str()
@@ -391,31 +393,27 @@ async fn what_goes_wrong_is_told_in_the_languages_terms() {
             400,
             false,
         ),
-        (
-            HttpRequest {
-                uri: "ftp://a/b".to_owned(),
-                ..call(world.addr, "GET", "/")
-            },
-            ErrorKind::Configuration,
-            400,
-            false,
-        ),
-        (
-            HttpRequest {
-                uri: "not an address".to_owned(),
-                ..call(world.addr, "GET", "/")
-            },
-            ErrorKind::Configuration,
-            400,
-            false,
-        ),
     ] {
         let failure = perform(&world.client, call.clone()).await.unwrap_err();
-        assert_eq!(failure.is_sent, is_sent, "{}", call.uri);
+        assert_eq!(failure.is_sent, is_sent, "{}", call.url);
         let error = failure.error;
-        assert!(error.is(kind), "{}: {error:?}", call.uri);
-        assert_eq!(error.status, status, "{}: {error:?}", call.uri);
+        assert!(error.is(kind), "{}: {error:?}", call.url);
+        assert_eq!(error.status, status, "{}: {error:?}", call.url);
         assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_called_is_said_before_anything_is_sent() {
+    for (given, why) in [
+        ("ftp://a/b", "`ftp://a/b` is neither http nor https"),
+        ("not an address", "`not an address` is not an address"),
+    ] {
+        let error = address(given).and_then(|url| with_query(url, &[]));
+        let error = error.unwrap_err();
+        assert!(error.is(ErrorKind::Configuration), "{error:?}");
+        let detail = error.detail.unwrap_or_default();
+        assert!(detail.starts_with(why), "{detail}");
     }
 }
 
