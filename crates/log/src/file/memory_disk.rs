@@ -50,8 +50,15 @@ struct Content {
     pending: Vec<(usize, Vec<u8>)>,
     fails_sync: bool,
     fails_write: bool,
-    /// The next write finds no space half-way.
-    lacks_space: bool,
+    /// The next write finds no space.
+    lacks_space: Option<Lack>,
+}
+
+/// Where a write finds no space.
+#[derive(Clone, Copy, Debug)]
+enum Lack {
+    AtOnce,
+    HalfWay,
 }
 
 impl MemoryDisk {
@@ -126,7 +133,12 @@ impl MemoryDisk {
     /// Lets the next write to every file whose path contains `part` find no space half-way, as on a
     /// file system that takes new blocks for every write.
     pub fn lack_space(&self, part: &str) {
-        self.change(part, |content| content.lacks_space = true);
+        self.change(part, |content| content.lacks_space = Some(Lack::HalfWay));
+    }
+
+    /// The same, where not even its first byte finds space.
+    pub fn lack_all_space(&self, part: &str) {
+        self.change(part, |content| content.lacks_space = Some(Lack::AtOnce));
     }
 
     /// Lets the first write to the next file that is made fail half-way.
@@ -351,18 +363,19 @@ impl DiskFile for MemoryFile {
         }
         let mut content = lock(&self.content);
         let fails = std::mem::take(&mut content.fails_write);
-        let is_full = std::mem::take(&mut content.lacks_space);
-        let stored = if fails || is_full {
-            &bytes[..bytes.len() / 2]
-        } else {
-            bytes
+        let lack = content.lacks_space.take();
+        let stored = match lack {
+            Some(Lack::AtOnce) => &[],
+            Some(Lack::HalfWay) => &bytes[..bytes.len() / 2],
+            None if fails => &bytes[..bytes.len() / 2],
+            None => bytes,
         };
         Content::put(&mut content.seen, start, stored);
         content.pending.push((start, stored.to_owned()));
         if fails {
             return Err(io::Error::other("a write that a test made fail"));
         }
-        if is_full {
+        if lack.is_some() {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())

@@ -151,6 +151,11 @@ impl Shared {
         let mut stretches = Vec::new();
         while let Some((number, found)) = segments.next() {
             let next = segments.peek().map(|(_, next)| next.header.first);
+            let end = next.unwrap_or(state.next);
+            // Left before its first frame, for want of room: there is nothing to look at.
+            if found.header.first >= end {
+                continue;
+            }
             stretches.push(Stretch {
                 segment: Arc::clone(found),
                 offset: if *number == segment {
@@ -158,7 +163,7 @@ impl Shared {
                 } else {
                     found.header.size() as u64
                 },
-                end: next.unwrap_or(state.next),
+                end,
             });
         }
         Ok(Some((stretches, tail)))

@@ -157,6 +157,35 @@ async fn a_write_without_room_and_spare_is_settled_when_there_is_room() {
     open.close().await;
 }
 
+/// A segment that was left before its first frame stands between others as if it were not there.
+#[tokio::test]
+async fn what_lies_before_and_behind_an_empty_segment_is_read() {
+    let disk = MemoryDisk::new();
+    let open = Open::new(&disk, small()).unwrap();
+    let mut writer = Writer::claim(&open.log, P).await;
+    let kept = writer.append(2, 100).await.unwrap();
+    let cut = writer.next(3, 100);
+    for _ in 0..2 {
+        wait_for_spare(&disk).await;
+        disk.lack_all_space(".segment");
+        disk.lack_all_space(".spare");
+        let refused = writer.term.append(cut.clone()).await;
+        assert!(matches!(refused, Err(Error::Ambiguous)), "{refused:?}");
+        while let Err(Error::Full) = writer.term.resolve(&cut.id).await {
+            tokio::task::yield_now().await;
+        }
+    }
+    writer.term.append(cut.clone()).await.unwrap();
+    assert!(segments(&disk.files()).len() > 2);
+    let all = [kept, cut];
+    assert_eq!(open.batches(P).await, all);
+    let after = disk.crash(&mut Rng::new(3));
+    let reopened = Open::new(&after, small()).unwrap();
+    assert_eq!(reopened.batches(P).await, all);
+    reopened.close().await;
+    open.close().await;
+}
+
 async fn wait_for_spare(disk: &MemoryDisk) {
     let is_spare = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "spare");
     let look = async {

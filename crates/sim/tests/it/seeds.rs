@@ -4,8 +4,9 @@ use taraf_base::random_u64;
 use taraf_sim::simulate;
 
 /// Seeds that found something that was then mended, in the program or in the simulation itself.
-const FOUND: [u64; 4] = [
+const FOUND: [u64; 5] = [
     45,
+    100_295_682_440_798,
     157_573_638_108_197,
     185_382_609_547_203,
     243_440_007_263_495,
