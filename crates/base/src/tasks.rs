@@ -174,7 +174,11 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<u64, Running>)) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut running);
-        self.count.send_replace(running.len());
+        // Who waits, waits for the last one.
+        self.count.send_if_modified(|count| {
+            *count = running.len();
+            *count == 0
+        });
     }
 }
 

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mimalloc::MiMalloc;
 use serde_json::{Value, json};
 use taraf_base::Tasks;
 use taraf_engine::{Config, Engine, FlowRef, JournalPage, Start, Status};
@@ -22,6 +23,10 @@ use taraf_log::{FileLog, file};
 use taraf_service::{Client, Directory, client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const WAITS: &str = "document: {dsl: '1.0.3', namespace: growth, name: waits, version: 1.0.0}
 do:

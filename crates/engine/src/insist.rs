@@ -1,6 +1,8 @@
 //! Proposals that must not be lost, repeated until the partition has taken them.
 
 use std::future::Future;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use taraf_base::{Rng, random_u64};
 use taraf_log::machine::{Class, Handle, ProposeError};
@@ -9,8 +11,14 @@ use crate::partition::{Input, Insist, Insistence, Partition, Reply};
 
 /// Proposes until the partition has taken the input, or stops: then it asks again when it leads.
 pub(crate) async fn insist(handle: &Handle<Partition>, input: Input) {
-    let insistence = Insistence::new(input, Rng::new(random_u64()));
+    let insistence = Insistence::new(input, chance());
     until_taken(insistence, |input| handle.propose(Class::Outcome, input)).await;
+}
+
+/// Spreads those that wait. Few ever do, so the system is asked for chance once and not for each.
+fn chance() -> Rng {
+    static SEED: LazyLock<AtomicU64> = LazyLock::new(|| random_u64().into());
+    Rng::new(SEED.fetch_add(1, Ordering::Relaxed))
 }
 
 async fn until_taken<F, P>(mut insistence: Insistence, mut propose: F)

@@ -16,11 +16,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mimalloc::MiMalloc;
 use taraf_base::{Secret, Tasks};
 use taraf_gateway::quota::Plan;
 use taraf_gateway::{Accounts, AccountsConfig};
 use taraf_log::{FileLog, file};
 use tokio::sync::mpsc;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The environment variable that names the file which takes the result as Markdown.
 const REPORT: &str = "TARAF_REPORT";

@@ -1,6 +1,6 @@
 //! [pure] What expressions of a run see, and the actions that need it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use taraf_base::Timestamp;
 use taraf_flow::{Data, Definition, Kind, Scope, Task, TaskList};
@@ -14,11 +14,14 @@ const RUNTIME: &str = "taraf";
 
 /// `$runtime`
 pub(super) fn runtime() -> Data {
-    Data::from_entries([
-        ("name", Data::string(RUNTIME)),
-        ("version", Data::string(env!("CARGO_PKG_VERSION"))),
-        ("metadata", Data::object()),
-    ])
+    static ALWAYS_THE_SAME: LazyLock<Data> = LazyLock::new(|| {
+        Data::from_entries([
+            ("name", Data::string(RUNTIME)),
+            ("version", Data::string(env!("CARGO_PKG_VERSION"))),
+            ("metadata", Data::object()),
+        ])
+    });
+    ALWAYS_THE_SAME.clone()
 }
 
 /// An instant as `startedAt` gives it.

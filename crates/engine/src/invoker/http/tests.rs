@@ -343,7 +343,6 @@ async fn credentials_stay_with_their_origin() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_goes_wrong_is_told_in_the_languages_terms() {
     let strict = client::Config {
         egress: client::Egress::None,
