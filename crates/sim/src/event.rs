@@ -7,7 +7,7 @@ use taraf_engine::RunId;
 use taraf_engine::partition::{Control, Input};
 use taraf_gateway::registry::{Input as KeyInput, KeyId};
 use taraf_log::blob::Blob;
-use taraf_log::{Batch, Error, Position};
+use taraf_log::{Batch, Error, PartitionId, Position};
 
 use crate::plan::Fault;
 
@@ -74,13 +74,21 @@ pub(crate) struct OnWire {
     pub(crate) key: String,
 }
 
+/// A batch on its way through the writer. Its leader may be gone before it is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) lead: LeadId,
+    pub(crate) partition: PartitionId,
+    pub(crate) batch: Batch,
+}
+
 /// What happens within a process.
 #[derive(Debug)]
 pub(crate) enum Inside {
     /// The writer of a stripe takes what waits.
     Write(usize),
     /// What a stripe wrote is told.
-    Written(usize, Vec<(LeadId, Batch, Result<(), Error>)>),
+    Written(usize, Vec<(Offer, Result<(), Error>)>),
     /// Payloads that nothing names are looked for: begun, asked for, removed.
     Collect(Stage),
     Lead(LeadId, Lead),

@@ -16,7 +16,7 @@ use taraf_log::{Batch, BatchId, Error, PartitionId, Position};
 use crate::accounts::KeySeat;
 use crate::bug::Bug;
 use crate::context::Context;
-use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Run, Stage};
+use crate::event::{Ask, Event, Inside, Key, Lead, LeadId, Offer, Run, Stage};
 use crate::opening::{
     CHECKPOINTS, Trouble, check_payloads, key_seat, open, open_blobs, recover, trouble,
 };
@@ -43,7 +43,7 @@ pub(crate) struct Process {
     /// Who leads each partition of runs now.
     pub(crate) current: BTreeMap<PartitionId, LeadId>,
     keys: KeySeat,
-    waiting: Vec<VecDeque<(LeadId, Batch)>>,
+    waiting: Vec<VecDeque<Offer>>,
     is_writing: Vec<bool>,
     next_lead: LeadId,
     /// Where each partition's state was last compared.
@@ -280,7 +280,11 @@ impl Process {
         let partition = seat.owner.partition;
         if let Some(batch) = batch {
             let stripe = self.log.stripe_of(partition);
-            self.waiting[stripe].push_back((id, batch));
+            self.waiting[stripe].push_back(Offer {
+                lead: id,
+                partition,
+                batch,
+            });
         }
         self.start_writers(context);
         let Some(seat) = self.runs.get(&id) else {
@@ -301,7 +305,11 @@ impl Process {
         let config = context.plan.machine.clone();
         if let Some(batch) = self.keys.settle(context, &config) {
             let stripe = self.log.stripe_of(KEYS);
-            self.waiting[stripe].push_back((KEYS_LEAD, batch));
+            self.waiting[stripe].push_back(Offer {
+                lead: KEYS_LEAD,
+                partition: KEYS,
+                batch,
+            });
         }
         self.start_writers(context);
     }
@@ -320,29 +328,29 @@ impl Process {
     fn write(&mut self, context: &mut Context, stripe: usize) -> Result<(), Trouble> {
         let mut offered = BTreeMap::new();
         let mut told = Vec::new();
-        while let Some((lead, batch)) = self.waiting[stripe].pop_front() {
-            let partition = self.partition_of(lead);
-            let offer = if context.bug == Some(Bug::FenceByPosition) {
-                by_position(&batch, self.log.tail(partition))
+        while let Some(offer) = self.waiting[stripe].pop_front() {
+            let partition = offer.partition;
+            let batch = if context.bug == Some(Bug::FenceByPosition) {
+                by_position(&offer.batch, self.log.tail(partition))
             } else {
-                batch.clone()
+                offer.batch.clone()
             };
-            match self.log.append(partition, offer, Some(lead)) {
+            match self.log.append(partition, batch, Some(offer.lead)) {
                 Ok(()) => {
-                    offered.insert(lead, batch);
+                    offered.insert(offer.lead, offer);
                 }
-                Err((_, error)) => told.push((lead, batch, Err(error))),
+                Err((_, error)) => told.push((offer, Err(error))),
             }
         }
         if context.bug == Some(Bug::AcknowledgeBeforeSync) {
             let early = std::mem::take(&mut offered);
-            told.extend(early.into_iter().map(|(lead, batch)| (lead, batch, Ok(()))));
+            told.extend(early.into_values().map(|offer| (offer, Ok(()))));
         } else {
             self.log.flush(stripe);
         }
         for (lead, result) in self.log.told(stripe) {
-            if let Some((lead, batch)) = lead.and_then(|lead| offered.remove_entry(&lead)) {
-                told.push((lead, batch, result));
+            if let Some(offer) = lead.and_then(|lead| offered.remove(&lead)) {
+                told.push((offer, result));
             }
         }
         if context.disk.is_dead() {
@@ -359,14 +367,18 @@ impl Process {
         &mut self,
         context: &mut Context,
         stripe: usize,
-        told: Vec<(LeadId, Batch, Result<(), Error>)>,
+        told: Vec<(Offer, Result<(), Error>)>,
     ) -> Result<(), Trouble> {
         if context.bug == Some(Bug::AcknowledgeBeforeSync) {
             self.log.flush(stripe);
         }
         self.is_writing[stripe] = false;
-        for (lead, batch, result) in told {
-            let partition = self.partition_of(lead);
+        for (offer, result) in told {
+            let Offer {
+                lead,
+                partition,
+                batch,
+            } = offer;
             if result.is_ok() {
                 context.durable_now(partition, &batch);
             }
@@ -393,12 +405,6 @@ impl Process {
         }
         self.start_writers(context);
         Ok(())
-    }
-
-    fn partition_of(&self, lead: LeadId) -> PartitionId {
-        self.runs
-            .get(&lead)
-            .map_or(KEYS, |seat| seat.owner.partition)
     }
 
     /// Somebody looks at the states; now and then a leader has rested long enough.
@@ -459,7 +465,7 @@ fn happen_to_any<M: Machine, D: Driver<M>>(
     context: &mut Context,
     (log, store): (&mut DirectLog<Option<LeadId>>, &BlobStore),
     seat: &mut Seat<M, D>,
-    waiting: &mut [VecDeque<(LeadId, Batch)>],
+    waiting: &mut [VecDeque<Offer>],
     what: Lead,
 ) {
     let partition = seat.owner.partition;
@@ -474,7 +480,11 @@ fn happen_to_any<M: Machine, D: Driver<M>>(
         }
         Lead::Append => {
             if let Some(batch) = seat.batch_again() {
-                waiting[log.stripe_of(partition)].push_back((seat.owner.lead, batch));
+                waiting[log.stripe_of(partition)].push_back(Offer {
+                    lead: seat.owner.lead,
+                    partition,
+                    batch,
+                });
             }
         }
         Lead::Told(result) => seat.told(context, *result),

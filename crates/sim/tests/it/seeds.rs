@@ -4,9 +4,10 @@ use taraf_base::random_u64;
 use taraf_sim::simulate;
 
 /// Seeds that found something that was then mended, in the program or in the simulation itself.
-const FOUND: [u64; 5] = [
+const FOUND: [u64; 6] = [
     45,
     100_295_682_440_798,
+    118_651_148_127_158,
     157_573_638_108_197,
     185_382_609_547_203,
     243_440_007_263_495,
