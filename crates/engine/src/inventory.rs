@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use taraf_log::snapshot::Reader;
 
 use taraf_flow::{DataName, Definition};
 use taraf_log::backup::{Contents, Named};
@@ -114,7 +115,7 @@ impl Inventory {
 }
 
 impl Contents for Inventory {
-    fn snapshot(&mut self, partition: PartitionId, at: Position, data: &[u8]) {
+    fn snapshot(&mut self, partition: PartitionId, at: Position, data: Reader<'_>) {
         if !is_of_runs(partition) {
             return;
         }

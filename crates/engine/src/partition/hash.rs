@@ -42,6 +42,15 @@ impl StateHash {
         self.changed.insert(run);
     }
 
+    /// A run is new, and this is the digest of its bytes.
+    pub(super) fn knows(&mut self, run: RunId, hash: u64) {
+        self.changed(run);
+        self.last = None;
+        self.changed.remove(&run);
+        self.sum = self.sum.wrapping_add(hash);
+        self.known.insert(run, hash);
+    }
+
     /// The sum, with all that changed. `bytes` are those of a run that is there; equal runs have equal
     /// ones.
     pub(super) fn sum(&mut self, bytes: impl Fn(RunId) -> Option<Vec<u8>>) -> u64 {

@@ -10,6 +10,7 @@ use taraf_log::machine::DecodeError;
 
 use super::action::Purpose;
 use super::event::What;
+use super::hash::digest;
 use super::packed::{self, Label};
 use super::rest::{Rest, Spot};
 use super::run::Run;
@@ -271,15 +272,20 @@ impl Runs {
         self.awake.insert(awake.run.id, awake);
     }
 
-    /// Keeps a run as a snapshot has it, and answers its label. It rests until it moves.
-    pub(super) fn insert_packed(&mut self, bytes: &[u8]) -> Result<Label, DecodeError> {
-        let label = Label::read(bytes)?;
+    /// Keeps a run as a snapshot has it, and answers its label. It rests until it moves: then the hash of
+    /// its bytes is answered too, so that nobody fetches them again for it.
+    pub(super) fn insert_packed(
+        &mut self,
+        bytes: Vec<u8>,
+    ) -> Result<(Label, Option<u64>), DecodeError> {
+        let label = Label::read(&bytes)?;
         if label.ended.is_some() {
-            self.insert(packed::unpack(bytes)?);
-        } else {
-            self.lay(label.id, bytes.to_vec(), label.status);
+            self.insert(packed::unpack(&bytes)?);
+            return Ok((label, None));
         }
-        Ok(label)
+        let hash = digest(label.id.get(), &bytes);
+        self.lay(label.id, bytes, label.status);
+        Ok((label, Some(hash)))
     }
 
     /// Applies an event to a run, and answers whether there is one and whether it has ended by it.
