@@ -85,11 +85,17 @@ impl Inventory {
         self.named.findings.push(error.to_string());
     }
 
-    fn journals(&mut self, file: &dyn DiskFile) -> Result<(), String> {
+    fn journals(&mut self, path: &Path, file: &dyn DiskFile) -> Result<(), String> {
         let bytes = whole(file).map_err(|error| error.to_string())?;
         let inspected = journal::inspect(&bytes).map_err(|error| error.to_string())?;
         let journals = self.journals.entry(inspected.partition).or_default();
         journals.written = journals.written.max(inspected.written);
+        for at in inspected.damaged {
+            let path = path.display();
+            self.named.findings.push(format!(
+                "{path}: journals of live runs are damaged at byte {at}"
+            ));
+        }
         for (run, names) in inspected.names {
             journals.names.entry(run).or_default().extend(names);
         }
@@ -145,7 +151,7 @@ impl Contents for Inventory {
     fn file(&mut self, path: &Path, file: &dyn DiskFile) {
         let kind = path.extension().and_then(|kind| kind.to_str());
         let read = match kind {
-            Some("journals") => self.journals(file),
+            Some("journals") => self.journals(path, file),
             Some("pack") => self.pack(path, file),
             _ => Ok(()),
         };
