@@ -75,9 +75,14 @@ pub(super) fn digest(subject: u128, bytes: &[u8]) -> u64 {
         mixed ^ (mixed >> 29)
     };
     let mut hash = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    for word in subject.to_le_bytes().chunks(8).chain(bytes.chunks(8)) {
+    let subject = subject.to_le_bytes();
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in subject.as_chunks::<8>().0.iter().chain(words) {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
         let mut whole = [0; 8];
-        for (place, byte) in whole.iter_mut().zip(word) {
+        for (place, byte) in whole.iter_mut().zip(rest) {
             *place = *byte;
         }
         hash = mix(hash, u64::from_le_bytes(whole));

@@ -18,6 +18,8 @@ use crate::{RunId, Status};
 
 /// Runs that are looked at for rest after each event: more than begin by one, so that rest keeps up.
 const LOOKED_AT: usize = 2;
+/// Longer labels are rare.
+const LABEL_BYTES: u32 = 256;
 /// A run is weighed again when it has grown by what it weighed, but not for fewer bytes than these.
 const GROWN_BYTES_MIN: usize = 4 << 10;
 
@@ -234,8 +236,7 @@ impl Runs {
             see(Waiting::Run(&awake.run));
         }
         for (id, asleep) in &self.asleep {
-            let label = Label::read(&self.bytes(asleep)).expect(READ_BACK);
-            match label.timers {
+            match self.label(asleep).timers {
                 Some(timers) => see(Waiting::Timers(*id, &timers)),
                 None => see(Waiting::Run(&self.unpacked(asleep))),
             }
@@ -362,6 +363,18 @@ impl Runs {
             (Place::Away(spot), Some(attic)) => Cow::Owned(attic.get(*spot).expect(READ_BACK)),
             (Place::Away(_), None) => Cow::Borrowed(&[]),
         }
+    }
+
+    /// What stands before a resting run, for which the first bytes mostly do.
+    fn label(&self, asleep: &Asleep) -> Label {
+        if let (Place::Away(spot), Some(attic)) = (&asleep.place, &self.rest.attic) {
+            let len = spot.len.min(LABEL_BYTES);
+            let head = attic.get(Spot { at: spot.at, len });
+            if let Some(Ok(label)) = head.map(|head| Label::read(&head)) {
+                return label;
+            }
+        }
+        Label::read(&self.bytes(asleep)).expect(READ_BACK)
     }
 
     fn free(&self, asleep: &Asleep) {
