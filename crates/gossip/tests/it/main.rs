@@ -1,0 +1,8 @@
+//! Gossip through its public face.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests stop at the first surprise"
+)]
+
+mod golden;
