@@ -12,16 +12,34 @@
 //! members() member(name) me() health_score() counters()                    output() -> Option<Output>
 //! ```
 
+mod awareness;
 mod broadcast;
 mod config;
+mod counters;
 mod delegate;
+mod gossip;
+mod join;
+mod leave;
+mod machine;
 mod member;
-mod name;
+mod members;
 mod output;
+mod packets;
+mod probe;
+mod push_pull;
+mod relay;
+mod states;
+mod streams;
+mod suspicion;
+mod timers;
 
 pub use broadcast::{Queue, transmit_limit};
 pub use config::Config;
+pub use counters::Counters;
 pub use delegate::Delegate;
-pub use member::{Member, State, Versions};
-pub use name::Name;
+pub use machine::Swim;
+pub use member::Member;
 pub use output::{Joined, Output, StreamId, Token};
+
+pub use crate::wire::Name;
+pub use crate::wire::memberlist::{State, Versions};
