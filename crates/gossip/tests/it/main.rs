@@ -1,0 +1,4 @@
+//! Gossip through its public face.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+mod golden;
