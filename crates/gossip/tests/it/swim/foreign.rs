@@ -115,7 +115,8 @@ async fn their_tags_reach_us_and_ours_reach_them() {
 async fn theirs_leaves_and_ours_leaves() {
     let (ours, theirs) = pair(false, true).await;
     let other = Theirs::start("other", &[]).await;
-    ours.join(&[theirs.address, other.address]).await;
+    let joined = ours.join(&[theirs.address, other.address]).await;
+    assert_eq!(joined.contacted, 2, "{joined:?}");
     other.until("theirs", "alive").await;
     theirs.command(&["leave"]).await;
     ours.until("theirs", State::Left).await;
