@@ -35,18 +35,23 @@ pub struct Config {
     pub gravity_rho: f64,
 }
 
+impl Config {
+    /// What Serf uses.
+    pub const SERF: Self = Self {
+        dimensions: 8,
+        error_max: 1.5,
+        ce: 0.25,
+        cc: 0.25,
+        adjustment_window: 20,
+        height_min: 1.0e-5,
+        filter_samples: 3,
+        gravity_rho: 150.0,
+    };
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            dimensions: 8,
-            error_max: 1.5,
-            ce: 0.25,
-            cc: 0.25,
-            adjustment_window: 20,
-            height_min: 1.0e-5,
-            filter_samples: 3,
-            gravity_rho: 150.0,
-        }
+        Self::SERF
     }
 }
 
