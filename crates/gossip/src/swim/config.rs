@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Name, Versions};
 use crate::wire::Address;
 
@@ -51,10 +53,13 @@ pub struct Config {
     pub compress: bool,
     /// Whether a TCP ping follows a probe that failed over UDP. `DisableTcpPings`, inverted.
     pub tcp_pings: bool,
-    /// How many push/pulls others may have open with us. 128.
-    pub push_pulls_max: usize,
-    /// How many streams others may have open with us, push/pulls included. Ours: Serf has no such limit.
+    /// The name of the cluster on the wire, at most 255 bytes; empty for none. Serf 0.9.4 knows no labels, newer
+    /// memberlists do.
+    pub label: Bytes,
+    /// How many streams others may have open with us; more wait. Serf refuses push/pulls beyond 128.
     pub streams_max: usize,
+    /// How many bytes may have come on all open streams. Ours: Serf allows each 20 MiB.
+    pub stream_bytes_max: usize,
     /// How many probes we do for others at a time. Ours: Serf has no such limit.
     pub relayed_probes_max: usize,
     /// How many members we keep at most; unknown ones beyond are ignored. Ours: Serf has no such limit.
@@ -88,8 +93,9 @@ impl Config {
             packet_bytes_max: 1400,
             compress: true,
             tcp_pings: true,
-            push_pulls_max: 128,
-            streams_max: 512,
+            label: Bytes::new(),
+            streams_max: 128,
+            stream_bytes_max: 64 << 20,
             relayed_probes_max: 1024,
             members_max: 100_000,
             join_parallel: 8,

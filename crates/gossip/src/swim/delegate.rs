@@ -8,6 +8,17 @@ use bytes::Bytes;
 use super::{Member, Name};
 use crate::moment::Moment;
 
+/// Why a member is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It did not answer our probe.
+    Probe,
+    /// Another told us.
+    Message,
+    /// Another's state says so.
+    PushPull,
+}
+
 /// The layer above [`Swim`](super::Swim), called from inside its inputs.
 ///
 /// A delegate only takes notes: it cannot reach the `Swim` that calls it. What it wants sent it queues and
@@ -49,4 +60,10 @@ pub trait Delegate {
 
     /// `theirs` claims the name of `mine` from another address. `mine` may be ourselves.
     fn conflict(&mut self, now: Moment, mine: &Member, theirs: &Member);
+
+    /// `by` doubts `node`, which was not doubted by them before.
+    fn suspected(&mut self, _now: Moment, _node: &Name, _by: &Name, _why: Doubt) {}
+
+    /// `node` has said that it is alive after all.
+    fn refuted(&mut self, _now: Moment, _node: &Name) {}
 }

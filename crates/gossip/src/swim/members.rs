@@ -83,14 +83,14 @@ impl Members {
 
     /// Drops those that have been gone for longer than `kept`, and shuffles the others.
     ///
-    /// Serf 0.9.4 keeps those that left; newer ones drop them too, as here.
-    pub(super) fn begin_round(&mut self, now: Moment, kept: Duration, chance: &mut Rng) {
+    /// Serf 0.9.4 keeps those that left; newer ones drop them too, as here. `me` is never dropped.
+    pub(super) fn begin_round(&mut self, now: Moment, kept: Duration, me: Slot, chance: &mut Rng) {
         let mut order = std::mem::take(&mut self.order);
         order.retain(|&slot| {
             let over = |entry: &Entry| {
                 entry.member.is_gone() && now - entry.member.changed > kept
             };
-            if !self.get(slot).is_some_and(over) {
+            if slot == me || !self.get(slot).is_some_and(over) {
                 return true;
             }
             if let Some(entry) = self.entries.get_mut(slot.0).and_then(Option::take) {
@@ -191,7 +191,7 @@ mod tests {
             seen.sort();
             seen.dedup();
             assert_eq!(seen.len(), 20);
-            members.begin_round(Moment::START, Duration::ZERO, &mut chance);
+            members.begin_round(Moment::START, Duration::ZERO, Slot(0), &mut chance);
         }
     }
 
@@ -200,9 +200,9 @@ mod tests {
         let states = [State::Alive, State::Suspect, State::Dead, State::Left];
         let (mut members, mut chance) = members(4, |number| states[usize::from(number)]);
         let kept = Duration::from_secs(30);
-        members.begin_round(Moment::START + kept, kept, &mut chance);
+        members.begin_round(Moment::START + kept, kept, Slot(0), &mut chance);
         assert_eq!(members.len(), 4);
-        members.begin_round(Moment::START + kept + kept, kept, &mut chance);
+        members.begin_round(Moment::START + kept + kept, kept, Slot(0), &mut chance);
         assert_eq!(members.len(), 2);
         assert_eq!(members.find(b"m2"), None);
         members.insert(member(9, State::Alive), &mut chance);

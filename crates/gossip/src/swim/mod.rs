@@ -36,10 +36,13 @@ mod timers;
 pub use broadcast::{Queue, transmit_limit};
 pub use config::Config;
 pub use counters::Counters;
-pub use delegate::Delegate;
+pub use delegate::{Delegate, Doubt};
 pub use machine::Swim;
 pub use member::Member;
 pub use output::{Joined, Output, StreamId, Token};
 
 pub use crate::wire::Name;
 pub use crate::wire::memberlist::{State, Versions};
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::delegate::Doubt;
 use super::machine::Turn;
 use super::members::Slot;
+use super::states::encode;
 use super::timers::Timer;
 use super::{Member, Name, State, StreamId, Swim};
 use crate::moment::Moment;
@@ -60,13 +60,7 @@ impl Swim {
         for _ in 0..=self.members.len().saturating_mul(2) {
             let Some(slot) = self.members.walk() else {
                 let kept = self.config.gossip_to_the_dead_time;
-                let is_leaving = self.is_leaving();
-                // Our own place stays; that of one who leaves is needed until the end.
-                if !is_leaving {
-                    self.members.begin_round(turn.now, kept, &mut self.chance);
-                } else {
-                    return None;
-                }
+                self.members.begin_round(turn.now, kept, self.me, &mut self.chance);
                 continue;
             };
             let entry = self.members.get(slot)?;
@@ -78,32 +72,19 @@ impl Swim {
     }
 
     fn probe(&mut self, turn: &mut Turn<'_>, target: Slot) {
-        let sequence = self.next_sequence();
-        let limit = self.awareness.scale(self.config.probe_interval);
-        let source = Some(self.own_source());
-        let Some(Member { name, state, incarnation, .. }) =
-            self.members.get(target).map(|entry| &entry.member)
-        else {
+        let Some(member) = self.members.get(target).map(|entry| entry.member.clone()) else {
             return;
         };
-        let ping = Message::Ping(Ping {
-            seq: sequence,
-            node: name.clone(),
-            source,
-        });
-        let suspect = Suspect {
-            incarnation: *incarnation,
-            node: name.clone(),
-            from: self.config.name.clone(),
-        };
-        let (name, state) = (name.clone(), *state);
+        let sequence = self.next_sequence();
+        let limit = self.awareness.scale(self.config.probe_interval);
         self.counters.probes += 1;
-        self.timers.set(turn.now + self.config.probe_timeout, Timer::ProbeIndirectly(sequence));
+        let asked = turn.now + self.config.probe_timeout;
+        self.timers.set(asked, Timer::ProbeIndirectly(sequence));
         self.timers.set(turn.now + limit, Timer::ProbeEnds(sequence));
         self.probes.current = Some(Probe {
             sequence,
             target,
-            name,
+            name: member.name.clone(),
             sent: turn.now,
             limit,
             is_indirect: false,
@@ -112,17 +93,23 @@ impl Swim {
             stream: None,
             was_reached_over_tcp: false,
         });
-        let Some(member) = self.members.get(target).map(|entry| &entry.member) else {
+        let ping = Message::Ping(Ping {
+            seq: sequence,
+            node: member.name.clone(),
+            source: Some(self.own_source()),
+        });
+        if member.state == State::Alive {
+            self.send(turn, member.socket(), &ping);
             return;
-        };
-        let (to, is_checked) = (member.socket(), member.understands_crc());
-        if state == State::Alive {
-            self.send(turn, to, &ping);
-        } else {
-            // It learns of the doubt in the same packet, and can refute at once.
-            let suspect = super::states::encode(&Message::Suspect(suspect));
-            self.send_parts(to, is_checked, vec![super::states::encode(&ping), suspect]);
         }
+        // It learns of the doubt in the same packet, and can refute at once.
+        let suspect = Message::Suspect(Suspect {
+            incarnation: member.incarnation,
+            node: member.name.clone(),
+            from: self.config.name.clone(),
+        });
+        let parts = vec![encode(&ping), encode(&suspect)];
+        self.send_parts(member.socket(), member.understands_crc(), parts);
     }
 
     /// A ping has come: answers it, if it is for us.
@@ -248,7 +235,7 @@ impl Swim {
                 node: probe.name.clone(),
                 from: self.config.name.clone(),
             };
-            self.suspect(turn, suspect);
+            self.suspect(turn, suspect, Doubt::Probe);
         }
         self.probe_is_over(turn);
     }
@@ -280,14 +267,6 @@ impl Swim {
             address: self.config.address,
             port: self.config.port,
             node: self.config.name.clone(),
-        }
-    }
-
-    /// What a TCP ping is answered with.
-    pub(super) fn tcp_ack(ping: &Ping) -> Ack {
-        Ack {
-            seq: ping.seq,
-            payload: Bytes::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::delegate::Doubt;
 use super::machine::Turn;
 use super::members::Slot;
 use super::suspicion::Suspicion;
@@ -79,7 +80,9 @@ impl Swim {
         let Some(entry) = self.members.get_mut(slot) else {
             return;
         };
-        entry.suspicion = None;
+        if entry.suspicion.take().is_some() {
+            turn.delegate.refuted(turn.now, &entry.member.name);
+        }
         let member = &mut entry.member;
         let was_gone = member.is_gone();
         let is_updated = member.meta != alive.meta;
@@ -100,7 +103,7 @@ impl Swim {
     }
 
     /// Takes somebody's doubt about a member, our own included.
-    pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, suspect: Suspect) {
+    pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, suspect: Suspect, why: Doubt) {
         let Some(slot) = self.members.find(suspect.node.as_bytes()) else {
             return;
         };
@@ -114,6 +117,7 @@ impl Swim {
         if let Some(suspicion) = &mut entry.suspicion {
             if suspicion.confirm(&suspect.from) {
                 self.timers.set(suspicion.deadline(), Timer::Suspicion(slot));
+                turn.delegate.suspected(turn.now, &suspect.node, &suspect.from, why);
                 self.tell(turn, &Message::Suspect(suspect), None);
             }
             return;
@@ -132,6 +136,7 @@ impl Swim {
         entry.member.incarnation = suspect.incarnation;
         entry.member.state = State::Suspect;
         entry.member.changed = turn.now;
+        turn.delegate.suspected(turn.now, &suspect.node, &suspect.from, why);
         self.tell(turn, &Message::Suspect(suspect), None);
     }
 
