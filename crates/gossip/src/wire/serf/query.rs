@@ -10,11 +10,11 @@ use crate::wire::msgpack::{Decoder, Encoder};
 use crate::wire::{Address, Error, Name};
 
 /// The most filters of a query. Serf has no limit but the size of the query.
-pub const FILTERS_MAX: usize = 256;
+const FILTERS_MAX: usize = 256;
 /// The most names in a filter.
-pub const FILTER_NODES_MAX: usize = 16_384;
+const FILTER_NODES_MAX: usize = 16_384;
 /// The longest tag or expression of a filter, in bytes.
-pub const FILTER_TEXT_BYTES_MAX: usize = 4_096;
+const FILTER_TEXT_BYTES_MAX: usize = 4_096;
 
 /// A question that a person or program asks all members, or those that all filters let pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
