@@ -31,7 +31,7 @@ impl Window {
 
 /// Holds events back and tells their outcome. What it does not coalesce passes at once.
 #[derive(Debug, Default)]
-pub(super) struct Coalescer {
+pub(crate) struct Coalescer {
     members: Option<Timed<HeldMembers>>,
     users: Option<Timed<HeldUsers>>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Coalescer {
 
 impl Coalescer {
     /// Without a window, events of that kind pass.
-    pub(super) fn new(members: Option<Window>, users: Option<Window>) -> Self {
+    pub(crate) fn new(members: Option<Window>, users: Option<Window>) -> Self {
         Self {
             members: members.map(Timed::new),
             users: users.map(Timed::new),
@@ -48,7 +48,7 @@ impl Coalescer {
     }
 
     /// Takes an event, and appends to `out` what is to be told now.
-    pub(super) fn offer(&mut self, now: Moment, event: Event, out: &mut Vec<Event>) {
+    pub(crate) fn offer(&mut self, now: Moment, event: Event, out: &mut Vec<Event>) {
         match (event, &mut self.members, &mut self.users) {
             (Event::Members(event), Some(timed), _) => {
                 timed.held.hold(event);
@@ -63,7 +63,7 @@ impl Coalescer {
     }
 
     /// Appends to `out` what has waited long enough.
-    pub(super) fn timer(&mut self, now: Moment, out: &mut Vec<Event>) {
+    pub(crate) fn timer(&mut self, now: Moment, out: &mut Vec<Event>) {
         if let Some(timed) = &mut self.users {
             timed.end_if_due(now, out);
         }
@@ -73,7 +73,7 @@ impl Coalescer {
     }
 
     /// Appends to `out` all that is held: nothing more will come.
-    pub(super) fn flush(&mut self, out: &mut Vec<Event>) {
+    pub(crate) fn flush(&mut self, out: &mut Vec<Event>) {
         if let Some(timed) = &mut self.users {
             timed.end(out);
         }
@@ -83,7 +83,7 @@ impl Coalescer {
     }
 
     /// When [`Coalescer::timer`] has something to do.
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
         let members = self.members.as_ref().and_then(Timed::deadline);
         let users = self.users.as_ref().and_then(Timed::deadline);
         members.into_iter().chain(users).min()

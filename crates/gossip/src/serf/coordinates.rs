@@ -6,6 +6,7 @@ use std::time::Duration;
 use taraf_base::Rng;
 
 use crate::swim::Name;
+use crate::wire;
 
 /// Below this (in seconds) two points are one, and a round trip is counted as this long.
 const ZERO: f64 = 1.0e-6;
@@ -80,6 +81,17 @@ impl Coordinate {
         }
     }
 
+    /// As acks carry it; none if it has not the eight dimensions that all agree on.
+    #[must_use]
+    pub fn to_wire(&self) -> Option<wire::serf::Coordinate> {
+        Some(wire::serf::Coordinate {
+            vector: self.vec.as_ref().try_into().ok()?,
+            error: self.error,
+            adjustment: self.adjustment,
+            height: self.height,
+        })
+    }
+
     /// True if no value is infinite or not a number.
     #[must_use]
     pub fn is_finite(&self) -> bool {
@@ -109,6 +121,17 @@ impl Coordinate {
 
     fn raw_distance(&self, other: &Self) -> f64 {
         magnitude(&difference(&self.vec, &other.vec)) + self.height + other.height
+    }
+}
+
+impl From<wire::serf::Coordinate> for Coordinate {
+    fn from(coordinate: wire::serf::Coordinate) -> Self {
+        Self {
+            vec: coordinate.vector.into(),
+            error: coordinate.error,
+            adjustment: coordinate.adjustment,
+            height: coordinate.height,
+        }
     }
 }
 

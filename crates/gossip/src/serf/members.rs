@@ -1,6 +1,6 @@
 //! [pure] The list of members and what moves one from one status to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,16 +43,38 @@ pub(super) struct Members {
     pub(super) all: BTreeMap<Name, Known>,
     /// Somebody is different since it was last asked.
     pub(super) is_changed: bool,
+    /// Invariant: how many of `all` have each status. Asked with every packet, so it is kept.
+    counts: HashMap<Status, usize>,
 }
 
 impl Members {
     pub(super) fn count(&self, status: Status) -> usize {
-        self.all.values().filter(|known| known.status() == status).count()
+        self.counts.get(&status).copied().unwrap_or(0)
     }
 
     /// How many run, as far as we know.
     pub(super) fn count_there(&self) -> usize {
-        self.all.values().filter(|known| is_there(known.status())).count()
+        self.count(Status::Alive) + self.count(Status::Leaving)
+    }
+
+    fn insert(&mut self, known: Known) {
+        *self.counts.entry(known.status()).or_default() += 1;
+        let old = self.all.insert(known.member.name.clone(), known);
+        self.uncount(old.as_ref());
+        self.is_changed = true;
+    }
+
+    fn remove(&mut self, name: &Name) -> Option<Known> {
+        let old = self.all.remove(name);
+        self.uncount(old.as_ref());
+        self.is_changed = true;
+        old
+    }
+
+    fn uncount(&mut self, old: Option<&Known>) {
+        if let Some(count) = old.and_then(|known| self.counts.get_mut(&known.status())) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     pub(super) fn has_status(&self, name: &Name, status: Status) -> bool {
@@ -66,10 +88,11 @@ impl Members {
 
     /// Gives a member another status and returns it.
     fn set_status(&mut self, name: &Name, status: Status) -> Option<Arc<Member>> {
-        let known = self.all.get_mut(name)?;
+        let mut known = self.all.get(name)?.clone();
         Arc::make_mut(&mut known.member).status = status;
-        self.is_changed = true;
-        Some(Arc::clone(&known.member))
+        let member = Arc::clone(&known.member);
+        self.insert(known);
+        Some(member)
     }
 }
 
@@ -116,8 +139,7 @@ impl Serf {
         info!("EventMemberJoin: {} {}", shown.name, shown.address);
         let known =
             Known { member: Arc::clone(&shown), time, gone_at: None, prune_at: None };
-        self.members.all.insert(member.name.clone(), known);
-        self.members.is_changed = true;
+        self.members.insert(known);
         self.history_note(now, &member.name, Verdict::Joined, None, "it is alive");
         self.tell(Change::Join, shown);
     }
@@ -179,13 +201,14 @@ impl Serf {
     /// Somebody leaves, or is made to. True if it is to be passed on.
     pub(super) fn leave_intent(&mut self, now: Moment, leave: &Leave) -> bool {
         self.clock.witness(leave.ltime);
+        let is_alive = self.is_alive();
         let Some(known) = self.members.all.get_mut(&leave.node) else {
             return self.recent.note(now, &leave.node, Intent::Leave, leave.ltime);
         };
         if leave.ltime <= known.time {
             return false;
         }
-        if leave.node == self.config.name && self.is_alive() {
+        if leave.node == self.config.name && is_alive {
             tracing::debug!("Refuting an older leave intent");
             self.broadcast_join(now);
             return false;
@@ -288,10 +311,9 @@ impl Serf {
     }
 
     fn erase(&mut self, now: Moment, name: &Name, why: &'static str) {
-        let Some(known) = self.members.all.remove(name) else {
+        let Some(known) = self.members.remove(name) else {
             return;
         };
-        self.members.is_changed = true;
         self.forget_coordinate(name);
         self.history_note(now, name, Verdict::Reaped, None, why);
         self.tell(Change::Reap, known.member);
