@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{Name, Versions};
 use crate::wire::Address;
 
@@ -47,15 +45,10 @@ pub struct Config {
     pub dead_node_reclaim_time: Duration,
     /// The health score stays below this. `AwarenessMaxMultiplier`, 8.
     pub awareness_max: u32,
-    /// Largest packet that we build, in bytes. `UDPBufferSize`, 1400.
-    pub packet_bytes_max: usize,
     /// Whether packets and streams are compressed. `EnableCompression`, on.
     pub compress: bool,
     /// Whether a TCP ping follows a probe that failed over UDP. `DisableTcpPings`, inverted.
     pub tcp_pings: bool,
-    /// The name of the cluster on the wire, at most 255 bytes; empty for none. Serf 0.9.4 knows no labels, newer
-    /// memberlists do.
-    pub label: Bytes,
     /// How many streams others may have open with us; more wait. Serf refuses push/pulls beyond 128.
     pub streams_max: usize,
     /// How many bytes may have come on all open streams. Ours: Serf allows each 20 MiB.
@@ -90,10 +83,8 @@ impl Config {
             gossip_to_the_dead_time: Duration::from_secs(30),
             dead_node_reclaim_time: Duration::ZERO,
             awareness_max: 8,
-            packet_bytes_max: 1400,
             compress: true,
             tcp_pings: true,
-            label: Bytes::new(),
             streams_max: 128,
             stream_bytes_max: 64 << 20,
             relayed_probes_max: 1024,

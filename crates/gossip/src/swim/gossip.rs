@@ -49,13 +49,13 @@ impl Swim {
             let Some(member) = self.members.get(slot).map(|entry| &entry.member) else {
                 continue;
             };
-            let (to, is_checked) = (member.socket(), member.understands_crc());
+            let (to, has_checksum) = (member.socket(), member.understands_crc());
             let parts = self.broadcasts(turn, self.packet_room());
             if parts.is_empty() {
                 break;
             }
             has_told = true;
-            self.send_parts(to, is_checked, parts);
+            self.send_parts(to, has_checksum, parts);
         }
         if has_told {
             self.broadcasts_waiting(turn.now);

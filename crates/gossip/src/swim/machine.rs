@@ -16,7 +16,7 @@ use super::streams::Streams;
 use super::timers::{Timer, Timers};
 use super::{Config, Counters, Delegate, Member, Output, Queue, State, Token};
 use crate::moment::Moment;
-use crate::wire::Keyring;
+use crate::wire::{Envelope, Nonce};
 
 /// Membership of one member, without any I/O: inputs come in with the time, outputs are drained afterwards.
 ///
@@ -25,7 +25,7 @@ use crate::wire::Keyring;
 #[derive(Debug)]
 pub struct Swim {
     pub(super) config: Config,
-    pub(super) keyring: Option<Keyring>,
+    pub(super) envelope: Envelope,
     pub(super) nonces: Nonces,
     pub(super) chance: Rng,
     pub(super) members: Members,
@@ -59,9 +59,9 @@ impl Swim {
     #[must_use]
     pub fn new(
         config: Config,
-        keyring: Option<Keyring>,
+        envelope: Envelope,
         mut chance: Rng,
-        nonce: [u8; 12],
+        nonce: Nonce,
         now: Moment,
         delegate: &mut dyn Delegate,
     ) -> Self {
@@ -78,7 +78,7 @@ impl Swim {
         };
         let me = members.insert(me, &mut chance);
         let mut swim = Self {
-            keyring,
+            envelope,
             nonces: Nonces::new(nonce),
             members,
             me,
@@ -221,17 +221,6 @@ impl Swim {
         &self.config
     }
 
-    /// The gossip keys, when packets are encrypted.
-    #[must_use]
-    pub fn keyring(&self) -> Option<&Keyring> {
-        self.keyring.as_ref()
-    }
-
-    /// The gossip keys, to be changed.
-    pub fn keyring_mut(&mut self) -> Option<&mut Keyring> {
-        self.keyring.as_mut()
-    }
-
     /// A number for a probe.
     pub(super) fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
@@ -244,10 +233,10 @@ impl Swim {
         self.outputs.extend(finished.into_iter().map(Output::Finished));
     }
 
-    /// Sends a user message (type 8) to one member alone, now. `is_checked` puts a checksum before it, which the
+    /// Sends a user message (type 8) to one member alone, now. `has_checksum` puts a checksum before it, which the
     /// receiver must understand ([`Member::understands_crc`]).
-    pub fn send_user(&mut self, to: std::net::SocketAddr, body: &[u8], is_checked: bool) {
+    pub fn send_user(&mut self, to: std::net::SocketAddr, body: &[u8], has_checksum: bool) {
         let message = crate::wire::memberlist::Message::User(Bytes::copy_from_slice(body));
-        self.send_parts(to, is_checked, vec![super::states::encode(&message)]);
+        self.send_parts(to, has_checksum, vec![super::states::encode(&message)]);
     }
 }

@@ -3,12 +3,12 @@
 //! [`Swim`] is driven by its owner, who tells it the time with every input:
 //!
 //! ```text
-//! Swim::new(config, keyring, chance, now, delegate)
+//! Swim::new(config, envelope, chance, nonce, now, delegate)
 //! packet(now, from, bytes, delegate)          timer(now, delegate)         next_deadline()
 //! stream_accepted(now, from) -> StreamId?     stream_bytes(now, id, bytes, delegate)
 //! stream_ended(now, id, why, delegate)        join(now, token, addresses, delegate) -> Output::Joined
 //! leave(now, token, delegate)                 update_meta(now, token, delegate) -> Output::Finished
-//! send_user(now, to, body, is_checked)        broadcasts_waiting(now)      keyring() keyring_mut()
+//! send_user(to, body, has_checksum)           broadcasts_waiting(now)      envelope() set_keyring(keyring)
 //! members() member(name) me() health_score() counters()                    output() -> Option<Output>
 //! ```
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-
 use super::delegate::Doubt;
 use super::machine::Turn;
 use super::members::Entry;
@@ -28,8 +26,8 @@ impl Swim {
         }
     }
 
-    /// All that we know, as it goes into a stream.
-    pub(super) fn own_state(&self, turn: &mut Turn<'_>, is_join: bool) -> Bytes {
+    /// All that we know.
+    pub(super) fn own_state(&self, turn: &mut Turn<'_>, is_join: bool) -> PushPull {
         let state = |entry: &Entry| {
             let member = &entry.member;
             NodeState {
@@ -42,15 +40,12 @@ impl Swim {
                 versions: member.versions,
             }
         };
-        let message = PushPull {
+        PushPull {
             is_join,
             states: self.members.iter().map(state).collect(),
             unusable: 0,
             user_state: turn.delegate.local_state(is_join),
-        };
-        let mut bytes = BytesMut::new();
-        message.encode(&mut bytes);
-        bytes.freeze()
+        }
     }
 
     /// Believes what is newer in the state of another. All of it or, when it cannot be spoken with, none.

@@ -10,8 +10,8 @@ use super::timers::Timer;
 use super::{Delegate, Output, StreamId, Swim, Token};
 use crate::moment::Moment;
 use crate::wire::Error;
-use crate::wire::memberlist::{Ack, Message, Ping};
-use crate::wire::stream::{self, Frame, Reader};
+use crate::wire::memberlist::{Ack, Ping};
+use crate::wire::stream::{self, Frame, Reader, Side};
 
 /// All streams that are open.
 #[derive(Debug, Default)]
@@ -49,7 +49,10 @@ impl Streams {
         let stream = Stream {
             peer,
             role,
-            reader: Reader::default(),
+            reader: Reader::new(match role {
+                Role::Accepted => Side::Request,
+                Role::PushPull(_) | Role::Ping(_) => Side::Answer,
+            }),
             buffered: 0,
         };
         self.accepted += usize::from(role == Role::Accepted);
@@ -104,14 +107,8 @@ impl Swim {
             self.stream_failed(turn, id, &why);
             return;
         }
-        stream.reader.push(bytes);
-        // Borrowed apart from the streams, hence not by `self.sealing()`.
-        let sealing = crate::wire::packet::Sealing {
-            label: &self.config.label,
-            keyring: self.keyring.as_ref(),
-            compress: self.config.compress,
-        };
-        match stream.reader.next(&sealing) {
+        stream.reader.buffer().extend_from_slice(bytes);
+        match stream.reader.next(&self.envelope) {
             Ok(None) => {}
             Ok(Some(frame)) => self.stream_frame(turn, id, frame),
             Err(error) => self.stream_unreadable(turn, id, &error),
@@ -137,7 +134,7 @@ impl Swim {
         to: SocketAddr,
         join: Option<Token>,
     ) {
-        let state = self.own_state(turn, join.is_some());
+        let state = Frame::PushPull(self.own_state(turn, join.is_some()));
         let deadline = turn.now + self.config.stream_timeout;
         self.open_stream(to, Role::PushPull(join), &state, deadline);
     }
@@ -145,21 +142,21 @@ impl Swim {
     /// Opens a stream with nothing but a ping, for a probe that ends at `deadline`.
     pub(super) fn open_ping(&mut self, to: SocketAddr, ping: Ping, deadline: Moment) -> StreamId {
         let role = Role::Ping(ping.seq);
-        let ping = super::states::encode(&Message::Ping(ping));
-        self.open_stream(to, role, &ping, deadline)
+        self.open_stream(to, role, &Frame::Ping(ping), deadline)
     }
 
     fn open_stream(
         &mut self,
         to: SocketAddr,
         role: Role,
-        request: &Bytes,
+        request: &Frame,
         deadline: Moment,
     ) -> StreamId {
         self.counters.streams_out += 1;
         let id = self.streams.add(to, role);
         self.timers.set(deadline, Timer::Stream(id));
-        if let Some(request) = self.seal_stream(to, request) {
+        // Without a request the stream stays here alone until its time is over.
+        if let Some(request) = self.seal_stream(to, Side::Request, request) {
             self.outputs.push_back(Output::OpenStream { id, to, request });
         }
         id
@@ -186,7 +183,7 @@ impl Swim {
         };
         match (role, frame) {
             (Role::Accepted, Frame::PushPull(theirs)) => {
-                let state = self.own_state(turn, theirs.is_join);
+                let state = Frame::PushPull(self.own_state(turn, theirs.is_join));
                 self.reply(id, peer, &state);
                 if let Err(why) = self.merge(turn, theirs) {
                     self.counters.streams_failed += 1;
@@ -213,7 +210,9 @@ impl Swim {
                 self.outputs.push_back(Output::StreamClose { id });
                 let why = match frame {
                     Frame::Error(text) => format!("remote error: {text}"),
-                    other => format!("unexpected {} in a stream", other.name()),
+                    Frame::Ping(_) | Frame::Ack(_) | Frame::PushPull(_) | Frame::User(_) => {
+                        "an answer to something else".to_owned()
+                    }
                 };
                 self.stream_went_wrong(turn, peer, role, &why);
             }
@@ -230,7 +229,7 @@ impl Swim {
             seq: ping.seq,
             payload: Bytes::new(),
         };
-        self.reply(id, peer, &super::states::encode(&Message::Ack(ack)));
+        self.reply(id, peer, &Frame::Ack(ack));
     }
 
     /// What came cannot be read: who sent it is told, if it is a request.
@@ -239,7 +238,7 @@ impl Swim {
             return;
         };
         if role == Role::Accepted {
-            self.reply(id, peer, &stream::error_message(error));
+            self.reply(id, peer, &Frame::Error(error.answer()));
         } else {
             self.outputs.push_back(Output::StreamClose { id });
         }
@@ -283,21 +282,27 @@ impl Swim {
         }
     }
 
-    fn reply(&mut self, id: StreamId, peer: SocketAddr, plain: &Bytes) {
-        match self.seal_stream(peer, plain) {
+    fn reply(&mut self, id: StreamId, peer: SocketAddr, frame: &Frame) {
+        match self.seal_stream(peer, Side::Answer, frame) {
             Some(bytes) => self.outputs.push_back(Output::StreamReply { id, bytes }),
             None => self.outputs.push_back(Output::StreamClose { id }),
         }
     }
 
-    fn seal_stream(&mut self, peer: SocketAddr, plain: &Bytes) -> Option<Bytes> {
-        let nonce = self.nonces.next();
-        match stream::seal(plain, &self.sealing(), nonce) {
+    fn seal_stream(&mut self, peer: SocketAddr, side: Side, frame: &Frame) -> Option<Bytes> {
+        let compresses = self.config.compress;
+        let bytes = stream::write(frame, side, compresses, &self.envelope, || self.nonces.next());
+        match bytes {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 tracing::error!("failed to make a stream for {peer}: {error}");
                 None
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn streams_are_none(&self) -> bool {
+        self.streams.open.is_empty() && self.streams.accepted == 0 && self.streams.buffered == 0
     }
 }

@@ -10,12 +10,12 @@ mod telling;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use taraf_base::Rng;
 
 use super::{Config, Delegate, Doubt, Member, Name, Output, State, Swim, Token};
 use crate::moment::Moment;
-use crate::wire::Address;
+use crate::wire::{Address, Envelope};
 use crate::wire::memberlist::{Alive, Dead, Message, Ping, Suspect, Versions};
 use crate::wire::packet;
 
@@ -115,7 +115,7 @@ impl One {
 
     fn with(config: Config) -> Self {
         let (mut notes, now) = (Notes::default(), Moment::START);
-        let swim = Swim::new(config, None, Rng::new(1), [0; 12], now, &mut notes);
+        let swim = Swim::new(config, Envelope::default(), Rng::new(1), [0; 12], now, &mut notes);
         let mut one = Self { swim, notes, now };
         assert_eq!(one.heard(), ["joined me"]);
         one
@@ -136,7 +136,7 @@ impl One {
 
     fn hear(&mut self, message: Message) {
         let bytes = super::states::encode(&message);
-        self.swim.packet(self.now, FROM, &bytes, &mut self.notes);
+        self.swim.packet(self.now, FROM, BytesMut::from(&bytes[..]), &mut self.notes);
     }
 
     fn heard(&mut self) -> Vec<String> {
@@ -183,13 +183,8 @@ impl One {
 }
 
 fn opened(bytes: &Bytes) -> Vec<Message> {
-    let sealing = packet::Sealing {
-        label: &[],
-        keyring: None,
-        compress: false,
-    };
-    let messages = packet::open(bytes, &sealing).unwrap();
-    messages.into_iter().map(Result::unwrap).collect()
+    let messages = packet::decode(BytesMut::from(&bytes[..]), &Envelope::default()).unwrap();
+    messages.map(Result::unwrap).collect()
 }
 
 fn name(number: u8) -> Name {
