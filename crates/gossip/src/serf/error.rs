@@ -91,6 +91,12 @@ pub enum Error {
     /// The others may not have heard of our tags.
     #[error("timeout waiting for update broadcast")]
     UpdateTimeout,
+    /// More commands wait than are kept.
+    #[error("{max} commands are waiting already")]
+    TooManyCommands {
+        /// The setting.
+        max: usize,
+    },
     /// Something does not fit the wire.
     #[error("cannot be encoded")]
     Encode(#[from] wire::Error),

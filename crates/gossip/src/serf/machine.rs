@@ -41,21 +41,21 @@ pub(super) enum Phase {
 
 /// What is wanted of others, drained by the owner after each input, in this order.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// What happened, before any coalescing.
-    pub(super) events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// User messages to one address each.
-    pub(super) sends: Vec<(SocketAddr, Bytes)>,
+    pub(crate) sends: Vec<(SocketAddr, Bytes)>,
     /// Failed members to exchange state with.
-    pub(super) reconnects: Vec<SocketAddr>,
+    pub(crate) reconnects: Vec<SocketAddr>,
     /// What others want changed in our keyring.
-    pub(super) key_changes: Vec<KeyChange>,
+    pub(crate) key_changes: Vec<KeyChange>,
     /// Answers to our queries.
-    pub(super) answers: Vec<(QueryKey, Answer)>,
+    pub(crate) answers: Vec<(QueryKey, Answer)>,
     /// Commands about keys that have ended.
-    pub(super) keys_done: Vec<(Token, super::KeyOutcome)>,
+    pub(crate) keys_done: Vec<(Token, super::KeyOutcome)>,
     /// Somebody else has our name, and most mean them.
-    pub(super) must_quit: bool,
+    pub(crate) must_quit: bool,
 }
 
 /// When the periodic things are due; none while there is nothing that they could find.
@@ -257,6 +257,66 @@ impl Serf {
             self.intent_queue.push(bytes.freeze(), None, Some(token));
         }
         has_others
+    }
+
+    /// Begins to leave; tells what a second leave is answered.
+    pub(crate) fn begin_leave(&mut self) -> Option<Result<(), Error>> {
+        match self.phase {
+            Phase::Alive => {
+                self.phase = Phase::Leaving;
+                None
+            }
+            Phase::Leaving => Some(Err(Error::AlreadyLeaving)),
+            Phase::Left => Some(Ok(())),
+            Phase::Stopped => Some(Err(Error::AlreadyStopped)),
+        }
+    }
+
+    pub(crate) const fn end_leave(&mut self) {
+        self.phase = Phase::Left;
+    }
+
+    pub(crate) const fn stop(&mut self) {
+        self.phase = Phase::Stopped;
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.phase == Phase::Left
+    }
+
+    /// While a join is under way that wants no events from before it.
+    pub(crate) const fn ignore_old_events(&mut self, ignores: bool) {
+        self.ignores_old_events = ignores;
+    }
+
+    /// The members' clock.
+    pub(crate) const fn clock(&self) -> LTime {
+        self.clock.time()
+    }
+
+    /// Whether members are different since this was last asked.
+    pub(crate) const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.members.is_changed, false)
+    }
+
+    /// Broadcasts that went out as often as they must.
+    pub(crate) fn finished(&mut self) -> Vec<Token> {
+        self.intent_queue.finished()
+    }
+
+    pub(crate) const fn wants_anything(&self) -> bool {
+        let out = &self.out;
+        !(out.events.is_empty()
+            && out.sends.is_empty()
+            && out.reconnects.is_empty()
+            && out.key_changes.is_empty()
+            && out.answers.is_empty()
+            && out.keys_done.is_empty()
+            && !out.must_quit)
+    }
+
+    pub(crate) fn take_wanted(&mut self) -> Wanted {
+        std::mem::take(&mut self.out)
     }
 
     /// Whether anything waits to be broadcast.
