@@ -1,3 +1,5 @@
 //! Who is there: membership, events and queries among members that speak Serf's protocols.
 
+mod platform;
+pub mod rpc;
 pub mod wire;
