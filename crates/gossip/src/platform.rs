@@ -8,6 +8,7 @@ pub(crate) const SHELL: (&str, &str) = if cfg!(windows) {
 };
 
 pub(crate) use local::{LocalListener, LocalStream};
+pub(crate) use process::{Output, Running, kill, start};
 
 /// Who is at the other end of a local socket, as the operating system knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,5 +119,90 @@ mod local {
         pub(crate) async fn accept(&self) -> io::Result<(LocalStream, Caller)> {
             match *self {}
         }
+    }
+}
+
+#[cfg(unix)]
+mod process {
+    use std::io;
+    use std::process::Stdio;
+
+    use rustix::process::{Pid, Signal, kill_process_group};
+    pub(crate) use tokio::net::unix::pipe::Receiver as Output;
+    use tokio::net::unix::pipe::pipe;
+    use tokio::process::{Child, Command};
+
+    /// A program that was started, and all that it prints.
+    pub(crate) struct Running {
+        pub(crate) child: Child,
+        pub(crate) output: Output,
+    }
+
+    /// Starts a program in a group of its own, with one pipe for all that it prints, so that what it prints on
+    /// either way stays in order.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Running> {
+        let (sender, output) = pipe()?;
+        let ours = sender.into_blocking_fd()?;
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::from(ours.try_clone()?))
+            .stderr(Stdio::from(ours))
+            .process_group(0)
+            .spawn();
+        // The command keeps our ends of the pipe, which must close for the output to end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Running {
+            child: child?,
+            output,
+        })
+    }
+
+    /// Kills a program and all that it started.
+    pub(crate) async fn kill(child: &mut Child) {
+        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(group) = group {
+            let _it_may_be_gone_already = kill_process_group(group, Signal::KILL);
+        }
+        drop(child.kill().await);
+    }
+}
+
+#[cfg(not(unix))]
+mod process {
+    use std::io;
+    use std::process::Stdio;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::process::{Child, Command};
+
+    pub(crate) type Output = DuplexStream;
+
+    const OUTPUT_BYTES: usize = 4 << 10;
+
+    pub(crate) struct Running {
+        pub(crate) child: Child,
+        pub(crate) output: Output,
+    }
+
+    /// Starts a program; what it prints is read from its standard output alone.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Running> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (mut sender, output) = duplex(OUTPUT_BYTES);
+        if let Some(mut stdout) = child.stdout.take() {
+            taraf_base::Tasks::new().spawn("output of a handler", async move {
+                // Whoever reads is gone, or the program is.
+                drop(tokio::io::copy(&mut stdout, &mut sender).await);
+            });
+        }
+        Ok(Running { child, output })
+    }
+
+    pub(crate) async fn kill(child: &mut Child) {
+        // It may be gone already.
+        drop(child.kill().await);
     }
 }

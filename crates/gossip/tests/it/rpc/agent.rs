@@ -19,13 +19,13 @@ use tokio::time::Instant;
 const EVENT_BYTES_MAX: usize = 512;
 
 #[derive(Clone)]
-pub(super) struct Fake(pub(super) Arc<Memory>);
+pub(crate) struct Fake(pub(super) Arc<Memory>);
 
-pub(super) struct Memory {
-    pub(super) tags: Mutex<Tags>,
-    pub(super) did: Mutex<Vec<String>>,
-    pub(super) has_ended: AtomicBool,
-    pub(super) events: broadcast::Sender<Arc<Event>>,
+pub(crate) struct Memory {
+    pub(crate) tags: Mutex<Tags>,
+    pub(crate) did: Mutex<Vec<String>>,
+    pub(crate) has_ended: AtomicBool,
+    pub(crate) events: broadcast::Sender<Arc<Event>>,
 }
 
 impl Default for Fake {
@@ -41,7 +41,7 @@ impl Default for Fake {
 }
 
 impl Fake {
-    pub(super) fn did(&self) -> Vec<String> {
+    pub(crate) fn did(&self) -> Vec<String> {
         self.0.did.lock().unwrap().clone()
     }
 
@@ -49,16 +49,16 @@ impl Fake {
         self.0.did.lock().unwrap().push(what);
     }
 
-    pub(super) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: Event) {
         self.0.events.send(Arc::new(event)).unwrap();
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.0.has_ended.load(Ordering::SeqCst)
     }
 }
 
-pub(super) fn member(name: &str, last: u8, status: Status, tags: Tags) -> Member {
+pub(crate) fn member(name: &str, last: u8, status: Status, tags: Tags) -> Member {
     Member {
         name: name.into(),
         address: Some(Address::Four([127, 0, 0, last])),

@@ -51,6 +51,12 @@ async fn what_is_asked_is_done_and_answered() {
             .to_string()
             .starts_with("1 error occurred:\n\t* Failed to join 127.0.0.200: ")
     );
+}
+
+#[tokio::test]
+async fn what_is_said_and_changed_is_said_and_changed() {
+    let served = Served::start().await;
+    let mut client = served.client().await;
     client
         .user_event("deploy".into(), Bytes::from_static(b"v2"), true)
         .await

@@ -1,6 +1,6 @@
 //! RPC over real connections, to an agent that lives in the test's memory.
 
-mod agent;
+pub(crate) mod agent;
 mod calls;
 mod refusals;
 mod serf;
