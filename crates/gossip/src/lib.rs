@@ -1,5 +1,6 @@
 //! Who is there: membership, events and queries among members that speak Serf's protocols.
 
+pub mod agent;
 pub mod cluster;
 pub mod config;
 pub mod handlers;

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use taraf_gossip::swim::{State, Versions};
+use taraf_gossip::rpc::Agent as _;
+use taraf_gossip::rpc::event::Status;
 
 use super::ours::Ours;
 use super::theirs::Theirs;
@@ -30,9 +31,9 @@ const WAYS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (
 async fn ours_joins_theirs() {
     for (has_key, compress) in WAYS {
         let (ours, theirs) = pair(has_key, compress).await;
-        assert_eq!(ours.join(&[theirs.address]).await.contacted, 1);
-        let member = ours.until("theirs", State::Alive).await;
-        assert_eq!(member.versions, Some(Versions::SERF));
+        assert_eq!(ours.join(&[theirs.address]).await.count, 1);
+        let member = ours.until("theirs", Status::Alive).await;
+        assert_eq!((member.protocol.max, member.delegate.current), (5, 5));
         theirs.until("ours", "alive").await;
     }
 }
@@ -43,7 +44,7 @@ async fn theirs_joins_ours() {
         let (ours, theirs) = pair(has_key, compress).await;
         let said = theirs.command(&["join", &ours.address.to_string()]).await;
         assert_eq!(said.trim(), "Successfully joined cluster by contacting 1 nodes.");
-        ours.until("theirs", State::Alive).await;
+        ours.until("theirs", Status::Alive).await;
         theirs.until("ours", "alive").await;
     }
 }
@@ -54,7 +55,7 @@ async fn a_foreign_key_is_refused_in_both_directions() {
     for key in [None, Some([7_u8; 16].as_slice())] {
         let ours = Ours::start("ours", key, true);
         let joined = ours.join(&[theirs.address]).await;
-        assert_eq!(joined.contacted, 0);
+        assert_eq!(joined.count, 0);
         let said = theirs.command(&["join", &ours.address.to_string()]).await;
         assert!(said.contains("Error joining"), "{said}");
         assert_eq!(ours.member("theirs"), None);
@@ -68,16 +69,16 @@ async fn theirs_is_killed_and_returns() {
     let witness = Ours::start("witness", None, true);
     ours.join(&[theirs.address]).await;
     witness.join(&[ours.address]).await;
-    witness.until("theirs", State::Alive).await;
+    witness.until("theirs", Status::Alive).await;
     let address = theirs.address;
     theirs.kill().await;
-    ours.until("theirs", State::Dead).await;
-    witness.until("theirs", State::Dead).await;
+    ours.until("theirs", Status::Failed).await;
+    witness.until("theirs", Status::Failed).await;
     let theirs = Theirs::start_at("theirs", address.ip(), &[]).await;
     theirs.command(&["join", &ours.address.to_string()]).await;
     // It refutes its own death.
-    assert!(ours.until("theirs", State::Alive).await.incarnation > 1);
-    witness.until("theirs", State::Alive).await;
+    ours.until("theirs", Status::Alive).await;
+    witness.until("theirs", Status::Alive).await;
 }
 
 #[tokio::test]
@@ -90,7 +91,7 @@ async fn ours_is_killed_and_returns() {
     let ours = Ours::start_at("ours", address, Some(KEY), true);
     ours.join(&[theirs.address]).await;
     theirs.until("ours", "alive").await;
-    assert!(ours.member("ours").unwrap().incarnation > 1);
+    assert_eq!(ours.handle.counters().refutations, 1);
 }
 
 #[tokio::test]
@@ -100,11 +101,10 @@ async fn their_tags_reach_us_and_ours_reach_them() {
     theirs.until("ours", "alive").await;
     theirs.command(&["tags", "-set", "role=db"]).await;
     super::eventually("their tags", async || {
-        let meta = ours.member("theirs")?.meta;
-        (&meta[..] == b"\xff\x81\xa4role\xa2db").then_some(())
+        (ours.member("theirs")?.tags.get("role")? == "db").then_some(())
     })
     .await;
-    ours.meta(b"\xff\x81\xa4role\xa3web").await;
+    ours.tag("role", "web").await;
     super::eventually("our tags", async || {
         theirs.command(&["members"]).await.contains("role=web").then_some(())
     })
@@ -116,13 +116,12 @@ async fn theirs_leaves_and_ours_leaves() {
     let (ours, theirs) = pair(false, true).await;
     let other = Theirs::start("other", &[]).await;
     let joined = ours.join(&[theirs.address, other.address]).await;
-    assert_eq!(joined.contacted, 2, "{joined:?}");
+    assert_eq!(joined.count, 2, "{joined:?}");
     other.until("theirs", "alive").await;
     theirs.command(&["leave"]).await;
-    ours.until("theirs", State::Left).await;
-    ours.leave().await;
-    // Serf calls it a leave only if its own intent came before; membership alone looks like a failure.
-    other.until("ours", "failed").await;
+    ours.until("theirs", Status::Left).await;
+    ours.handle.leave().await.unwrap();
+    other.until("ours", "left").await;
 }
 
 #[tokio::test]
@@ -139,7 +138,7 @@ async fn mixed_members_hold_together_while_each_is_probed() {
         theirs.until(name, "alive").await;
         other.until(name, "alive").await;
         for member in &ours {
-            member.until(name, State::Alive).await;
+            member.until(name, Status::Alive).await;
         }
     }
 }
