@@ -118,6 +118,12 @@ impl Network {
         self.sockets.local_address()
     }
 
+    /// When time began for the machine.
+    #[must_use]
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// The time, as the machine knows it.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -256,7 +256,7 @@ impl KeyRequest {
         out.put_u8(code::KEY_REQUEST);
         let mut encoder = Encoder::gossip(&mut out);
         encoder.map(1);
-        encoder.key("Key").bytes_or_nil(self.key.expose());
+        encoder.key("Key").bytes(self.key.expose());
         out.freeze()
     }
 }

@@ -239,6 +239,19 @@ fn tags_that_do_not_fit_are_refused_with_their_size() {
 }
 
 #[test]
+fn a_key_in_a_query_is_not_shown() {
+    let mut query = b"\x04\x82\xa4Addr\xa4\x7f\x00\x00\x01\xa7Payload\xb7".to_vec();
+    let key = Secret::new(b"sixteen bytes 16".to_vec());
+    query.extend(KeyRequest { key }.to_bytes());
+    let query = Message::decode(&Bytes::from(query)).unwrap();
+    let shown = format!("{query:?}");
+    assert!(
+        shown.contains("***") && !shown.contains("sixteen"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_negative_timeout_is_none_at_all() {
     let query = b"\x04\x82\xa4Addr\xa4\x7f\x00\x00\x01\xa7Timeout\xff";
     let Message::Query(query) = Message::decode(&Bytes::from_static(query)).unwrap() else {

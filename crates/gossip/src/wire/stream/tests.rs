@@ -176,10 +176,10 @@ fn a_structure_that_never_ends_is_refused() {
         let mut reader = Reader::new(Side::Request);
         reader.buffer().extend_from_slice(start);
         for count in 0.. {
-            reader.buffer().extend_from_slice(&[0xc0; 16]);
+            reader.buffer().extend_from_slice(&[0xc0; 64]);
             if let Err(error) = reader.next(&Envelope::default()) {
                 assert!(matches!(error, Error::TooLarge { .. }), "{error}");
-                return count * 16;
+                return count * 64;
             }
         }
         unreachable!()
