@@ -26,9 +26,9 @@ pub fn start(mut settings: Settings, tasks: &Tasks) -> Result<Handle, Error> {
     let address = advertised(sockets.local_address(), settings.advertise)?;
     settings.cluster.swim.address = address.address;
     settings.cluster.swim.port = address.port;
-    settings.cluster.has_keyring_file = settings.keyring.is_some();
+    let mut found = files::find(&mut settings)?;
+    let snapshot = found.snapshot.take();
     let tasks = tasks.child();
-    let (files, snapshot) = files::open(&settings, &tasks)?;
     let name = settings.cluster.swim.name.clone();
     let streams_max = settings.cluster.swim.streams_max;
     let network = Network::new(sockets, streams_max, tasks.clone());
@@ -48,6 +48,7 @@ pub fn start(mut settings: Settings, tasks: &Tasks) -> Result<Handle, Error> {
         port,
         tasks.clone(),
     ));
+    let files = found.write(&shared, &tasks);
     let driver = Driver {
         shared: Arc::clone(&shared),
         network,
@@ -117,6 +118,7 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let mut have_members_changed = false;
         let mut cluster = shared.cluster();
+        let now = self.network.now();
         while let Some(output) = cluster.output() {
             match output {
                 Output::Network(output) => {
@@ -129,8 +131,17 @@ impl Driver {
                     // Nobody may be listening.
                     drop(shared.events.send(Arc::new(event)));
                 }
-                Output::Snapshot(effect) => self.files.snapshot(effect),
-                Output::Keyring { query, keys } => self.files.keyring(&shared, query, keys),
+                Output::Snapshot(effect) => {
+                    if !self.files.snapshot(effect) {
+                        cluster.snapshot_failed(now);
+                    }
+                }
+                Output::Keyring { query, keys } => {
+                    if !self.files.keyring(query, keys) {
+                        let error = "too much waits to be written".to_owned();
+                        cluster.keyring_written(now, query, Err(error));
+                    }
+                }
                 Output::Joined { token, result } => shared.ended(token, Ended::Joined(result)),
                 Output::Done { token, result } => shared.ended(token, Ended::Done(result)),
                 Output::Keys { token, outcome } => shared.ended(token, Ended::Keys(outcome)),
