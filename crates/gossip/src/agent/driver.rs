@@ -81,20 +81,12 @@ impl Driver {
         self.perform();
     }
 
-    /// Hands over what came, and all packets that wait behind it.
+    /// Hands over what came, all packets that wait behind it, and what is due.
     fn take(&mut self, input: Input) {
         let mut cluster = self.shared.cluster();
         let now = self.network.now();
         match input {
-            Input::Packet { from, bytes } => {
-                cluster.packet(now, from, bytes);
-                for _ in 1..PACKETS_AT_ONCE {
-                    let Some((from, bytes)) = self.network.next_packet() else {
-                        break;
-                    };
-                    cluster.packet(self.network.now(), from, bytes);
-                }
-            }
+            Input::Packet { from, bytes } => cluster.packet(now, from, bytes),
             Input::Connected { from, connection } => {
                 if let Some(id) = cluster.stream_accepted(now, from) {
                     self.network.admit(id, connection);
@@ -104,11 +96,15 @@ impl Driver {
             Input::StreamEnded { id, why } => cluster.stream_ended(now, id, why.as_deref()),
             Input::Deadline => {}
         }
-        // Also after packets: a flood of them must not keep everything else from its time.
-        if cluster
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
+        // Packets come before deadlines: after a pause of the whole process the refutations that wait must be heard
+        // before anybody is declared dead. And a flood of them must not keep deadlines from their time.
+        for _ in 0..PACKETS_AT_ONCE {
+            let Some((from, bytes)) = self.network.next_packet() else {
+                break;
+            };
+            cluster.packet(self.network.now(), from, bytes);
+        }
+        if cluster.next_deadline().is_some_and(|due| due <= now) {
             cluster.timer(now);
         }
     }
