@@ -6,3 +6,6 @@
 )]
 
 mod golden;
+mod handlers;
+mod rpc;
+mod swim;
