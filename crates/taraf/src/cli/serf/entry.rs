@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use super::command::{Call, Done, Failed, Spec};
 use super::{
-    event, force_leave, help, info, join, keygen, keys, leave, members, monitor, query,
+    agent, event, force_leave, help, info, join, keygen, keys, leave, members, monitor, query,
     reachability, rtt, tags, version,
 };
 
 /// The command does not exist.
 const UNKNOWN: u8 = 127;
 
-const SPECS: [&Spec; 14] = [
+const SPECS: [&Spec; 15] = [
+    &agent::SPEC,
     &event::SPEC,
     &force_leave::SPEC,
     &info::SPEC,
@@ -170,6 +171,7 @@ fn on_runtime(call: &Call) -> Done {
 
 async fn perform(call: &Call) -> Done {
     match call.spec.name {
+        "agent" => Box::pin(agent::run(call)).await,
         "event" => event::run(call).await,
         "force-leave" => force_leave::run(call).await,
         "info" => info::run(call).await,

@@ -56,6 +56,8 @@ pub(super) enum FlagError {
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     given: BTreeMap<&'static str, Vec<String>>,
+    /// All of them as they came.
+    order: Vec<(&'static str, String)>,
     rest: Vec<String>,
 }
 
@@ -94,6 +96,7 @@ impl Parsed {
                 }
             };
             check(flag, &value)?;
+            parsed.order.push((flag.name, value.clone()));
             parsed.given.entry(flag.name).or_default().push(value);
         }
         parsed.rest.extend(arguments.cloned());
@@ -118,6 +121,12 @@ impl Parsed {
     /// All texts of a flag.
     pub(super) fn texts(&self, name: &str) -> &[String] {
         self.given.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// All texts of several flags, in the order in which they were given.
+    pub(super) fn in_order(&self, names: &[&str]) -> Vec<String> {
+        let given = self.order.iter().filter(|(name, _)| names.contains(name));
+        given.map(|(_, value)| value.clone()).collect()
     }
 
     /// The truth of a switch.

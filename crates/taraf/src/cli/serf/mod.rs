@@ -1,5 +1,6 @@
 //! Serf's command line: the same commands, flags, outputs and exit codes, a file per command.
 
+mod agent;
 mod columns;
 mod command;
 mod connect;

@@ -1,0 +1,5 @@
+//! Our `serf` beside the real one: the same calls, against the same real agent, with the same outcome.
+
+mod calls;
+mod outcome;
+mod peer;
