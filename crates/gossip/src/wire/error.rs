@@ -65,6 +65,41 @@ pub enum Error {
         /// How many bytes.
         bytes: usize,
     },
+    /// The checksum of a packet is another.
+    #[error("the checksum is {found:#010x}, not {expected:#010x}")]
+    Checksum {
+        /// That of the bytes.
+        expected: u32,
+        /// That in the packet.
+        found: u32,
+    },
+    /// Compressed bytes cannot be decompressed.
+    #[error("the compressed bytes are broken")]
+    Compressed,
+    /// Layers lie in layers in layers.
+    #[error("more than {max} layers")]
+    TooDeep {
+        /// So many are read.
+        max: usize,
+    },
+    /// It is of another cluster, as its label says.
+    #[error("the label is `{found}`, not ours")]
+    Label {
+        /// The label of the packet or stream; empty when it has none.
+        found: String,
+    },
+    /// It is not encrypted, and has to be.
+    #[error("not encrypted, though encryption is configured")]
+    NotEncrypted,
+    /// It is encrypted, and there is no key here.
+    #[error("encrypted, and no encryption is configured")]
+    Encrypted,
+    /// None of our keys opens it, or it was changed on its way.
+    #[error("no installed key decrypts it")]
+    NoKey,
+    /// What was encrypted does not end as it should.
+    #[error("the padding is wrong")]
+    Padding,
     /// A version vector has another length than 6, or none.
     #[error("a version vector of {bytes} bytes, not 6")]
     Versions {
@@ -80,13 +115,31 @@ impl Error {
         match self {
             Self::Incomplete { .. } => true,
             Self::Field { error, .. } => error.is_incomplete(),
-            Self::Unexpected { .. }
-            | Self::Range { .. }
-            | Self::Unknown { .. }
-            | Self::Empty { .. }
-            | Self::TooLarge { .. }
-            | Self::Address { .. }
-            | Self::Versions { .. } => false,
+            _ => false,
+        }
+    }
+
+    /// How many bytes are missing at least; 0 when none are.
+    pub(crate) fn missing(&self) -> usize {
+        match self {
+            Self::Incomplete { missing } => *missing,
+            Self::Field { error, .. } => error.missing(),
+            _ => 0,
+        }
+    }
+
+    /// What a stream is told about its error: Serf's own words where it has some.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        match self {
+            Self::NotEncrypted => {
+                "Encryption is configured but remote state is not encrypted".to_owned()
+            }
+            Self::Encrypted => {
+                "Remote state is encrypted and encryption is not configured".to_owned()
+            }
+            Self::NoKey => "No installed keys could decrypt the message".to_owned(),
+            error => error.to_string(),
         }
     }
 

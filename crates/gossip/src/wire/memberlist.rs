@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::msgpack::{Decoder, Encoder};
 use super::{Address, Error, Name};
 
+pub(in crate::wire) use state::{Header, size};
 pub use state::{NodeState, PushPull, STATES_MAX, State};
 
 /// The longest name of a member, in bytes. Serf has no limit but the packet that carries it.
@@ -593,3 +594,6 @@ fn decode_meta(decoder: &mut Decoder<'_>) -> Result<Bytes, Error> {
     }
     Ok(Bytes::copy_from_slice(meta))
 }
+
+#[cfg(test)]
+pub(in crate::wire) mod tests;

@@ -141,3 +141,6 @@ fn names(encoder: &mut Encoder<'_>, names: &[Name]) {
         encoder.text(name.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::wire::{Address, Error, Name};
 /// The most members in one exchange: with more than 100,000 names gossip would not converge either.
 pub const STATES_MAX: usize = 131_072;
 /// The most bytes that the layer above may add, as in newer versions of memberlist.
-pub const USER_STATE_BYTES_MAX: usize = 20 << 20;
+pub(in crate::wire) const USER_STATE_BYTES_MAX: usize = 20 << 20;
 
 /// What a member is to whoever says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,10 @@ use crate::wire::{Error, Name};
 /// zero, as it is in Go. A failed read leaves the place where it was or behind it; there is no reading on.
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
-    whole: &'a Bytes,
+    /// What parts are shared of; without it they are copied.
+    whole: Option<&'a Bytes>,
     rest: &'a [u8],
+    total: usize,
 }
 
 /// The first bytes of a value, with all of it when it has no parts.
@@ -34,19 +36,33 @@ impl<'a> Decoder<'a> {
     /// From the beginning of `whole`, of which [`Decoder::bytes`] gives parts without copying them.
     #[must_use]
     pub fn new(whole: &'a Bytes) -> Self {
-        Self { whole, rest: whole }
+        Self {
+            whole: Some(whole),
+            rest: whole,
+            total: whole.len(),
+        }
+    }
+
+    /// From the beginning of bytes that nobody shares, such as those of a connection so far: parts are copied.
+    #[must_use]
+    pub fn over(bytes: &'a [u8]) -> Self {
+        Self {
+            whole: None,
+            rest: bytes,
+            total: bytes.len(),
+        }
     }
 
     /// What is not read yet.
     #[must_use]
     pub fn rest(&self) -> Bytes {
-        self.whole.slice_ref(self.rest)
+        self.share(self.rest)
     }
 
     /// How many bytes are read.
     #[must_use]
     pub fn position(&self) -> usize {
-        self.whole.len().saturating_sub(self.rest.len())
+        self.total.saturating_sub(self.rest.len())
     }
 
     /// Whether all is read.
@@ -187,11 +203,7 @@ impl<'a> Decoder<'a> {
     /// When it is something else, or cut.
     pub fn bytes(&mut self) -> Result<Bytes, Error> {
         let bytes = self.slice()?;
-        // Also so that nothing is kept alive for nothing.
-        if bytes.is_empty() {
-            return Ok(Bytes::new());
-        }
-        Ok(self.whole.slice_ref(bytes))
+        Ok(self.share(bytes))
     }
 
     /// The head of an array: how many values follow.
@@ -275,9 +287,19 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// When it is cut.
     pub fn skip(&mut self) -> Result<(), Error> {
+        self.skip_few(usize::MAX)
+    }
+
+    /// The same with a limit on its parts, however long they are: for what is looked at again when more of it
+    /// has come.
+    ///
+    /// # Errors
+    /// When it is cut, or has more than `values_max` parts.
+    pub fn skip_few(&mut self, values_max: usize) -> Result<(), Error> {
         // Invariant: each turn reads a byte at least, so there are no more turns than bytes.
-        let mut outstanding: usize = 1;
+        let (mut outstanding, mut seen) = (1_usize, 0_usize);
         while let Some(others) = outstanding.checked_sub(1) {
+            seen = counted("values in a structure", seen.saturating_add(1), values_max)?;
             let (head, _) = self.head()?;
             let parts = match head {
                 Head::Array(count) => count,
@@ -287,6 +309,14 @@ impl<'a> Decoder<'a> {
             outstanding = others.saturating_add(parts);
         }
         Ok(())
+    }
+
+    fn share(&self, bytes: &'a [u8]) -> Bytes {
+        match self.whole {
+            // Nothing keeps nothing alive.
+            Some(whole) if !bytes.is_empty() => whole.slice_ref(bytes),
+            _ => Bytes::copy_from_slice(bytes),
+        }
     }
 
     fn head(&mut self) -> Result<(Head<'a>, u8), Error> {
@@ -382,7 +412,7 @@ impl Bounded for u32 {
 }
 
 impl Bounded for u64 {
-    const LARGEST: u64 = Self::MAX;
+    const LARGEST: Self = Self::MAX;
 }
 
 fn signed<'a>(number: i64) -> Head<'a> {

@@ -1,4 +1,9 @@
 //! Values in both dialects, hostile ones too.
+#![expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a decoder with one lifetime is no closure for all"
+)]
+
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 

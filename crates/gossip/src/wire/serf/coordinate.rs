@@ -85,7 +85,7 @@ impl Coordinate {
 
     /// Writes the payload of an ack.
     #[must_use]
-    pub fn to_bytes(&self) -> Bytes {
+    pub fn to_bytes(self) -> Bytes {
         let mut out = BytesMut::with_capacity(130);
         out.put_u8(VERSION);
         self.encode_into(&mut Encoder::gossip(&mut out));

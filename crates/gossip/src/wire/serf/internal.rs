@@ -11,9 +11,9 @@ use crate::wire::msgpack::{Decoder, Encoder};
 use crate::wire::{Address, Error, Name};
 
 /// The most keys in a list of them.
-pub const KEYS_MAX: usize = 1_024;
+const KEYS_MAX: usize = 1_024;
 /// The longest message or key in an answer, in bytes.
-pub const TEXT_BYTES_MAX: usize = 4_096;
+const TEXT_BYTES_MAX: usize = 4_096;
 /// The most tags of a member in an answer.
 const TAGS_MAX: usize = 256;
 
@@ -256,7 +256,7 @@ impl KeyRequest {
         out.put_u8(code::KEY_REQUEST);
         let mut encoder = Encoder::gossip(&mut out);
         encoder.map(1);
-        encoder.key("Key").bytes_or_nil(self.key.expose());
+        encoder.key("Key").bytes(self.key.expose());
         out.freeze()
     }
 }

@@ -1,6 +1,7 @@
 //! [pure] Queries: questions to all members or to some, their answers, and answers by way of others.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,14 +11,14 @@ use crate::wire::msgpack::{Decoder, Encoder};
 use crate::wire::{Address, Error, Name};
 
 /// The most filters of a query. Serf has no limit but the size of the query.
-pub const FILTERS_MAX: usize = 256;
+const FILTERS_MAX: usize = 256;
 /// The most names in a filter.
-pub const FILTER_NODES_MAX: usize = 16_384;
+const FILTER_NODES_MAX: usize = 16_384;
 /// The longest tag or expression of a filter, in bytes.
-pub const FILTER_TEXT_BYTES_MAX: usize = 4_096;
+const FILTER_TEXT_BYTES_MAX: usize = 4_096;
 
 /// A question that a person or program asks all members, or those that all filters let pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Query {
     /// Of the query clock.
     pub ltime: LTime,
@@ -48,6 +49,27 @@ impl Query {
     pub const ACK: u32 = 1;
     /// Whoever gets the query does not pass it on.
     pub const NO_BROADCAST: u32 = 2;
+}
+
+/// A payload that may be a key is not shown.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_key = self.payload.first() == Some(&code::KEY_REQUEST);
+        let payload: &dyn fmt::Debug = if is_key { &"***" } else { &self.payload };
+        f.debug_struct("Query")
+            .field("ltime", &self.ltime)
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .field("port", &self.port)
+            .field("source_node", &self.source_node)
+            .field("filters", &self.filters)
+            .field("flags", &self.flags)
+            .field("relay_factor", &self.relay_factor)
+            .field("timeout", &self.timeout)
+            .field("name", &self.name)
+            .field("payload", payload)
+            .finish()
+    }
 }
 
 /// An answer, or the word that the query has arrived.

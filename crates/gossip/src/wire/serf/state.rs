@@ -9,11 +9,11 @@ use crate::wire::msgpack::{Decoder, Encoder};
 use crate::wire::{Error, Name};
 
 /// The most slots of recent events in an exchange. An agent of Serf has 512.
-pub const EVENT_SLOTS_MAX: usize = 4_096;
+const EVENT_SLOTS_MAX: usize = 4_096;
 /// The most events of one time in an exchange.
-pub const EVENTS_AT_MAX: usize = 4_096;
+const EVENTS_AT_MAX: usize = 4_096;
 /// The most events in an exchange, whatever their times.
-pub const EVENTS_MAX: usize = 16_384;
+const EVENTS_MAX: usize = 16_384;
 
 /// An event that a person or program sends to all members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct UserEvent {
 pub struct Event {
     /// What happened.
     pub name: Name,
-    /// More about it. Shares the bytes of the exchange.
+    /// More about it. Bytes of its own, fit to be kept.
     pub payload: Bytes,
 }
 
@@ -209,7 +209,7 @@ impl Event {
         decoder.fields("recent event", &["Name", "Payload"], |decoder, field| {
             match field {
                 "Name" => event.name = name(decoder)?,
-                _ => event.payload = decoder.bytes()?,
+                _ => event.payload = Bytes::copy_from_slice(decoder.slice()?),
             }
             Ok(())
         })?;
