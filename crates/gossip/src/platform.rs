@@ -28,11 +28,17 @@ pub(crate) struct Caller {
 /// When it has none, or none that is text.
 pub fn host_name() -> io::Result<String> {
     #[cfg(unix)]
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     #[cfg(not(unix))]
     let name = std::env::var("COMPUTERNAME").unwrap_or_default();
     if name.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "this machine has no name"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "this machine has no name",
+        ));
     }
     Ok(name)
 }

@@ -33,10 +33,26 @@ pub fn start(mut settings: Settings, tasks: &Tasks) -> Result<Handle, Error> {
     let streams_max = settings.cluster.swim.streams_max;
     let network = Network::new(sockets, streams_max, tasks.clone());
     let now = network.now();
-    let cluster = Cluster::new(settings.cluster, snapshot, random_u64(), random_bytes(), now)?;
+    let cluster = Cluster::new(
+        settings.cluster,
+        snapshot,
+        random_u64(),
+        random_bytes(),
+        now,
+    )?;
     let port = address.port;
-    let shared = Arc::new(Shared::new(cluster, name, network.begun(), port, tasks.clone()));
-    let driver = Driver { shared: Arc::clone(&shared), network, files };
+    let shared = Arc::new(Shared::new(
+        cluster,
+        name,
+        network.begun(),
+        port,
+        tasks.clone(),
+    ));
+    let driver = Driver {
+        shared: Arc::clone(&shared),
+        network,
+        files,
+    };
     tasks.spawn("gossip", driver.run());
     Ok(Handle::new(shared))
 }
@@ -88,7 +104,10 @@ impl Driver {
             Input::Deadline => {}
         }
         // Also after packets: a flood of them must not keep everything else from its time.
-        if cluster.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if cluster
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
             cluster.timer(now);
         }
     }

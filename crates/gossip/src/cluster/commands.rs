@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use taraf_base::Secret;
 
-use super::machine::{Cluster, Join, Late, Waiting};
 use super::Output;
+use super::machine::{Cluster, Join, Late, Waiting};
 use crate::moment::Moment;
 use crate::serf::{Error, KeyOperation, LTime, QueryKey, QueryParams, Tags};
 use crate::swim::{Joined, Name, Token};
@@ -56,26 +56,29 @@ impl Cluster {
 
     /// Exchanges states with these addresses; ends with [`Output::Joined`]. Without `replays`, user events from
     /// before are not told.
-    pub fn join(
-        &mut self,
-        now: Moment,
-        token: Token,
-        addresses: Vec<SocketAddr>,
-        replays: bool,
-    ) {
+    pub fn join(&mut self, now: Moment, token: Token, addresses: Vec<SocketAddr>, replays: bool) {
         let refusal = if !self.serf.is_alive() {
             Some(Error::NotAlive)
         } else if self.joins.len() >= self.config.joins_max {
-            Some(Error::TooManyCommands { max: self.config.joins_max })
+            Some(Error::TooManyCommands {
+                max: self.config.joins_max,
+            })
         } else {
             None
         };
         if let Some(error) = refusal {
-            self.outputs.push_back(Output::Joined { token, result: Err(error) });
+            self.outputs.push_back(Output::Joined {
+                token,
+                result: Err(error),
+            });
             return;
         }
         // One at a time, since whether old events are told hangs on it.
-        self.joins.push_back(Join { token, addresses, replays });
+        self.joins.push_back(Join {
+            token,
+            addresses,
+            replays,
+        });
         if self.joins.len() == 1 {
             self.join_first(now);
         }
@@ -83,7 +86,9 @@ impl Cluster {
     }
 
     fn join_first(&mut self, now: Moment) {
-        let Some(join) = self.joins.front_mut() else { return };
+        let Some(join) = self.joins.front_mut() else {
+            return;
+        };
         let addresses = std::mem::take(&mut join.addresses);
         self.serf.ignore_old_events(!join.replays);
         self.swim.join(now, join.token, addresses, &mut self.serf);
@@ -91,14 +96,21 @@ impl Cluster {
 
     /// A join has ended: a command, an attempt to find members again, or one to reach a failed member.
     pub(super) fn join_ended(&mut self, now: Moment, joined: Joined) {
-        if self.joins.front().is_some_and(|join| join.token == joined.token) {
+        if self
+            .joins
+            .front()
+            .is_some_and(|join| join.token == joined.token)
+        {
             self.joins.pop_front();
             self.serf.ignore_old_events(false);
             if joined.contacted > 0 {
                 self.serf.broadcast_join(now);
             }
             let token = joined.token;
-            self.outputs.push_back(Output::Joined { token, result: Ok(joined) });
+            self.outputs.push_back(Output::Joined {
+                token,
+                result: Ok(joined),
+            });
             self.join_first(now);
         } else {
             self.rejoin_ended(now, &joined);
@@ -114,9 +126,19 @@ impl Cluster {
         }
         if self.serf.broadcast_leave(now, node, prune, own) {
             let until = now + self.config.serf.broadcast_timeout;
-            self.waiting.insert(own, Waiting { token, until, late: Late::Removal });
+            self.waiting.insert(
+                own,
+                Waiting {
+                    token,
+                    until,
+                    late: Late::Removal,
+                },
+            );
         } else {
-            self.outputs.push_back(Output::Done { token, result: Ok(()) });
+            self.outputs.push_back(Output::Done {
+                token,
+                result: Ok(()),
+            });
         }
         self.settle(now);
     }
@@ -127,12 +149,22 @@ impl Cluster {
             return;
         }
         if let Err(error) = self.serf.set_tags(tags) {
-            self.outputs.push_back(Output::Done { token, result: Err(error) });
+            self.outputs.push_back(Output::Done {
+                token,
+                result: Err(error),
+            });
             return;
         }
         let own = self.own_token();
         let until = now + self.config.serf.broadcast_timeout;
-        self.waiting.insert(own, Waiting { token, until, late: Late::Update });
+        self.waiting.insert(
+            own,
+            Waiting {
+                token,
+                until,
+                late: Late::Update,
+            },
+        );
         self.swim.update_meta(now, own, &mut self.serf);
         self.settle(now);
     }
@@ -147,7 +179,10 @@ impl Cluster {
         key: Secret<Vec<u8>>,
     ) {
         if let Err(error) = self.serf.key_command(now, token, operation, key) {
-            self.outputs.push_back(Output::Done { token, result: Err(error) });
+            self.outputs.push_back(Output::Done {
+                token,
+                result: Err(error),
+            });
         }
         self.settle(now);
     }
@@ -165,14 +200,19 @@ impl Cluster {
     /// A broadcast went out as often as it must.
     pub(super) fn broadcast_finished(&mut self, now: Moment, token: Token) {
         if let Some(waiting) = self.waiting.remove(&token) {
-            self.outputs.push_back(Output::Done { token: waiting.token, result: Ok(()) });
+            self.outputs.push_back(Output::Done {
+                token: waiting.token,
+                result: Ok(()),
+            });
         } else {
             self.leave_told(now, token);
         }
     }
 
     pub(super) fn end_late_commands(&mut self, now: Moment) {
-        let late = self.waiting.extract_if(.., |_, waiting| waiting.until <= now);
+        let late = self
+            .waiting
+            .extract_if(.., |_, waiting| waiting.until <= now);
         self.outputs.extend(late.map(|(_, waiting)| Output::Done {
             token: waiting.token,
             result: Err(waiting.late.error()),

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use taraf_base::Secret;
 
-use super::machine::Cluster;
 use super::Output;
+use super::machine::Cluster;
 use crate::moment::Moment;
 use crate::serf::{KeyChange, KeyOperation, QueryKey};
 use crate::wire::keyring::Keyring;
@@ -16,7 +16,11 @@ const EMPTY_KEYRING: &str = "Keyring is empty (encryption not enabled)";
 
 impl Cluster {
     pub(super) fn change_keys(&mut self, now: Moment, change: &KeyChange) {
-        let KeyChange { query, operation, key } = change;
+        let KeyChange {
+            query,
+            operation,
+            key,
+        } = change;
         let Some(mut keyring) = self.swim.envelope().keyring().cloned() else {
             let is_list = *operation == KeyOperation::List;
             let message = if is_list { EMPTY_KEYRING } else { NO_KEYRING };
@@ -37,11 +41,17 @@ impl Cluster {
             self.answer_failed(now, *query, *operation, error.to_string());
             return;
         }
-        let keys = keyring.keys().map(|key| Secret::new(key.to_vec())).collect();
+        let keys = keyring
+            .keys()
+            .map(|key| Secret::new(key.to_vec()))
+            .collect();
         self.swim.set_keyring(Some(keyring));
         self.key_writes.insert(*query, *operation);
         if self.config.has_keyring_file {
-            self.outputs.push_back(Output::Keyring { query: *query, keys });
+            self.outputs.push_back(Output::Keyring {
+                query: *query,
+                keys,
+            });
         } else {
             self.keyring_written(now, *query, Ok(()));
         }
@@ -49,10 +59,15 @@ impl Cluster {
 
     /// The keyring was written to its file, or could not be.
     pub fn keyring_written(&mut self, now: Moment, query: QueryKey, result: Result<(), String>) {
-        let Some(operation) = self.key_writes.remove(&query) else { return };
+        let Some(operation) = self.key_writes.remove(&query) else {
+            return;
+        };
         match result {
             Ok(()) => {
-                let response = KeyResponse { is_done: true, ..KeyResponse::default() };
+                let response = KeyResponse {
+                    is_done: true,
+                    ..KeyResponse::default()
+                };
                 self.serf.answer_keys(now, query, operation, response);
             }
             Err(error) => {
@@ -70,7 +85,10 @@ impl Cluster {
         operation: KeyOperation,
         message: String,
     ) {
-        let response = KeyResponse { message, ..KeyResponse::default() };
+        let response = KeyResponse {
+            message,
+            ..KeyResponse::default()
+        };
         self.serf.answer_keys(now, query, operation, response);
     }
 }

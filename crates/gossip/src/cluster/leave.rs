@@ -2,8 +2,8 @@
 
 use tracing::warn;
 
-use super::machine::Cluster;
 use super::Output;
+use super::machine::Cluster;
 use crate::moment::Moment;
 use crate::swim::Token;
 
@@ -13,9 +13,18 @@ pub(super) enum Leave {
     /// Nobody wants us to leave.
     Staying,
     /// The intent goes round.
-    Saying { command: Token, broadcast: Token, until: Moment },
+    Saying {
+        command: Token,
+        broadcast: Token,
+        until: Moment,
+    },
     /// Membership tells that we are gone.
-    Telling { command: Token, broadcast: Token, until: Moment, has_others: bool },
+    Telling {
+        command: Token,
+        broadcast: Token,
+        until: Moment,
+        has_others: bool,
+    },
     /// Probes of those are answered that have not heard of it yet.
     Lingering { command: Token, until: Moment },
     /// We have left.
@@ -47,7 +56,11 @@ impl Cluster {
         let me = self.config.serf.name.clone();
         if self.serf.broadcast_leave(now, &me, false, broadcast) {
             let until = now + self.config.serf.broadcast_timeout;
-            self.leave = Leave::Saying { command: token, broadcast, until };
+            self.leave = Leave::Saying {
+                command: token,
+                broadcast,
+                until,
+            };
         } else {
             self.leave_tell(now, token, false);
         }
@@ -57,7 +70,12 @@ impl Cluster {
     fn leave_tell(&mut self, now: Moment, command: Token, has_others: bool) {
         let broadcast = self.own_token();
         let until = now + self.config.serf.broadcast_timeout;
-        self.leave = Leave::Telling { command, broadcast, until, has_others };
+        self.leave = Leave::Telling {
+            command,
+            broadcast,
+            until,
+            has_others,
+        };
         self.swim.leave(now, broadcast, &mut self.serf);
     }
 
@@ -74,17 +92,27 @@ impl Cluster {
         self.leave = Leave::Gone;
         self.serf.end_leave();
         self.tell_held();
-        self.outputs.push_back(Output::Done { token: command, result: Ok(()) });
+        self.outputs.push_back(Output::Done {
+            token: command,
+            result: Ok(()),
+        });
         self.outputs.push_back(Output::Left);
     }
 
     /// One of our broadcasts went out as often as it must.
     pub(super) fn leave_told(&mut self, now: Moment, token: Token) {
         match self.leave {
-            Leave::Saying { command, broadcast, .. } if broadcast == token => {
+            Leave::Saying {
+                command, broadcast, ..
+            } if broadcast == token => {
                 self.leave_tell(now, command, true);
             }
-            Leave::Telling { command, broadcast, has_others, .. } if broadcast == token => {
+            Leave::Telling {
+                command,
+                broadcast,
+                has_others,
+                ..
+            } if broadcast == token => {
                 self.leave_linger(now, command, has_others);
             }
             Leave::Staying
@@ -105,7 +133,11 @@ impl Cluster {
                 warn!("timeout while waiting for graceful leave");
                 self.leave_tell(now, command, true);
             }
-            Leave::Telling { command, has_others, .. } => {
+            Leave::Telling {
+                command,
+                has_others,
+                ..
+            } => {
                 warn!("timeout waiting for leave broadcast");
                 self.leave_linger(now, command, has_others);
             }

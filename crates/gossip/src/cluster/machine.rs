@@ -193,7 +193,12 @@ impl Cluster {
         if let Some(snapshot) = &mut self.snapshot {
             let clock = self.serf.clock();
             snapshot.shutdown(now, clock);
-            self.outputs.extend(snapshot.effects(now, clock).into_iter().map(Output::Snapshot));
+            self.outputs.extend(
+                snapshot
+                    .effects(now, clock)
+                    .into_iter()
+                    .map(Output::Snapshot),
+            );
         }
     }
 
@@ -204,7 +209,9 @@ impl Cluster {
             member: Arc::clone(member),
             accusers: self.swim.accusers(member.name.as_bytes()).len(),
         };
-        Members { all: self.serf.members().map(seen).collect() }
+        Members {
+            all: self.serf.members().map(seen).collect(),
+        }
     }
 
     /// Serf's layer, to ask: coordinates, history, tags, counters.
@@ -224,7 +231,10 @@ impl Cluster {
     pub fn stats(&self) -> BTreeMap<&'static str, String> {
         let mut stats = self.serf.stats();
         stats.insert("health_score", self.swim.health_score().to_string());
-        stats.insert("encrypted", self.swim.envelope().keyring().is_some().to_string());
+        stats.insert(
+            "encrypted",
+            self.swim.envelope().keyring().is_some().to_string(),
+        );
         stats
     }
 
@@ -265,7 +275,12 @@ impl Cluster {
         if let Some(snapshot) = &mut self.snapshot {
             let clock = self.serf.clock();
             snapshot.note_clock(now, clock);
-            self.outputs.extend(snapshot.effects(now, clock).into_iter().map(Output::Snapshot));
+            self.outputs.extend(
+                snapshot
+                    .effects(now, clock)
+                    .into_iter()
+                    .map(Output::Snapshot),
+            );
         }
     }
 
@@ -294,9 +309,11 @@ impl Cluster {
             self.change_keys(now, &change);
         }
         let answers = wanted.answers.into_iter();
-        self.outputs.extend(answers.map(|(query, answer)| Output::Answer { query, answer }));
+        self.outputs
+            .extend(answers.map(|(query, answer)| Output::Answer { query, answer }));
         let keys = wanted.keys_done.into_iter();
-        self.outputs.extend(keys.map(|(token, outcome)| Output::Keys { token, outcome }));
+        self.outputs
+            .extend(keys.map(|(token, outcome)| Output::Keys { token, outcome }));
         if wanted.must_quit {
             self.outputs.push_back(Output::Quit);
         }

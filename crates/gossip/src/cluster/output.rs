@@ -82,7 +82,10 @@ impl Members {
     /// The member of this name.
     #[must_use]
     pub fn get(&self, name: &Name) -> Option<&Seen> {
-        let index = self.all.binary_search_by(|seen| seen.member.name.cmp(name)).ok()?;
+        let index = self
+            .all
+            .binary_search_by(|seen| seen.member.name.cmp(name))
+            .ok()?;
         self.all.get(index)
     }
 }

@@ -30,7 +30,10 @@ impl Rejoin {
             let other = usize::try_from(rng.below(last as u64 + 1)).unwrap_or(0);
             known.swap(last, other);
         }
-        Self { known, ..Self::default() }
+        Self {
+            known,
+            ..Self::default()
+        }
     }
 
     pub(super) const fn deadline(&self) -> Option<Moment> {

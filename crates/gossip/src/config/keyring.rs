@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::rpc::dial::text_of;
-use crate::wire::Keyring;
+use crate::wire::keyring::{self, Keyring};
 
 /// The longest file that is read: far more keys than anybody rotates.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -38,7 +38,7 @@ pub enum KeyringFileError {
     Empty,
     /// A key in it is of no use.
     #[error("Failed to restore keyring: {0}")]
-    Keyring(#[source] crate::wire::KeyringError),
+    Keyring(#[source] keyring::Error),
 }
 
 /// The file in which an agent keeps its keys.
@@ -67,7 +67,9 @@ impl KeyringFile {
         let text = fs::read(&self.0).map_err(KeyringFileError::Read)?;
         let keys: Vec<String> = serde_json::from_slice(&text).map_err(KeyringFileError::Decode)?;
         let decoded = keys.iter().map(|key| STANDARD.decode(key));
-        let decoded: Vec<Vec<u8>> = decoded.collect::<Result<_, _>>().map_err(KeyringFileError::Base64)?;
+        let decoded: Vec<Vec<u8>> = decoded
+            .collect::<Result<_, _>>()
+            .map_err(KeyringFileError::Base64)?;
         let (primary, others) = decoded.split_first().ok_or(KeyringFileError::Empty)?;
         let mut keyring = Keyring::new(primary).map_err(KeyringFileError::Keyring)?;
         for key in others {
@@ -87,7 +89,10 @@ mod tests {
         let path = folder.path().join("keys.json");
         let file = KeyringFile::new(&path);
         let missing = file.read().unwrap_err().to_string();
-        assert_eq!(missing, format!("stat {}: no such file or directory", path.display()));
+        assert_eq!(
+            missing,
+            format!("stat {}: no such file or directory", path.display())
+        );
         let check = |text: &str, expected: &str| {
             fs::write(&path, text).unwrap();
             let error = file.read().unwrap_err().to_string();
@@ -96,8 +101,15 @@ mod tests {
         check("[]", "Keyring file contains no keys");
         check("x", "Failed to decode keyring file: ");
         check("[\"abc\"]", "Failed to decode key from keyring: ");
-        check("[\"aGVsbG8=\"]", "Failed to restore keyring: key size must be 16, 24 or 32 bytes");
-        fs::write(&path, "[\n  \"MDEyMzQ1Njc4OWFiY2RlZg==\",\n  \"ZmVkY2JhOTg3NjU0MzIxMA==\"\n]").unwrap();
+        check(
+            "[\"aGVsbG8=\"]",
+            "Failed to restore keyring: key size must be 16, 24 or 32 bytes",
+        );
+        fs::write(
+            &path,
+            "[\n  \"MDEyMzQ1Njc4OWFiY2RlZg==\",\n  \"ZmVkY2JhOTg3NjU0MzIxMA==\"\n]",
+        )
+        .unwrap();
         let keyring = file.read().unwrap();
         assert_eq!(keyring.primary(), b"0123456789abcdef");
         assert_eq!(keyring.keys().count(), 2);

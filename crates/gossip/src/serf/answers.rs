@@ -79,7 +79,10 @@ pub(super) struct Running {
 
 impl Running {
     fn has_all(&self) -> bool {
-        let has_acks = self.acks.as_ref().is_none_or(|acks| acks.len() >= self.expected);
+        let has_acks = self
+            .acks
+            .as_ref()
+            .is_none_or(|acks| acks.len() >= self.expected);
         let has_responses = self.is_ping || self.responses.len() >= self.expected;
         self.ends_early && has_acks && has_responses
     }
@@ -95,7 +98,9 @@ impl Serf {
     #[must_use]
     pub fn default_query_timeout(&self) -> Duration {
         let members = self.members.count_there();
-        let digits = members.checked_ilog10().map_or(0, |tens| tens.saturating_add(1));
+        let digits = members
+            .checked_ilog10()
+            .map_or(0, |tens| tens.saturating_add(1));
         let mult = self.config.query_timeout_mult.saturating_mul(digits);
         self.config.gossip_interval.saturating_mul(mult)
     }
@@ -130,16 +135,23 @@ impl Serf {
             return Err(Error::NotSupported);
         }
         if self.running.len() >= self.config.running_queries_max {
-            return Err(Error::TooManyQueries { max: self.config.running_queries_max });
+            return Err(Error::TooManyQueries {
+                max: self.config.running_queries_max,
+            });
         }
         let query = self.message(name, payload, params)?;
         let mut encoded = BytesMut::new();
         query.encode(&mut encoded);
         if encoded.len() > self.config.query_bytes_max {
-            return Err(Error::QueryTooLarge { max: self.config.query_bytes_max });
+            return Err(Error::QueryTooLarge {
+                max: self.config.query_bytes_max,
+            });
         }
         let deadline = now + query.timeout;
-        let key = QueryKey { time: query.ltime, id: query.id };
+        let key = QueryKey {
+            time: query.ltime,
+            id: query.id,
+        };
         let running = Running {
             id: query.id,
             deadline,
@@ -174,7 +186,9 @@ impl Serf {
             return Err(Error::Filter(format!("more than {FILTERS_MAX}")));
         }
         // Before membership has announced us there is nobody to answer to either.
-        let me = self.member(self.config.name.as_bytes()).ok_or(Error::NotAlive)?;
+        let me = self
+            .member(self.config.name.as_bytes())
+            .ok_or(Error::NotAlive)?;
         let (address, port) = (me.address, me.port);
         let flags = if params.wants_acks { Query::ACK } else { 0 };
         // Go's `rand.Int31`.
@@ -201,24 +215,34 @@ impl Serf {
             return self.members.count_there();
         }
         let there = self.members().filter(|member| is_there(member.status));
-        there.filter(|member| filters::mean(filters, &member.name, &member.tags)).count()
+        there
+            .filter(|member| filters::mean(filters, &member.name, &member.tags))
+            .count()
     }
 
     /// An ack or an answer came.
     pub(super) fn take_answer(&mut self, now: Moment, response: &QueryResponse) {
-        let QueryResponse { ltime, id, from, .. } = response;
+        let QueryResponse {
+            ltime, id, from, ..
+        } = response;
         let Some(running) = self.running.get_mut(ltime) else {
             warn!("reply for non-running query (LTime: {ltime}, ID: {id}, From: {from})");
             return;
         };
         if running.id != *id {
-            warn!("query reply ID mismatch (Local: {}, Response: {id})", running.id);
+            warn!(
+                "query reply ID mismatch (Local: {}, Response: {id})",
+                running.id
+            );
             return;
         }
         if running.deadline <= now {
             return;
         }
-        let key = QueryKey { time: *ltime, id: *id };
+        let key = QueryKey {
+            time: *ltime,
+            id: *id,
+        };
         if response.flags & QueryResponse::ACK == 0 {
             self.take_response(key, from, &response.payload);
         } else {
@@ -230,7 +254,9 @@ impl Serf {
     }
 
     fn take_ack(&mut self, key: QueryKey, from: &Name) {
-        let Some(running) = self.running.get_mut(&key.time) else { return };
+        let Some(running) = self.running.get_mut(&key.time) else {
+            return;
+        };
         self.counters.query_acks += 1;
         let count = running.acks.as_ref().map_or(0, HashSet::len);
         let has_room = running.has_room(count);
@@ -246,7 +272,9 @@ impl Serf {
 
     fn take_response(&mut self, key: QueryKey, from: &Name, payload: &Bytes) {
         let me = self.member(self.config.name.as_bytes()).cloned();
-        let Some(running) = self.running.get_mut(&key.time) else { return };
+        let Some(running) = self.running.get_mut(&key.time) else {
+            return;
+        };
         self.counters.query_responses += 1;
         if running.responses.contains(from) {
             self.counters.query_duplicate_responses += 1;
@@ -260,7 +288,9 @@ impl Serf {
         match &mut running.purpose {
             Purpose::User => {
                 let payload = Bytes::copy_from_slice(payload);
-                self.out.answers.push((key, Answer::Response(from.clone(), payload)));
+                self.out
+                    .answers
+                    .push((key, Answer::Response(from.clone(), payload)));
             }
             Purpose::Keys(gathering) => gathering.take(from, payload),
             Purpose::Conflict(votes) => votes.take(me.as_deref(), payload),
@@ -269,7 +299,10 @@ impl Serf {
 
     /// Ends the queries whose time is up.
     pub(super) fn end_queries(&mut self, now: Moment) {
-        let over = self.running.iter().filter(|(_, running)| running.deadline <= now);
+        let over = self
+            .running
+            .iter()
+            .filter(|(_, running)| running.deadline <= now);
         let over: Vec<_> = over.map(|(time, _)| *time).collect();
         for time in over {
             self.end_query(time);
@@ -277,10 +310,15 @@ impl Serf {
     }
 
     fn end_query(&mut self, time: super::LTime) {
-        let Some(running) = self.running.remove(&time) else { return };
+        let Some(running) = self.running.remove(&time) else {
+            return;
+        };
         match running.purpose {
             Purpose::User => {
-                let key = QueryKey { time, id: running.id };
+                let key = QueryKey {
+                    time,
+                    id: running.id,
+                };
                 self.out.answers.push((key, Answer::Done));
             }
             Purpose::Keys(gathering) => self.out.keys_done.push(gathering.end()),

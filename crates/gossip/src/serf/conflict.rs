@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::Member;
 use super::answers::{Purpose, QueryParams};
 use super::internal;
 use super::machine::Serf;
-use super::Member;
 use crate::moment::Moment;
 use crate::swim::{self, Name};
 use crate::wire::serf::ConflictResponse;
@@ -27,7 +27,9 @@ impl Votes {
                 let means = |me: &Member, other: &Member| {
                     me.address.ip() == other.address.ip() && me.port == other.port
                 };
-                let is_me = me.zip(believed.as_ref()).is_some_and(|(me, other)| means(me, other));
+                let is_me = me
+                    .zip(believed.as_ref())
+                    .is_some_and(|(me, other)| means(me, other));
                 self.matching += usize::from(is_me);
             }
             Err(error) => error!("Failed to decode conflict query response: {error}"),
@@ -59,8 +61,10 @@ impl Serf {
             "Node name conflicts with another node at {other}. Names must be unique! \
              (Resolution enabled: {resolves})"
         );
-        let is_asking =
-            self.running.values().any(|running| matches!(running.purpose, Purpose::Conflict(_)));
+        let is_asking = self
+            .running
+            .values()
+            .any(|running| matches!(running.purpose, Purpose::Conflict(_)));
         if !resolves || is_asking || !self.is_alive() {
             return;
         }
@@ -72,7 +76,10 @@ impl Serf {
     }
 
     pub(super) fn decide_conflict(&mut self, votes: &Votes) {
-        let Votes { responses, matching } = votes;
+        let Votes {
+            responses,
+            matching,
+        } = votes;
         if votes.is_lost() {
             warn!("minority in name conflict resolution, quitting [{matching} / {responses}]");
             self.out.must_quit = true;
@@ -88,7 +95,13 @@ mod tests {
 
     #[test]
     fn who_has_no_majority_goes() {
-        let lost = |matching, responses| Votes { responses, matching }.is_lost();
+        let lost = |matching, responses| {
+            Votes {
+                responses,
+                matching,
+            }
+            .is_lost()
+        };
         assert!(lost(0, 1) && lost(0, 2) && lost(1, 2) && lost(1, 3) && lost(2, 4));
         assert!(!lost(1, 1) && !lost(2, 2) && !lost(2, 3) && !lost(3, 4));
     }

@@ -58,7 +58,11 @@ impl Delegate for Serf {
         let limit = transmit_limit(self.config.retransmit_mult, self.members.all.len());
         let (mut room, mut count) = (room, PARTS_MAX);
         let before = into.len();
-        for queue in [&mut self.intent_queue, &mut self.query_queue, &mut self.event_queue] {
+        for queue in [
+            &mut self.intent_queue,
+            &mut self.query_queue,
+            &mut self.event_queue,
+        ] {
             let used = queue.take(overhead, room, limit, count, into);
             room = room.saturating_sub(used);
             count = PARTS_MAX.saturating_sub(into.len().saturating_sub(before));
@@ -82,8 +86,12 @@ impl Delegate for Serf {
     }
 
     fn ack_payload(&mut self) -> Bytes {
-        let own = self.vivaldi.as_ref().and_then(|vivaldi| vivaldi.coordinate().to_wire());
-        own.map(|coordinate| coordinate.to_bytes()).unwrap_or_default()
+        let own = self
+            .vivaldi
+            .as_ref()
+            .and_then(|vivaldi| vivaldi.coordinate().to_wire());
+        own.map(|coordinate| coordinate.to_bytes())
+            .unwrap_or_default()
     }
 
     fn ping_complete(&mut self, _now: Moment, node: &Name, rtt: Duration, payload: &Bytes) {
@@ -137,7 +145,13 @@ impl Delegate for Serf {
     }
 
     fn refuted(&mut self, now: Moment, node: &Name) {
-        self.history_note(now, node, Verdict::Cleared, Some(node.clone()), "it says that it is alive");
+        self.history_note(
+            now,
+            node,
+            Verdict::Cleared,
+            Some(node.clone()),
+            "it says that it is alive",
+        );
         self.members.is_changed = true;
     }
 }
@@ -153,7 +167,9 @@ impl Serf {
         use super::Status;
         use crate::wire::serf::{Event, EventsAt};
         let all = &self.members.all;
-        let left = all.iter().filter(|(_, known)| known.status() == Status::Left);
+        let left = all
+            .iter()
+            .filter(|(_, known)| known.status() == Status::Left);
         let event = |told: &super::machine::Told| Event {
             name: told.name.clone(),
             payload: told.payload.clone(),
@@ -164,7 +180,10 @@ impl Serf {
         });
         PushPull {
             ltime: self.clock.time(),
-            status_ltimes: all.iter().map(|(name, known)| (name.clone(), known.time)).collect(),
+            status_ltimes: all
+                .iter()
+                .map(|(name, known)| (name.clone(), known.time))
+                .collect(),
             left_members: left.map(|(name, _)| name.clone()).collect(),
             event_ltime: self.event_clock.time(),
             events: events.collect(),
@@ -178,8 +197,11 @@ impl Serf {
         self.clock.witness(state.ltime.previous());
         self.event_clock.witness(state.event_ltime.previous());
         self.query_clock.witness(state.query_ltime.previous());
-        let times: std::collections::HashMap<&Name, LTime> =
-            state.status_ltimes.iter().map(|(name, time)| (name, *time)).collect();
+        let times: std::collections::HashMap<&Name, LTime> = state
+            .status_ltimes
+            .iter()
+            .map(|(name, time)| (name, *time))
+            .collect();
         let left: std::collections::HashSet<&Name> = state.left_members.iter().collect();
         // First those that left, whose leave was later than the time that is known of them.
         for node in &state.left_members {
@@ -187,11 +209,25 @@ impl Serf {
             if self.knows_as_left(node, time) {
                 continue;
             }
-            let leave = Leave { ltime: time.next(), node: node.clone(), prune: false };
+            let leave = Leave {
+                ltime: time.next(),
+                node: node.clone(),
+                prune: false,
+            };
             self.leave_intent(now, &leave);
         }
-        for (node, ltime) in state.status_ltimes.iter().filter(|(node, _)| !left.contains(node)) {
-            self.join_intent(now, &Join { ltime: *ltime, node: node.clone() });
+        for (node, ltime) in state
+            .status_ltimes
+            .iter()
+            .filter(|(node, _)| !left.contains(node))
+        {
+            self.join_intent(
+                now,
+                &Join {
+                    ltime: *ltime,
+                    node: node.clone(),
+                },
+            );
         }
         if is_join && self.ignores_old_events {
             self.events.raise_min(state.event_ltime);

@@ -52,7 +52,11 @@ mod tests {
         let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let tags = Tags(BTreeMap::from(tags));
         let encoded: Vec<Bytes> = filters.iter().map(Filter::to_bytes).collect();
-        assert_eq!(mean(&encoded, &Name::from("a1"), &tags), expected, "{filters:?}");
+        assert_eq!(
+            mean(&encoded, &Name::from("a1"), &tags),
+            expected,
+            "{filters:?}"
+        );
     }
 
     fn nodes(names: &[&str]) -> Filter {
@@ -60,7 +64,10 @@ mod tests {
     }
 
     fn tag(tag: &str, expression: &str) -> Filter {
-        Filter::Tag { tag: tag.to_owned(), expression: expression.to_owned() }
+        Filter::Tag {
+            tag: tag.to_owned(),
+            expression: expression.to_owned(),
+        }
     }
 
     #[test]
@@ -91,8 +98,14 @@ mod tests {
 
     #[test]
     fn all_filters_must_mean_us() {
-        check(&[nodes(&["a1"]), tag("role", "web"), tag("dc", "east")], true);
-        check(&[nodes(&["a1"]), tag("role", "web"), tag("dc", "west")], false);
+        check(
+            &[nodes(&["a1"]), tag("role", "web"), tag("dc", "east")],
+            true,
+        );
+        check(
+            &[nodes(&["a1"]), tag("role", "web"), tag("dc", "west")],
+            false,
+        );
     }
 
     #[test]

@@ -56,7 +56,10 @@ impl Serf {
         if *payload == *self.config.name.as_bytes() {
             return;
         }
-        debug!("Got conflict resolution query for '{}'", String::from_utf8_lossy(payload));
+        debug!(
+            "Got conflict resolution query for '{}'",
+            String::from_utf8_lossy(payload)
+        );
         let believed = self.member(payload).map(|member| Member::clone(member));
         let answer = ConflictResponse(believed).to_bytes();
         if let Err(error) = self.respond(now, key, answer) {

@@ -81,7 +81,12 @@ impl KeyOutcome {
     /// What went wrong, in Serf's words; none if all members did what was asked.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        let Self { nodes, errors, responses, .. } = self;
+        let Self {
+            nodes,
+            errors,
+            responses,
+            ..
+        } = self;
         if *errors > 0 {
             return Some(format!("{errors}/{nodes} nodes reported failure"));
         }
@@ -139,11 +144,23 @@ impl Serf {
     ) -> Result<(), Error> {
         let payload = KeyRequest { key }.to_bytes();
         let nodes = self.members.count_there();
-        let outcome = KeyOutcome { nodes, ..KeyOutcome::default() };
+        let outcome = KeyOutcome {
+            nodes,
+            ..KeyOutcome::default()
+        };
         let purpose = Purpose::Keys(Gathering { token, outcome });
         // Serf too stops waiting here as soon as all have answered.
-        let params = QueryParams { ends_early: true, ..QueryParams::default() };
-        self.ask(now, &Name::from(operation.query()), payload, &params, purpose)?;
+        let params = QueryParams {
+            ends_early: true,
+            ..QueryParams::default()
+        };
+        self.ask(
+            now,
+            &Name::from(operation.query()),
+            payload,
+            &params,
+            purpose,
+        )?;
         Ok(())
     }
 
@@ -160,12 +177,19 @@ impl Serf {
                 if operation != KeyOperation::List {
                     info!("Received {} query", operation.word());
                 }
-                self.out.key_changes.push(KeyChange { query, operation, key });
+                self.out.key_changes.push(KeyChange {
+                    query,
+                    operation,
+                    key,
+                });
             }
             Err(error) => {
                 error!("Failed to decode key request: {error}");
                 let message = format!("Failed to decode key request: {error}");
-                let response = KeyResponse { message, ..KeyResponse::default() };
+                let response = KeyResponse {
+                    message,
+                    ..KeyResponse::default()
+                };
                 self.answer_keys(now, query, operation, response);
             }
         }

@@ -232,7 +232,10 @@ impl Serf {
 
     /// Tells everybody that we are here, with the current clock: after a join, or against a leave intent.
     pub(crate) fn broadcast_join(&mut self, now: Moment) {
-        let join = Join { ltime: self.clock.time(), node: self.config.name.clone() };
+        let join = Join {
+            ltime: self.clock.time(),
+            node: self.config.name.clone(),
+        };
         self.join_intent(now, &join);
         let mut bytes = BytesMut::new();
         join.encode(&mut bytes);
@@ -248,7 +251,11 @@ impl Serf {
         prune: bool,
         token: Token,
     ) -> bool {
-        let leave = Leave { ltime: self.clock.take(), node: node.clone(), prune };
+        let leave = Leave {
+            ltime: self.clock.take(),
+            node: node.clone(),
+            prune,
+        };
         self.leave_intent(now, &leave);
         let has_others = self.members.has_others_alive(&self.config.name);
         if has_others {
@@ -351,7 +358,8 @@ impl Serf {
     pub(crate) fn set_timers(&mut self, now: Moment) {
         let config = &self.config;
         if self.timers.reap.is_none() {
-            let has_gone = self.members.count(Status::Failed) + self.members.count(Status::Left) > 0;
+            let has_gone =
+                self.members.count(Status::Failed) + self.members.count(Status::Left) > 0;
             if has_gone || !self.recent.is_empty() {
                 self.timers.reap = Some(now + config.reap_interval);
             }
@@ -368,7 +376,11 @@ impl Serf {
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         let timers = &self.timers;
         let periodic = [timers.reap, timers.reconnect, timers.queues, timers.prune];
-        periodic.into_iter().flatten().chain(self.next_query_end()).min()
+        periodic
+            .into_iter()
+            .flatten()
+            .chain(self.next_query_end())
+            .min()
     }
 
     fn check_queues(&mut self) {
@@ -398,7 +410,13 @@ impl Serf {
         by: Option<Name>,
         why: &'static str,
     ) {
-        self.history.note(Entry { at, node: node.clone(), verdict, by, why });
+        self.history.note(Entry {
+            at,
+            node: node.clone(),
+            verdict,
+            by,
+            why,
+        });
     }
 }
 
@@ -412,13 +430,19 @@ fn encode_tags(config: &Config, tags: &Tags) -> Result<Bytes, Error> {
         let role = tags.0.get("role").cloned().unwrap_or_default();
         return match role.len().checked_sub(TAGS_BYTES_MAX) {
             None | Some(0) => Ok(role.into()),
-            Some(by) => Err(Error::TagsTooLarge { max: TAGS_BYTES_MAX, by }),
+            Some(by) => Err(Error::TagsTooLarge {
+                max: TAGS_BYTES_MAX,
+                by,
+            }),
         };
     }
     tags.to_bytes().map_err(|error| match error {
         crate::wire::Error::TooLarge { found, max, .. } => {
             let found = usize::try_from(found).unwrap_or(usize::MAX);
-            Error::TagsTooLarge { max, by: found.saturating_sub(max) }
+            Error::TagsTooLarge {
+                max,
+                by: found.saturating_sub(max),
+            }
         }
         other => Error::Encode(other),
     })

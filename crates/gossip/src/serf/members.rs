@@ -78,7 +78,9 @@ impl Members {
     }
 
     pub(super) fn has_status(&self, name: &Name, status: Status) -> bool {
-        self.all.get(name).is_some_and(|known| known.status() == status)
+        self.all
+            .get(name)
+            .is_some_and(|known| known.status() == status)
     }
 
     pub(super) fn has_others_alive(&self, me: &Name) -> bool {
@@ -137,8 +139,12 @@ impl Serf {
         }
         let shown = shown(member, status);
         info!("EventMemberJoin: {} {}", shown.name, shown.address);
-        let known =
-            Known { member: Arc::clone(&shown), time, gone_at: None, prune_at: None };
+        let known = Known {
+            member: Arc::clone(&shown),
+            time,
+            gone_at: None,
+            prune_at: None,
+        };
         self.members.insert(known);
         self.history_note(now, &member.name, Verdict::Joined, None, "it is alive");
         self.tell(Change::Join, shown);
@@ -160,7 +166,11 @@ impl Serf {
         known.gone_at = Some(now);
         self.history_note(now, name, verdict, None, "membership gave it up");
         if let Some(member) = self.members.set_status(name, status) {
-            let event = if status == Status::Left { "Leave" } else { "Failed" };
+            let event = if status == Status::Left {
+                "Leave"
+            } else {
+                "Failed"
+            };
             info!("EventMember{event}: {} {}", member.name, member.address);
             self.tell(change, member);
         }
@@ -203,7 +213,9 @@ impl Serf {
         self.clock.witness(leave.ltime);
         let is_alive = self.is_alive();
         let Some(known) = self.members.all.get_mut(&leave.node) else {
-            return self.recent.note(now, &leave.node, Intent::Leave, leave.ltime);
+            return self
+                .recent
+                .note(now, &leave.node, Intent::Leave, leave.ltime);
         };
         if leave.ltime <= known.time {
             return false;
@@ -230,8 +242,17 @@ impl Serf {
     /// A failed member is declared to have left.
     fn force_left(&mut self, now: Moment, name: &Name) {
         if let Some(member) = self.members.set_status(name, Status::Left) {
-            info!("EventMemberLeave (forced): {} {}", member.name, member.address);
-            self.history_note(now, name, Verdict::Left, None, "somebody declared it to have left");
+            info!(
+                "EventMemberLeave (forced): {} {}",
+                member.name, member.address
+            );
+            self.history_note(
+                now,
+                name,
+                Verdict::Left,
+                None,
+                "somebody declared it to have left",
+            );
             self.tell(Change::Leave, member);
         }
     }
@@ -261,7 +282,12 @@ impl Serf {
             info!("EventMemberReap (forced): {name}");
             self.erase(now, &name, "somebody wants it forgotten");
         }
-        self.timers.prune = self.members.all.values().filter_map(|known| known.prune_at).min();
+        self.timers.prune = self
+            .members
+            .all
+            .values()
+            .filter_map(|known| known.prune_at)
+            .min();
     }
 
     /// Forgets those that have been gone for long enough, and intents of those that never came.
@@ -297,7 +323,9 @@ impl Serf {
             return;
         }
         let index = usize::try_from(self.rng.below(failed.len() as u64)).unwrap_or(0);
-        let known = failed.get(index).and_then(|name| self.members.all.get(name));
+        let known = failed
+            .get(index)
+            .and_then(|name| self.members.all.get(name));
         if let Some(Known { member, .. }) = known {
             let to = member.address.socket(member.port);
             info!("attempting reconnect to {} {to}", member.name);
@@ -321,7 +349,9 @@ impl Serf {
 
     fn tell(&mut self, change: Change, member: Arc<Member>) {
         let members = vec![member];
-        self.out.events.push(Event::Members(MemberEvent { change, members }));
+        self.out
+            .events
+            .push(Event::Members(MemberEvent { change, members }));
     }
 }
 

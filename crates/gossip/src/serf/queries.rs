@@ -11,8 +11,8 @@ use super::ring::Seen;
 use super::{Error, Event, Member, QueryEvent, QueryKey, Status, internal};
 use crate::moment::Moment;
 use crate::swim::Name;
-use crate::wire::serf::{Query, QueryResponse, Relay};
 use crate::wire::Address;
+use crate::wire::serf::{Query, QueryResponse, Relay};
 
 /// The least memberlist protocol of a member that passes answers on.
 const PROTOCOL_OF_RELAY: u8 = 5;
@@ -29,7 +29,12 @@ pub(super) struct Open {
 #[derive(Clone, Debug)]
 enum Asker {
     Us,
-    Other { name: Name, address: Address, port: u16, relay_factor: u8 },
+    Other {
+        name: Name,
+        address: Address,
+        port: u16,
+        relay_factor: u8,
+    },
 }
 
 impl Asker {
@@ -56,15 +61,24 @@ impl Serf {
 
     fn handle_query(&mut self, now: Moment, query: &Query, asker: Asker) -> bool {
         self.query_clock.witness(query.ltime);
-        match self.seen_queries.see(query.ltime, self.query_clock.time(), query.id) {
+        match self
+            .seen_queries
+            .see(query.ltime, self.query_clock.time(), query.id)
+        {
             Seen::New => {}
             Seen::TooOld => {
                 let (time, current) = (query.ltime, self.query_clock.time());
-                warn!("received old query {} from time {time} (current: {current})", query.name);
+                warn!(
+                    "received old query {} from time {time} (current: {current})",
+                    query.name
+                );
                 return false;
             }
             Seen::TooMany => {
-                warn!("too many different queries at time {}: one is dropped", query.ltime);
+                warn!(
+                    "too many different queries at time {}: one is dropped",
+                    query.ltime
+                );
                 return false;
             }
             Seen::Before | Seen::Swallowed => return false,
@@ -78,7 +92,10 @@ impl Serf {
     }
 
     fn be_asked(&mut self, now: Moment, query: &Query, asker: Asker) {
-        let key = QueryKey { time: query.ltime, id: query.id };
+        let key = QueryKey {
+            time: query.ltime,
+            id: query.id,
+        };
         if query.flags & Query::ACK != 0 {
             let ack = self.response(key, QueryResponse::ACK, Bytes::new());
             if let Err(error) = self.send_answer(now, &asker, &ack) {
@@ -87,7 +104,14 @@ impl Serf {
         }
         self.make_room(now);
         let deadline = now + query.timeout;
-        self.open.insert(key, Open { asker, deadline, is_answered: false });
+        self.open.insert(
+            key,
+            Open {
+                asker,
+                deadline,
+                is_answered: false,
+            },
+        );
         let payload = Bytes::copy_from_slice(&query.payload);
         // Told even when internal: the snapshot notes its time. The owner keeps it from the users.
         self.out.events.push(Event::Query(QueryEvent {
@@ -106,8 +130,13 @@ impl Serf {
     fn make_room(&mut self, now: Moment) {
         self.open.retain(|_, open| open.deadline > now);
         while self.open.len() >= self.config.open_queries_max.max(1) {
-            let first = self.open.iter().min_by_key(|(key, open)| (open.deadline, **key));
-            let Some(key) = first.map(|(key, _)| *key) else { return };
+            let first = self
+                .open
+                .iter()
+                .min_by_key(|(key, open)| (open.deadline, **key));
+            let Some(key) = first.map(|(key, _)| *key) else {
+                return;
+            };
             warn!("too many queries are open: one can no longer be answered");
             self.open.remove(&key);
         }
@@ -142,7 +171,13 @@ impl Serf {
 
     fn response(&self, key: QueryKey, flags: u32, payload: Bytes) -> QueryResponse {
         let from = self.config.name.clone();
-        QueryResponse { ltime: key.time, id: key.id, from, flags, payload }
+        QueryResponse {
+            ltime: key.time,
+            id: key.id,
+            from,
+            flags,
+            payload,
+        }
     }
 
     /// Sends an ack or an answer straight to who asked, and by way of others if they wished so.
@@ -152,7 +187,13 @@ impl Serf {
         asker: &Asker,
         response: &QueryResponse,
     ) -> Result<(), Error> {
-        let Asker::Other { name, address, port, relay_factor } = asker else {
+        let Asker::Other {
+            name,
+            address,
+            port,
+            relay_factor,
+        } = asker
+        else {
             self.take_answer(now, response);
             return Ok(());
         };
@@ -162,7 +203,12 @@ impl Serf {
         if relays.is_empty() {
             return Ok(());
         }
-        let relay = Relay { address: *address, port: *port, node: name.clone(), inner: bytes };
+        let relay = Relay {
+            address: *address,
+            port: *port,
+            node: name.clone(),
+            inner: bytes,
+        };
         let mut wrapped = BytesMut::new();
         relay.encode(&mut wrapped);
         let max = self.config.query_response_bytes_max;
@@ -170,7 +216,9 @@ impl Serf {
             return Err(Error::RelayedResponseTooLarge { max });
         }
         let wrapped = wrapped.freeze();
-        self.out.sends.extend(relays.into_iter().map(|to| (to, wrapped.clone())));
+        self.out
+            .sends
+            .extend(relays.into_iter().map(|to| (to, wrapped.clone())));
         Ok(())
     }
 
@@ -186,8 +234,9 @@ impl Serf {
                 && member.name != *asker
         };
         let able = self.members.all.values().filter(|known| can(&known.member));
-        let mut able: Vec<SocketAddr> =
-            able.map(|known| known.member.address.socket(known.member.port)).collect();
+        let mut able: Vec<SocketAddr> = able
+            .map(|known| known.member.address.socket(known.member.port))
+            .collect();
         let mut chosen = Vec::new();
         while chosen.len() < factor && !able.is_empty() {
             let index = usize::try_from(self.rng.below(able.len() as u64)).unwrap_or(0);

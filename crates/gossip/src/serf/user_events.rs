@@ -29,17 +29,25 @@ impl Serf {
             return Err(Error::UserEventTooLarge { max });
         }
         if bytes > USER_EVENT_BYTES_MAX {
-            return Err(Error::UserEventInsane { max: USER_EVENT_BYTES_MAX });
+            return Err(Error::UserEventInsane {
+                max: USER_EVENT_BYTES_MAX,
+            });
         }
-        let message =
-            Message { ltime: self.event_clock.time(), name: name.clone(), payload, coalesce };
+        let message = Message {
+            ltime: self.event_clock.time(),
+            name: name.clone(),
+            payload,
+            coalesce,
+        };
         let mut encoded = BytesMut::new();
         message.encode(&mut encoded);
         if encoded.len() > max {
             return Err(Error::EncodedUserEventTooLarge { max });
         }
         if encoded.len() > USER_EVENT_BYTES_MAX {
-            return Err(Error::EncodedUserEventInsane { max: USER_EVENT_BYTES_MAX });
+            return Err(Error::EncodedUserEventInsane {
+                max: USER_EVENT_BYTES_MAX,
+            });
         }
         let time = self.event_clock.take();
         self.see_user_event(&message);
@@ -50,18 +58,26 @@ impl Serf {
     /// A user event came, or is ours. True if it is news: then it was told, and is to be passed on.
     pub(super) fn see_user_event(&mut self, event: &Message) -> bool {
         self.event_clock.witness(event.ltime);
-        let told =
-            Told { name: event.name.clone(), payload: Bytes::copy_from_slice(&event.payload) };
+        let told = Told {
+            name: event.name.clone(),
+            payload: Bytes::copy_from_slice(&event.payload),
+        };
         let payload = told.payload.clone();
         match self.events.see(event.ltime, self.event_clock.time(), told) {
             Seen::New => {}
             Seen::TooOld => {
                 let (time, current) = (event.ltime, self.event_clock.time());
-                warn!("received old event {} from time {time} (current: {current})", event.name);
+                warn!(
+                    "received old event {} from time {time} (current: {current})",
+                    event.name
+                );
                 return false;
             }
             Seen::TooMany => {
-                warn!("too many different events at time {}: {} is dropped", event.ltime, event.name);
+                warn!(
+                    "too many different events at time {}: {} is dropped",
+                    event.ltime, event.name
+                );
                 return false;
             }
             Seen::Before | Seen::Swallowed => return false,

@@ -106,7 +106,10 @@ impl Swim {
     /// Announces us and starts the periodic timers, each after a part of its interval that chance decides.
     fn begin(&mut self, turn: &mut Turn<'_>) {
         let probe = self.chance.unit();
-        self.timers.set(turn.now + self.config.probe_interval.mul_f64(probe), Timer::Probe);
+        self.timers.set(
+            turn.now + self.config.probe_interval.mul_f64(probe),
+            Timer::Probe,
+        );
         let gossip = self.chance.unit();
         self.gossip_phase = turn.now + self.config.gossip_interval.mul_f64(gossip);
         if !self.config.push_pull_interval.is_zero() {
@@ -179,7 +182,10 @@ impl Swim {
     /// Who suspects the member of this name, the first accuser first; nobody unless it is suspect.
     #[must_use]
     pub fn accusers(&self, name: &[u8]) -> &[super::Name] {
-        let entry = self.members.find(name).and_then(|slot| self.members.get(slot));
+        let entry = self
+            .members
+            .find(name)
+            .and_then(|slot| self.members.get(slot));
         let suspicion = entry.and_then(|entry| entry.suspicion.as_ref());
         suspicion.map_or(&[], |suspicion| suspicion.accusers())
     }
@@ -230,7 +236,8 @@ impl Swim {
     /// Tells who waits that their broadcasts have left the queue.
     pub(super) fn finish_broadcasts(&mut self) {
         let finished = self.queue.finished();
-        self.outputs.extend(finished.into_iter().map(Output::Finished));
+        self.outputs
+            .extend(finished.into_iter().map(Output::Finished));
     }
 
     /// Sends a user message (type 8) to one member alone, now. `has_checksum` puts a checksum before it, which the

@@ -56,7 +56,8 @@ impl Swim {
             self.merge_state(turn, state);
         }
         if !theirs.user_state.is_empty() {
-            turn.delegate.merge_state(turn.now, &theirs.user_state, theirs.is_join);
+            turn.delegate
+                .merge_state(turn.now, &theirs.user_state, theirs.is_join);
         }
         Ok(())
     }
@@ -109,12 +110,18 @@ impl Swim {
         let spoken_theirs = theirs.iter().map(|state| (&state.name, state.versions));
         let spoken_ours = self.members().map(|member| (&member.name, member.versions));
         for (name, versions) in spoken_theirs.chain(spoken_ours) {
-            let Some(Versions { protocol: p, delegate: d, .. }) = versions else {
+            let Some(Versions {
+                protocol: p,
+                delegate: d,
+                ..
+            }) = versions
+            else {
                 continue;
             };
-            for (what, range, spoken) in
-                [("protocol", &protocol, p), ("delegate protocol", &delegate, d)]
-            {
+            for (what, range, spoken) in [
+                ("protocol", &protocol, p),
+                ("delegate protocol", &delegate, d),
+            ] {
                 if !(range.min..=range.max).contains(&spoken) {
                     return Err(format!(
                         "Node '{name}' {what} version ({spoken}) is incompatible: [{}, {}]",
@@ -134,7 +141,10 @@ struct Range {
 }
 
 impl Range {
-    const ALL: Self = Self { min: 0, max: u8::MAX };
+    const ALL: Self = Self {
+        min: 0,
+        max: u8::MAX,
+    };
 
     fn narrow(&mut self, min: u8, max: u8) {
         self.min = self.min.max(min);
@@ -148,7 +158,9 @@ fn scaled(interval: Duration, members: usize) -> Duration {
         return interval;
     }
     // ceil(log2 n) is the logarithm of the next power of two.
-    let doublings = members.checked_next_power_of_two().map_or(usize::BITS, usize::ilog2);
+    let doublings = members
+        .checked_next_power_of_two()
+        .map_or(usize::BITS, usize::ilog2);
     interval.saturating_mul(doublings - UNSCALED_MEMBERS.ilog2() + 1)
 }
 
@@ -159,10 +171,22 @@ mod tests {
     #[test]
     fn exchanges_become_rarer_with_each_doubling() {
         let second = Duration::from_secs(1);
-        for (members, factor) in
-            [(1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (128, 3), (1024, 6), (1025, 7), (2048, 7)]
-        {
-            assert_eq!(scaled(second, members), factor * second, "{members} members");
+        for (members, factor) in [
+            (1, 1),
+            (32, 1),
+            (33, 2),
+            (64, 2),
+            (65, 3),
+            (128, 3),
+            (1024, 6),
+            (1025, 7),
+            (2048, 7),
+        ] {
+            assert_eq!(
+                scaled(second, members),
+                factor * second,
+                "{members} members"
+            );
         }
     }
 }

@@ -167,6 +167,9 @@ mod tests {
         let mut suspicion = Suspicion::new(&lan(), 3, Name::from("a"), Moment::START);
         assert_eq!(seconds(&suspicion), 4.0);
         assert!(!suspicion.confirm(&Name::from("b")));
-        assert_eq!(seconds(&Suspicion::new(&lan(), 4, Name::from("a"), Moment::START)), 24.0);
+        assert_eq!(
+            seconds(&Suspicion::new(&lan(), 4, Name::from("a"), Moment::START)),
+            24.0
+        );
     }
 }

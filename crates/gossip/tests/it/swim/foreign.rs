@@ -43,7 +43,10 @@ async fn theirs_joins_ours() {
     for (has_key, compress) in WAYS {
         let (ours, theirs) = pair(has_key, compress).await;
         let said = theirs.command(&["join", &ours.address.to_string()]).await;
-        assert_eq!(said.trim(), "Successfully joined cluster by contacting 1 nodes.");
+        assert_eq!(
+            said.trim(),
+            "Successfully joined cluster by contacting 1 nodes."
+        );
         ours.until("theirs", Status::Alive).await;
         theirs.until("ours", "alive").await;
     }
@@ -106,7 +109,11 @@ async fn their_tags_reach_us_and_ours_reach_them() {
     .await;
     ours.tag("role", "web").await;
     super::eventually("our tags", async || {
-        theirs.command(&["members"]).await.contains("role=web").then_some(())
+        theirs
+            .command(&["members"])
+            .await
+            .contains("role=web")
+            .then_some(())
     })
     .await;
 }
@@ -128,8 +135,9 @@ async fn theirs_leaves_and_ours_leaves() {
 async fn mixed_members_hold_together_while_each_is_probed() {
     let theirs = Theirs::start("t0", &[]).await;
     let other = Theirs::start("t1", &[]).await;
-    let ours: Vec<Ours> =
-        (0..3).map(|number| Ours::start(&format!("o{number}"), None, true)).collect();
+    let ours: Vec<Ours> = (0..3)
+        .map(|number| Ours::start(&format!("o{number}"), None, true))
+        .collect();
     other.command(&["join", &theirs.address.to_string()]).await;
     for member in &ours {
         member.join(&[theirs.address]).await;

@@ -105,7 +105,10 @@ impl<S: Subscriber> Layer<S> for Log {
         let mut text = Text::default();
         event.record(&mut text);
         let component = component_of(target);
-        self.add(level, &format!("{component}: {}{}", text.message, text.fields));
+        self.add(
+            level,
+            &format!("{component}: {}{}", text.message, text.fields),
+        );
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -114,7 +117,9 @@ impl<S: Subscriber> Layer<S> for Log {
 }
 
 fn component_of(target: &str) -> &'static str {
-    let known = COMPONENTS.into_iter().find(|(module, _)| target.starts_with(module));
+    let known = COMPONENTS
+        .into_iter()
+        .find(|(module, _)| target.starts_with(module));
     known.map_or("agent", |(_, component)| component)
 }
 
@@ -180,11 +185,20 @@ mod tests {
         let (kept, _) = log.lines.follow();
         // Without the time in front.
         let texts: Vec<&str> = kept.iter().map(|line| &line.text[20..]).collect();
-        assert_eq!(texts, ["[INFO] serf: EventMemberJoin: a1", "[WARN] memberlist: no ack member=\"a2\""]);
+        assert_eq!(
+            texts,
+            [
+                "[INFO] serf: EventMemberJoin: a1",
+                "[WARN] memberlist: no ack member=\"a2\""
+            ]
+        );
         let waiting = log.shown().waiting.take().unwrap();
         assert_eq!(waiting.len(), 1);
         assert!(waiting[0].ends_with("[WARN] memberlist: no ack member=\"a2\""));
         let time = &kept[0].text[..19];
-        assert!(jiff::civil::DateTime::strptime("%Y/%m/%d %H:%M:%S", time).is_ok(), "{time}");
+        assert!(
+            jiff::civil::DateTime::strptime("%Y/%m/%d %H:%M:%S", time).is_ok(),
+            "{time}"
+        );
     }
 }

@@ -103,14 +103,19 @@ impl Agent for Served {
     }
 
     async fn user_event(&self, name: Name, payload: Bytes, coalesce: bool) -> Result<(), Refused> {
-        tracing::debug!("Requesting user event send: {name}. Coalesced: {coalesce}. Payload: {payload:?}");
+        tracing::debug!(
+            "Requesting user event send: {name}. Coalesced: {coalesce}. Payload: {payload:?}"
+        );
         let sent = self.handle.user_event(name, payload, coalesce).await;
         warned(sent, "failed to send user event")
     }
 
     async fn query(&self, request: QueryRequest) -> Result<Answered, Refused> {
         let payload = request.payload.clone().unwrap_or_default();
-        tracing::debug!("Requesting query send: {}. Payload: {payload:?}", request.name);
+        tracing::debug!(
+            "Requesting query send: {}. Payload: {payload:?}",
+            request.name
+        );
         let asked = self.handle.query(request).await;
         if let Err(refused) = &asked {
             tracing::warn!("failed to start user query: {refused}");
@@ -125,7 +130,9 @@ impl Agent for Served {
     /// What others do not hear because it does not fit is not kept either.
     async fn change_tags(&self, set: Tags, delete: Vec<String>) -> Result<(), Refused> {
         self.handle.change_tags(set, delete).await?;
-        let Some(file) = &self.tags_file else { return Ok(()) };
+        let Some(file) = &self.tags_file else {
+            return Ok(());
+        };
         file.write(&self.tags()).map_err(|error| {
             tracing::error!("{error}");
             Refused(error.to_string())

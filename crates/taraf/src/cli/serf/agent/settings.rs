@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use taraf_gossip::agent::Settings;
 use taraf_gossip::config::{Config, KeyringFile, TagsFile, addresses_of, listen_address};
 use taraf_gossip::serf::Tags;
-use taraf_gossip::wire::{Address, Envelope, Keyring, Name};
+use taraf_gossip::wire::keyring::Keyring;
+use taraf_gossip::wire::{Address, Envelope, Name};
 use taraf_gossip::{cluster, serf, swim};
 
 /// Serf's protocols.
@@ -38,12 +39,17 @@ pub(super) async fn addresses(config: &Config) -> Result<Addresses, String> {
         }
         if bind.ip().is_unspecified() {
             let Some(ip) = found.iter().find(|ip| !is_link_local(**ip)) else {
-                return Err(format!("Failed to find usable address for interface '{interface}'"));
+                return Err(format!(
+                    "Failed to find usable address for interface '{interface}'"
+                ));
             };
             bind.set_ip(*ip);
             said = Some(format!("Using interface '{interface}' address '{ip}'"));
         } else if !found.contains(&bind.ip()) {
-            return Err(format!("Interface '{interface}' has no '{}' address", bind.ip()));
+            return Err(format!(
+                "Interface '{interface}' has no '{}' address",
+                bind.ip()
+            ));
         }
     }
     let advertise = match &config.advertise {
@@ -53,7 +59,11 @@ pub(super) async fn addresses(config: &Config) -> Result<Addresses, String> {
         }
         None => None,
     };
-    Ok(Addresses { bind, advertise, said })
+    Ok(Addresses {
+        bind,
+        advertise,
+        said,
+    })
 }
 
 fn is_link_local(ip: IpAddr) -> bool {
@@ -68,9 +78,13 @@ fn is_link_local(ip: IpAddr) -> bool {
 /// # Errors
 /// With what Serf says of what is no base64.
 pub(super) fn key(config: &Config) -> Result<Option<Vec<u8>>, String> {
-    let Some(text) = &config.encrypt_key else { return Ok(None) };
+    let Some(text) = &config.encrypt_key else {
+        return Ok(None);
+    };
     let decoded = STANDARD.decode(text.expose());
-    decoded.map(Some).map_err(|error| format!("Invalid encryption key: {error}"))
+    decoded
+        .map(Some)
+        .map_err(|error| format!("Invalid encryption key: {error}"))
 }
 
 /// The timing of a profile.
@@ -103,7 +117,9 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<(Tags, Option<
             return Err("Tags config not allowed while using tag files".to_owned());
         }
         Some(path) => {
-            let tags = TagsFile::new(path).read().map_err(|error| error.to_string())?;
+            let tags = TagsFile::new(path)
+                .read()
+                .map_err(|error| error.to_string())?;
             if let Some(tags) = &tags {
                 let path = path.display();
                 tracing::info!("Restored {} tag(s) from {path}", tags.len());
@@ -117,7 +133,9 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<(Tags, Option<
             return Err("Encryption key not allowed while using a keyring".to_owned());
         }
         (Some(path), None) => {
-            let keyring = KeyringFile::new(path).read().map_err(|error| error.to_string())?;
+            let keyring = KeyringFile::new(path)
+                .read()
+                .map_err(|error| error.to_string())?;
             let (count, path) = (keyring.keys().count(), path.display());
             tracing::info!("Restored keyring with {count} keys from {path}");
             Some(keyring)
@@ -175,15 +193,27 @@ fn serf_settings(config: &Config, swim: &swim::Config, tags: Tags, protocol: u8)
         retransmit_mult: swim.retransmit_mult,
         gossip_interval: swim.gossip_interval,
         broadcast_timeout: config.broadcast_timeout(),
-        reconnect_interval: config.reconnect_interval.unwrap_or(standard.reconnect_interval),
-        reconnect_timeout: config.reconnect_timeout.unwrap_or(standard.reconnect_timeout),
-        tombstone_timeout: config.tombstone_timeout.unwrap_or(standard.tombstone_timeout),
-        user_event_bytes_max: config.user_event_size_limit.unwrap_or(standard.user_event_bytes_max),
+        reconnect_interval: config
+            .reconnect_interval
+            .unwrap_or(standard.reconnect_interval),
+        reconnect_timeout: config
+            .reconnect_timeout
+            .unwrap_or(standard.reconnect_timeout),
+        tombstone_timeout: config
+            .tombstone_timeout
+            .unwrap_or(standard.tombstone_timeout),
+        user_event_bytes_max: config
+            .user_event_size_limit
+            .unwrap_or(standard.user_event_bytes_max),
         query_bytes_max: config.query_size_limit.unwrap_or(standard.query_bytes_max),
         query_response_bytes_max: config
             .query_response_size_limit
             .unwrap_or(standard.query_response_bytes_max),
-        coordinates: if config.disable_coordinates { None } else { standard.coordinates },
+        coordinates: if config.disable_coordinates {
+            None
+        } else {
+            standard.coordinates
+        },
         resolves_conflicts: !config.disable_name_resolution,
         ..standard
     }

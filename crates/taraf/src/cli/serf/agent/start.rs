@@ -40,7 +40,11 @@ pub(in crate::cli::serf) async fn run(call: &Call) -> Done {
 /// True when it ended well.
 async fn begin(call: &Call, tasks: &Tasks) -> Result<bool, String> {
     let signals = watch::catch()?;
-    let Configured { config, handlers, said } = configure(&call.flags)?;
+    let Configured {
+        config,
+        handlers,
+        said,
+    } = configure(&call.flags)?;
     for line in said {
         say(&line);
     }
@@ -60,7 +64,12 @@ async fn begin(call: &Call, tasks: &Tasks) -> Result<bool, String> {
     detail("");
     say("Log data will now stream in as it occurs:\n");
     log.open();
-    let watched = Watched { config, log, served, flags: &call.flags };
+    let watched = Watched {
+        config,
+        log,
+        served,
+        flags: &call.flags,
+    };
     Ok(watched.run(signals, tasks).await)
 }
 
@@ -70,17 +79,32 @@ pub(super) fn level_of(config: &Config) -> Result<Level, String> {
     let level = Level::parse(config.log_level());
     level.map_err(|unknown| {
         let all = Level::ALL.map(Level::word).join(" ");
-        format!("Invalid log level: {}. Valid log levels are: [{all}]", unknown.0)
+        format!(
+            "Invalid log level: {}. Valid log levels are: [{all}]",
+            unknown.0
+        )
     })
 }
 
 /// Better no agent than one that does not do what it was told.
 fn refuse_what_is_missing(config: &Config) -> Result<(), String> {
     let missing = [
-        (config.enable_syslog, "Syslog setup failed: this agent does not write to syslog; leave it out"),
-        (config.statsd_addr.is_some(), "Failed to start statsd sink. Got: this agent has none; leave statsd_addr out"),
-        (config.statsite_addr.is_some(), "Failed to start statsite sink. Got: this agent has none; leave statsite_addr out"),
-        (config.discover.is_some(), "Error starting mDNS listener: this agent does not discover by multicast; use -retry-join"),
+        (
+            config.enable_syslog,
+            "Syslog setup failed: this agent does not write to syslog; leave it out",
+        ),
+        (
+            config.statsd_addr.is_some(),
+            "Failed to start statsd sink. Got: this agent has none; leave statsd_addr out",
+        ),
+        (
+            config.statsite_addr.is_some(),
+            "Failed to start statsite sink. Got: this agent has none; leave statsite_addr out",
+        ),
+        (
+            config.discover.is_some(),
+            "Error starting mDNS listener: this agent does not discover by multicast; use -retry-join",
+        ),
     ];
     match missing.into_iter().find(|(is_wanted, _)| *is_wanted) {
         Some((_, why)) => Err(why.to_owned()),
@@ -104,14 +128,21 @@ fn start_agent(config: &Config, addresses: &Addresses, tasks: &Tasks) -> Result<
     let (tags, keyring) = load(config, key.as_deref())
         .map_err(|error| format!("Failed to setup the Serf agent: {error}"))?;
     tracing::info!("Serf agent starting");
-    let failed = |error: &str| format!("Failed to start the Serf agent: Error creating Serf: {error}");
-    let settings = settings(config, addresses, swim, tags, keyring).map_err(|error| failed(&error))?;
+    let failed =
+        |error: &str| format!("Failed to start the Serf agent: Error creating Serf: {error}");
+    let settings =
+        settings(config, addresses, swim, tags, keyring).map_err(|error| failed(&error))?;
     let handle = agent::start(settings, tasks).map_err(|error| failed(&with_causes(&error)))?;
     let tags_file = config.tags_file.as_deref().map(TagsFile::new);
     Ok(Served::new(handle, tags_file))
 }
 
-async fn serve_rpc(config: &Config, served: &Served, log: &Log, tasks: &Tasks) -> Result<(), String> {
+async fn serve_rpc(
+    config: &Config,
+    served: &Served,
+    log: &Log,
+    tasks: &Tasks,
+) -> Result<(), String> {
     let failed = |error| format!("Error starting RPC listener: {error}");
     let listener = Listener::tcp(config.rpc_addr()).await.map_err(failed)?;
     say("Starting Serf agent RPC...");
@@ -144,7 +175,10 @@ fn tell(config: &Config, addresses: &Addresses) {
     pair("Encrypted", &is_encrypted.to_string());
     pair("Snapshot", &config.snapshot_path.is_some().to_string());
     pair("Profile", config.profile());
-    pair("Message Compression Enabled", &(!config.disable_compression).to_string());
+    pair(
+        "Message Compression Enabled",
+        &(!config.disable_compression).to_string(),
+    );
 }
 
 /// Joins those that must be reached.
@@ -158,7 +192,10 @@ async fn join(config: &Config, served: &Served) -> Result<(), String> {
     match joined.error {
         Some(error) => Err(error.to_string()),
         None => {
-            detail(&format!("Join completed. Synced with {} initial agents", joined.count));
+            detail(&format!(
+                "Join completed. Synced with {} initial agents",
+                joined.count
+            ));
             Ok(())
         }
     }

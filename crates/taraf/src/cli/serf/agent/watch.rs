@@ -121,7 +121,9 @@ impl Watched<'_> {
         }
         let token = tasks.token();
         tasks.spawn("retry join", async move {
-            let tried = token.run_until_cancelled(try_to_join(&config, &served)).await;
+            let tried = token
+                .run_until_cancelled(try_to_join(&config, &served))
+                .await;
             if tried == Some(false) {
                 tracing::error!("maximum retry join attempts made, exiting");
                 given_up.notify_one();
@@ -138,7 +140,10 @@ async fn try_to_join(config: &Config, served: &Served) -> bool {
         tracing::info!("Joining cluster...(replay: {replay})");
         let joined = served.join(config.retry_join.clone(), replay).await;
         let Some(error) = joined.error else {
-            tracing::info!("Join completed. Synced with {} initial agents", joined.count);
+            tracing::info!(
+                "Join completed. Synced with {} initial agents",
+                joined.count
+            );
             return true;
         };
         attempts = attempts.saturating_add(1);
