@@ -3,6 +3,9 @@
 use super::outcome::Outcome;
 use super::peer::Peer;
 
+/// An agent to ask: theirs or ours.
+type Start = fn(&str, &[&str]) -> Peer;
+
 /// Both programs do the same.
 #[track_caller]
 fn same(peer: &Peer, arguments: &[&str]) -> Outcome {
@@ -141,16 +144,23 @@ fn what_is_no_command_shows_all_and_has_its_own_exit_code() {
 
 #[test]
 fn members_and_info_are_shown_alike() {
-    let peer = Peer::start(
-        "a1",
-        &[
-            "-tag",
-            "role=web",
-            "-tag",
-            "x=a<b&c>\"d",
-            "-event-handler=query:load=echo 0.5",
-        ],
-    );
+    members_and_info(Peer::start);
+}
+
+#[test]
+fn members_and_info_of_our_agent_are_shown_alike() {
+    members_and_info(Peer::start_ours);
+}
+
+fn members_and_info(start: Start) {
+    let flags = [
+        "-tag",
+        "role=web",
+        "-tag",
+        "x=a<b&c>\"d",
+        "-event-handler=query:load=echo 0.5",
+    ];
+    let peer = start("a1", &flags);
     let other = Peer::start("b-longer", &["-join", &peer.gossip]);
     for arguments in [
         &["members"][..],
@@ -191,7 +201,16 @@ fn members_and_info_are_shown_alike() {
 
 #[test]
 fn events_tags_joins_and_keys_are_told_alike() {
-    let peer = Peer::start("a1", &["-tag", "x=1"]);
+    events_tags_joins_and_keys(Peer::start);
+}
+
+#[test]
+fn events_tags_joins_and_keys_of_our_agent_are_told_alike() {
+    events_tags_joins_and_keys(Peer::start_ours);
+}
+
+fn events_tags_joins_and_keys(start: Start) {
+    let peer = start("a1", &["-tag", "x=1"]);
     let long = "x".repeat(600);
     let big = format!("-set=big={long}");
     for arguments in [
@@ -224,9 +243,18 @@ fn events_tags_joins_and_keys_are_told_alike() {
 
 #[test]
 fn keys_of_an_encrypted_cluster_are_told_alike() {
+    keys_of_an_encrypted_cluster(Peer::start);
+}
+
+#[test]
+fn keys_of_an_encrypted_cluster_of_our_agent_are_told_alike() {
+    keys_of_an_encrypted_cluster(Peer::start_ours);
+}
+
+fn keys_of_an_encrypted_cluster(start: Start) {
     let key = |digit: &str| format!("{}=", digit.repeat(43));
     let (first, second) = (key("A"), key("B").replace("BBB=", "BBA="));
-    let peer = Peer::start("a1", &["-encrypt", &first]);
+    let peer = start("a1", &["-encrypt", &first]);
     let flag = |name: &str, key: &str| format!("-{name}={key}");
     for arguments in [
         &["keys", &flag("install", &second)][..],
@@ -243,7 +271,16 @@ fn keys_of_an_encrypted_cluster_are_told_alike() {
 
 #[test]
 fn queries_are_asked_and_shown_alike() {
-    let peer = Peer::start("a1", &["-event-handler=query:load=echo 0.5"]);
+    queries(Peer::start);
+}
+
+#[test]
+fn queries_of_our_agent_are_asked_and_shown_alike() {
+    queries(Peer::start_ours);
+}
+
+fn queries(start: Start) {
+    let peer = start("a1", &["-event-handler=query:load=echo 0.5"]);
     for arguments in [
         &["query", "-timeout=300ms", "load"][..],
         &["query", "-timeout=300ms", "-no-ack", "load"],

@@ -12,6 +12,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::output;
+use super::syslog::Syslog;
 
 /// How many lines wait until the start has succeeded.
 const WAITING_MAX: usize = 1024;
@@ -38,16 +39,19 @@ struct Shown {
     level: Level,
     /// None when lines are shown as they come.
     waiting: Option<VecDeque<String>>,
+    /// Where the same is written too.
+    syslog: Option<Syslog>,
 }
 
 impl Log {
     /// Begins to take what the parts of the agent log. Nothing is shown before [`Log::open`].
-    pub(super) fn start(level: Level) -> Self {
+    pub(super) fn start(level: Level, syslog: Option<Syslog>) -> Self {
         let log = Self {
             lines: Lines::default(),
             shown: Arc::new(Mutex::new(Shown {
                 level,
                 waiting: Some(VecDeque::new()),
+                syslog,
             })),
         };
         let registry = tracing_subscriber::registry().with(log.clone());
@@ -76,6 +80,9 @@ impl Log {
         let mut shown = self.shown();
         if level < shown.level {
             return;
+        }
+        if let Some(syslog) = &shown.syslog {
+            syslog.write(level, text);
         }
         match &mut shown.waiting {
             Some(waiting) => {
@@ -174,6 +181,7 @@ mod tests {
             shown: Arc::new(Mutex::new(Shown {
                 level: Level::Warn,
                 waiting: Some(VecDeque::new()),
+                syslog: None,
             })),
         };
         let subscriber = tracing_subscriber::registry().with(log.clone());

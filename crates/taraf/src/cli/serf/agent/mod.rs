@@ -8,6 +8,7 @@ mod platform;
 mod served;
 mod settings;
 mod start;
+mod syslog;
 mod watch;
 
 pub(super) use flags::SPEC;

@@ -13,6 +13,7 @@ use super::log::Log;
 use super::output::{detail, say};
 use super::served::Served;
 use super::settings::{Addresses, addresses, key, load, name_of, profile, settings};
+use super::syslog::Syslog;
 use super::watch::{self, Watched};
 use crate::cli::serf::command::{Call, Done, Failed};
 
@@ -50,7 +51,10 @@ async fn begin(call: &Call, tasks: &Tasks) -> Result<bool, String> {
     }
     let level = level_of(&config)?;
     refuse_what_is_missing(&config)?;
-    let log = Log::start(level);
+    let syslog = config
+        .enable_syslog
+        .then(|| Syslog::open(config.syslog_facility()));
+    let log = Log::start(level, syslog.transpose()?);
     let addresses = addresses(&config).await?;
     if let Some(said) = &addresses.said {
         say(said);
@@ -89,10 +93,6 @@ pub(super) fn level_of(config: &Config) -> Result<Level, String> {
 /// Better no agent than one that does not do what it was told.
 fn refuse_what_is_missing(config: &Config) -> Result<(), String> {
     let missing = [
-        (
-            config.enable_syslog,
-            "Syslog setup failed: this agent does not write to syslog; leave it out",
-        ),
         (
             config.statsd_addr.is_some(),
             "Failed to start statsd sink. Got: this agent has none; leave statsd_addr out",
