@@ -7,7 +7,6 @@ mod address;
 mod decode;
 pub mod duration;
 mod files;
-mod keyring;
 mod tags;
 
 use std::collections::BTreeMap;
@@ -17,7 +16,6 @@ use std::time::Duration;
 pub use address::{AddressError, listen_address};
 pub use decode::DecodeError;
 pub use files::{ReadError, read_paths};
-pub use keyring::{KeyringFile, KeyringFileError};
 pub use tags::{InvalidTag, TagsFile, TagsFileError, parse_tags};
 use taraf_base::Secret;
 

@@ -71,7 +71,6 @@ pub struct Cluster {
     pub(super) rejoin: Rejoin,
     /// Changes of the keyring that are being written to its file.
     pub(super) key_writes: BTreeMap<QueryKey, KeyOperation>,
-    pub(super) rng: Rng,
     next_token: u64,
 }
 
@@ -112,7 +111,6 @@ impl Cluster {
             leave: Leave::Staying,
             rejoin,
             key_writes: BTreeMap::new(),
-            rng,
             next_token: OWN_TOKENS,
         };
         cluster.rejoin_next(now);

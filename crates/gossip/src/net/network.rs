@@ -142,10 +142,7 @@ impl Network {
         self.counters
     }
 
-    /// What comes next. Safe to cancel: what is not returned is not lost.
-    ///
-    /// Packets come before the deadline: after a pause of the whole process the refutations that wait must be heard
-    /// before anybody is declared dead.
+    /// What comes next, from anywhere alike. Safe to cancel: what is not returned is not lost.
     pub async fn next(&mut self, deadline: Option<Moment>) -> Input {
         self.set_deadline(deadline);
         loop {
@@ -157,7 +154,6 @@ impl Network {
                 .filter(|_| !accepts)
                 .unwrap_or_else(Instant::now);
             tokio::select! {
-                biased;
                 received = self.sockets.udp.recv_from(&mut self.buffer) => match received {
                     Ok((length, from)) => {
                         let bytes = BytesMut::from(&self.buffer[..length]);

@@ -206,15 +206,18 @@ impl Serf {
         // First those that left, whose leave was later than the time that is known of them.
         for node in &state.left_members {
             let time = times.get(node).copied().unwrap_or_default();
-            if self.knows_as_left(node, time) {
-                continue;
-            }
-            let leave = Leave {
-                ltime: time.next(),
-                node: node.clone(),
-                prune: false,
-            };
-            self.leave_intent(now, &leave);
+            // If that is no news only the time is: else two that exchange it raise each other's for ever, and all
+            // clocks with it, as Serf does.
+            let is_news = !self.members.has_status(node, super::Status::Left);
+            let ltime = if is_news { time.next() } else { time };
+            self.leave_intent(
+                now,
+                &Leave {
+                    ltime,
+                    node: node.clone(),
+                    prune: false,
+                },
+            );
         }
         for (node, ltime) in state
             .status_ltimes
@@ -242,11 +245,5 @@ impl Serf {
                 });
             }
         }
-    }
-
-    /// Serf raises the time of one that left by one with every exchange, and all clocks with it; that leads nowhere.
-    fn knows_as_left(&self, node: &Name, time: LTime) -> bool {
-        let known = self.members.all.get(node);
-        known.is_some_and(|known| known.status() == super::Status::Left && known.time >= time)
     }
 }

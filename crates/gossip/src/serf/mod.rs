@@ -35,3 +35,6 @@ pub use keys::{KeyChange, KeyOperation, KeyOutcome};
 pub use lamport::Clock;
 pub use machine::{Counters, Serf};
 pub use user_events::USER_EVENT_BYTES_MAX;
+
+#[cfg(test)]
+mod tests;

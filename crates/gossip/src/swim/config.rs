@@ -45,6 +45,9 @@ pub struct Config {
     pub dead_node_reclaim_time: Duration,
     /// The health score stays below this. `AwarenessMaxMultiplier`, 8.
     pub awareness_max: u32,
+    /// Woken later than this, we have stood still ourselves: suspicions last longer by that time, and the probe under
+    /// way counts for nothing. Zero to believe our own clock whatever it says, as Serf does.
+    pub stall_min: Duration,
     /// Whether packets and streams are compressed. `EnableCompression`, on.
     pub compress: bool,
     /// Whether a TCP ping follows a probe that failed over UDP. `DisableTcpPings`, inverted.
@@ -83,6 +86,7 @@ impl Config {
             gossip_to_the_dead_time: Duration::from_secs(30),
             dead_node_reclaim_time: Duration::ZERO,
             awareness_max: 8,
+            stall_min: Duration::from_secs(1),
             compress: true,
             tcp_pings: true,
             streams_max: 128,

@@ -1,6 +1,7 @@
 //! [pure] The machine of one member: its parts, its beginning, its timers, and what can be asked of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use taraf_base::Rng;
@@ -142,6 +143,7 @@ impl Swim {
     /// Handles what is due. To be called at [`Swim::next_deadline`], after the packets that wait by then.
     pub fn timer(&mut self, now: Moment, delegate: &mut dyn Delegate) {
         let turn = &mut Turn { now, delegate };
+        self.notice_stall(turn);
         while let Some((at, timer)) = self.timers.due(now) {
             match timer {
                 Timer::Probe => self.probe_next(turn, at),
@@ -153,6 +155,23 @@ impl Swim {
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
+        }
+    }
+
+    /// Woken much too late, we blame nobody for what we did not hear meanwhile.
+    fn notice_stall(&mut self, turn: &Turn<'_>) {
+        let late = self.timers.next_deadline().map_or(Duration::ZERO, |due| turn.now - due);
+        let stall_min = self.config.stall_min;
+        if stall_min.is_zero() || late < stall_min {
+            return;
+        }
+        tracing::warn!("stood still for {late:?}: suspicions last longer by that");
+        self.counters.stalls += 1;
+        self.awareness.worse(1);
+        self.abandon_probe();
+        for (slot, suspicion) in self.members.suspicions() {
+            suspicion.postpone(late);
+            self.timers.set(suspicion.deadline(), Timer::Suspicion(slot));
         }
     }
 

@@ -56,6 +56,15 @@ impl Members {
         self.order.iter().filter_map(|&slot| self.get(slot))
     }
 
+    /// All suspicions, with the member's slot.
+    pub(super) fn suspicions(&mut self) -> impl Iterator<Item = (Slot, &mut Suspicion)> {
+        let entries = self.entries.iter_mut().enumerate();
+        entries.filter_map(|(place, entry)| {
+            let suspicion = entry.as_mut()?.suspicion.as_mut()?;
+            Some((Slot(place), suspicion.as_mut()))
+        })
+    }
+
     /// Adds a member at a place of the round that chance chooses.
     pub(super) fn insert(&mut self, member: Member, chance: &mut Rng) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {

@@ -263,6 +263,13 @@ impl Swim {
         self.probe_is_over(turn);
     }
 
+    /// The probe under way counts neither for nor against anybody.
+    pub(super) fn abandon_probe(&mut self) {
+        if let Some(probe) = self.probes.current.take() {
+            self.close_probe(&probe);
+        }
+    }
+
     fn probe_succeeded(&mut self, turn: &mut Turn<'_>, probe: &Probe) {
         self.close_probe(probe);
         self.awareness.better();

@@ -49,6 +49,12 @@ impl Suspicion {
         true
     }
 
+    /// The time from now on begins later by `by`: we stood still, and heard no refutation.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.begun += by;
+        self.deadline += by;
+    }
+
     /// When the member is dead, unless it refutes.
     pub(super) fn deadline(&self) -> Moment {
         self.deadline
@@ -159,6 +165,15 @@ mod tests {
         assert!(suspicion.confirm(&Name::from("c")));
         assert!(!suspicion.confirm(&Name::from("d")));
         assert_eq!(suspicion.accusers().len(), 3);
+    }
+
+    #[test]
+    fn a_postponed_suspicion_keeps_what_confirmations_took_off() {
+        let mut suspicion = Suspicion::new(&lan(), 10, Name::from("a"), Moment::START);
+        suspicion.postpone(Duration::from_secs(7));
+        assert_eq!(seconds(&suspicion), 31.0);
+        assert!(suspicion.confirm(&Name::from("b")));
+        assert_eq!(seconds(&suspicion), 18.381);
     }
 
     #[test]

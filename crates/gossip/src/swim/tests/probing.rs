@@ -265,3 +265,22 @@ fn probes_for_others_are_limited() {
         (3, 2)
     );
 }
+
+#[test]
+fn who_stood_still_blames_nobody_for_that_time() {
+    let mut one = One::among(10);
+    one.hear(suspect("m1", 1, "m2"));
+    let (to, ..) = until_probe(&mut one);
+    one.heard();
+    // The longest suspicion is over meanwhile, and the probe has no answer.
+    one.now += 60 * SECOND;
+    one.swim.timer(one.now, &mut one.notes);
+    assert_eq!(one.heard(), Vec::<String>::new());
+    assert_eq!(one.state("m1"), Some((State::Suspect, 1)));
+    assert_eq!((one.swim.counters().stalls, one.swim.health_score()), (1, 1));
+    assert_eq!(one.swim.counters().probes_failed, 0, "{to}");
+    // The rest of its time is left to it.
+    one.swim.config.probe_interval = 10_000 * SECOND;
+    one.pass(26 * SECOND);
+    assert!(one.heard().contains(&"gone m1 Dead".to_owned()));
+}

@@ -2,6 +2,7 @@
 
 mod among;
 mod foreign;
+mod foreign_words;
 mod ours;
 mod theirs;
 

@@ -4,9 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use taraf_gossip::agent::Settings;
-use taraf_gossip::config::{Config, KeyringFile, TagsFile, addresses_of, listen_address};
+use taraf_base::with_causes;
+use taraf_gossip::agent::{self, Settings};
+use taraf_gossip::config::{Config, TagsFile, addresses_of, listen_address};
+use taraf_gossip::rpc::dial::text_of;
 use taraf_gossip::serf::Tags;
+use taraf_gossip::snapshot::{self, keyring_file};
 use taraf_gossip::wire::keyring::Keyring;
 use taraf_gossip::wire::{Address, Envelope, Name};
 use taraf_gossip::{cluster, serf, swim};
@@ -107,11 +110,11 @@ pub(super) fn name_of(config: &Config) -> Name {
     config.node_name.as_deref().unwrap_or_default().into()
 }
 
-/// The tags and keys out of files, where there are such.
+/// The tags, out of their file where there is one, and a look into that of the keys.
 ///
 /// # Errors
 /// With what Serf says when a file and the configuration both say something, or the file is none.
-pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<(Tags, Option<Keyring>), String> {
+pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<Tags, String> {
     let tags = match &config.tags_file {
         Some(_) if !config.tags.is_empty() => {
             return Err("Tags config not allowed while using tag files".to_owned());
@@ -128,21 +131,57 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<(Tags, Option<
         }
         None => config.tags.clone(),
     };
-    let keyring = match (&config.keyring_file, key) {
+    match (&config.keyring_file, key) {
         (Some(_), Some(_)) => {
             return Err("Encryption key not allowed while using a keyring".to_owned());
         }
         (Some(path), None) => {
-            let keyring = KeyringFile::new(path)
-                .read()
-                .map_err(|error| error.to_string())?;
+            // The agent reads it again when it starts; here it is refused in Serf's words, before anything is bound.
+            let keyring = keyring_file::load(path).map_err(|error| of_keyring(&error))?;
             let (count, path) = (keyring.keys().count(), path.display());
             tracing::info!("Restored keyring with {count} keys from {path}");
-            Some(keyring)
         }
-        (None, _) => None,
-    };
-    Ok((Tags(tags), keyring))
+        (None, _) => {}
+    }
+    Ok(Tags(tags))
+}
+
+/// What Serf says of a keyring file that cannot be used.
+fn of_keyring(error: &snapshot::Error) -> String {
+    use snapshot::Error::{Base64, Io, Json, Key, NoKeys, TooLarge};
+    match error {
+        Io { path, source, .. } => format!("stat {}: {}", path.display(), text_of(source)),
+        Json { source, .. } => format!("Failed to decode keyring file: {source}"),
+        Base64 { source, .. } => format!("Failed to decode key from keyring: {source}"),
+        Key { source, .. } => format!("Failed to restore keyring: {source}"),
+        NoKeys { .. } => "Keyring file contains no keys".to_owned(),
+        TooLarge { .. } => format!("Failed to read keyring file: {error}"),
+    }
+}
+
+/// What Serf says of an agent that does not start.
+pub(super) fn of_start(error: &agent::Error) -> String {
+    match error {
+        agent::Error::Bind(bind) => {
+            let (what, at) = (bind.what, SocketAddr::new(bind.ip, bind.port));
+            format!(
+                "Failed to create memberlist: {error}: Failed to start {what} listener on \"{}\" port {}: \
+                 listen {} {at}: bind: {}",
+                bind.ip,
+                bind.port,
+                what.to_lowercase(),
+                text_of(&bind.source)
+            )
+        }
+        agent::Error::File(snapshot::Error::Io { path, source, .. }) => format!(
+            "Failed to setup snapshot: failed to open snapshot: open {}: {}",
+            path.display(),
+            text_of(source)
+        ),
+        agent::Error::File(_) | agent::Error::Address(_) | agent::Error::Member(_) => {
+            with_causes(error)
+        }
+    }
 }
 
 /// The settings of an agent.
@@ -154,7 +193,7 @@ pub(super) fn settings(
     addresses: &Addresses,
     mut swim: swim::Config,
     tags: Tags,
-    keyring: Option<Keyring>,
+    key: Option<&[u8]>,
 ) -> Result<Settings, String> {
     let protocol = config.protocol();
     let range = format!("Must be in range: [{PROTOCOL_MIN}, {PROTOCOL_MAX}]");
@@ -165,13 +204,8 @@ pub(super) fn settings(
     if protocol > PROTOCOL_MAX {
         return Err(format!("Protocol version '{protocol}' too high. {range}"));
     }
-    let keyring = match (keyring, key(config)?) {
-        (None, Some(key)) => {
-            let made = Keyring::new(&key);
-            Some(made.map_err(|error| format!("Failed to create memberlist: {error}"))?)
-        }
-        (keyring, _) => keyring,
-    };
+    let failed = |error| format!("Failed to create memberlist: {error}");
+    let keyring = key.map(Keyring::new).transpose().map_err(failed)?;
     let envelope = Envelope::new(b"", keyring).map_err(|error| error.to_string())?;
     swim.compress = !config.disable_compression;
     swim.versions.delegate = spoken;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taraf_base::{Tasks, with_causes};
+use taraf_base::Tasks;
 use taraf_gossip::agent;
 use taraf_gossip::config::{Config, TagsFile};
 use taraf_gossip::handlers::{self, Handlers};
@@ -12,7 +12,7 @@ use super::configure::{Configured, configure};
 use super::log::Log;
 use super::output::{detail, say};
 use super::served::Served;
-use super::settings::{Addresses, addresses, key, load, name_of, profile, settings};
+use super::settings::{Addresses, addresses, key, load, name_of, of_start, profile, settings};
 use super::syslog::Syslog;
 use super::watch::{self, Watched};
 use crate::cli::serf::command::{Call, Done, Failed};
@@ -125,14 +125,14 @@ fn start_agent(config: &Config, addresses: &Addresses, tasks: &Tasks) -> Result<
     let key = key(config)?;
     let swim = profile(config)?;
     say("Starting Serf agent...");
-    let (tags, keyring) = load(config, key.as_deref())
+    let tags = load(config, key.as_deref())
         .map_err(|error| format!("Failed to setup the Serf agent: {error}"))?;
     tracing::info!("Serf agent starting");
     let failed =
         |error: &str| format!("Failed to start the Serf agent: Error creating Serf: {error}");
     let settings =
-        settings(config, addresses, swim, tags, keyring).map_err(|error| failed(&error))?;
-    let handle = agent::start(settings, tasks).map_err(|error| failed(&with_causes(&error)))?;
+        settings(config, addresses, swim, tags, key.as_deref()).map_err(|error| failed(&error))?;
+    let handle = agent::start(settings, tasks).map_err(|error| failed(&of_start(&error)))?;
     let tags_file = config.tags_file.as_deref().map(TagsFile::new);
     Ok(Served::new(handle, tags_file))
 }

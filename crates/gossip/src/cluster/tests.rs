@@ -1,1 +1,0 @@
-//! A member as a whole.
