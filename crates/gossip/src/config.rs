@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use address::{AddressError, listen_address};
 pub use decode::DecodeError;
 pub use files::{ReadError, read_paths};
-pub use tags::{InvalidTag, TagsFile, TagsFileError, parse_tags};
+pub use tags::{InvalidTag, parse_tags};
 use taraf_base::Secret;
 
 pub use crate::platform::{addresses_of, host_name};

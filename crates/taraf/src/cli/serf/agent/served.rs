@@ -1,16 +1,19 @@
 //! The agent as RPC and handlers see it: what it is asked is told in the log, and tags are kept in their file.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use taraf_base::with_causes;
 use taraf_gossip::agent::Handle;
-use taraf_gossip::config::TagsFile;
 use taraf_gossip::handlers::Handlers;
 use taraf_gossip::rpc::event::{Event, Member, Tags};
 use taraf_gossip::rpc::{
     Agent, Answered, Coordinate, Joined, KeyCommand, KeysAnswer, QueryKey, QueryRequest, Refused,
     Stats,
 };
+use taraf_gossip::serf;
+use taraf_gossip::snapshot::tags_file;
 use taraf_gossip::wire::Name;
 use tokio::sync::broadcast;
 
@@ -18,12 +21,12 @@ use tokio::sync::broadcast;
 #[derive(Clone)]
 pub(super) struct Served {
     handle: Handle,
-    tags_file: Option<TagsFile>,
+    tags_file: Option<PathBuf>,
     handlers: Arc<OnceLock<Handlers>>,
 }
 
 impl Served {
-    pub(super) fn new(handle: Handle, tags_file: Option<TagsFile>) -> Self {
+    pub(super) fn new(handle: Handle, tags_file: Option<PathBuf>) -> Self {
         Self {
             handle,
             tags_file,
@@ -130,12 +133,13 @@ impl Agent for Served {
     /// What others do not hear because it does not fit is not kept either.
     async fn change_tags(&self, set: Tags, delete: Vec<String>) -> Result<(), Refused> {
         self.handle.change_tags(set, delete).await?;
-        let Some(file) = &self.tags_file else {
+        let Some(path) = &self.tags_file else {
             return Ok(());
         };
-        file.write(&self.tags()).map_err(|error| {
+        tags_file::save(path, &serf::Tags(self.tags())).map_err(|error| {
+            let error = format!("Failed to write tags file: {}", with_causes(&error));
             tracing::error!("{error}");
-            Refused(error.to_string())
+            Refused(error)
         })
     }
 

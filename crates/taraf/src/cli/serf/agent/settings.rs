@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use taraf_base::with_causes;
 use taraf_gossip::agent::{self, Settings};
-use taraf_gossip::config::{Config, TagsFile, addresses_of, listen_address};
+use taraf_gossip::config::{Config, addresses_of, listen_address};
 use taraf_gossip::rpc::dial::text_of;
 use taraf_gossip::serf::Tags;
-use taraf_gossip::snapshot::{self, keyring_file};
+use taraf_gossip::snapshot::{self, keyring_file, tags_file};
 use taraf_gossip::wire::keyring::Keyring;
 use taraf_gossip::wire::{Address, Envelope, Name};
 use taraf_gossip::{cluster, serf, swim};
@@ -120,16 +120,13 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<Tags, String> 
             return Err("Tags config not allowed while using tag files".to_owned());
         }
         Some(path) => {
-            let tags = TagsFile::new(path)
-                .read()
-                .map_err(|error| error.to_string())?;
+            let tags = tags_file::load(path).map_err(|error| of_tags(&error))?;
             if let Some(tags) = &tags {
-                let path = path.display();
-                tracing::info!("Restored {} tag(s) from {path}", tags.len());
+                tracing::info!("Restored {} tag(s) from {}", tags.0.len(), path.display());
             }
             tags.unwrap_or_default()
         }
-        None => config.tags.clone(),
+        None => Tags(config.tags.clone()),
     };
     match (&config.keyring_file, key) {
         (Some(_), Some(_)) => {
@@ -143,7 +140,18 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<Tags, String> 
         }
         (None, _) => {}
     }
-    Ok(Tags(tags))
+    Ok(tags)
+}
+
+/// What Serf says of a tags file that cannot be used.
+fn of_tags(error: &snapshot::Error) -> String {
+    match error {
+        snapshot::Error::Io { source, .. } => {
+            format!("Failed to read tags file: {}", text_of(source))
+        }
+        snapshot::Error::Json { source, .. } => format!("Failed to decode tags file: {source}"),
+        other => format!("Failed to read tags file: {}", with_causes(other)),
+    }
 }
 
 /// What Serf says of a keyring file that cannot be used.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taraf_base::Tasks;
 use taraf_gossip::agent;
-use taraf_gossip::config::{Config, TagsFile};
+use taraf_gossip::config::Config;
 use taraf_gossip::handlers::{self, Handlers};
 use taraf_gossip::rpc::{Agent as _, Level, Listener, Server, Settings as Access};
 
@@ -133,8 +133,7 @@ fn start_agent(config: &Config, addresses: &Addresses, tasks: &Tasks) -> Result<
     let settings =
         settings(config, addresses, swim, tags, key.as_deref()).map_err(|error| failed(&error))?;
     let handle = agent::start(settings, tasks).map_err(|error| failed(&of_start(&error)))?;
-    let tags_file = config.tags_file.as_deref().map(TagsFile::new);
-    Ok(Served::new(handle, tags_file))
+    Ok(Served::new(handle, config.tags_file.clone()))
 }
 
 async fn serve_rpc(
