@@ -8,7 +8,7 @@ const DOCUMENT: &str = "docs/reference/performance.md";
 const MINUTES_MAX: u32 = 10;
 
 /// Name, package, target, and what it measures.
-const BENCHES: [(&str, &str, &str, &str); 7] = [
+const BENCHES: [(&str, &str, &str, &str); 8] = [
     (
         "log",
         "taraf-log",
@@ -32,6 +32,12 @@ const BENCHES: [(&str, &str, &str, &str); 7] = [
         "taraf-gateway",
         "keys",
         "memory, start and lookups with a million API keys",
+    ),
+    (
+        "wire",
+        "taraf-gossip",
+        "wire",
+        "messages, packets and streams of gossip a second on one core",
     ),
     (
         "engine",

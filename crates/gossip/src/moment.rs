@@ -72,7 +72,10 @@ mod tests {
         let moment = Moment::from_nanos(5);
         assert_eq!(moment.since(Moment::from_nanos(7)), Duration::ZERO);
         assert_eq!((moment + Duration::MAX).as_nanos(), u64::MAX);
-        assert_eq!(moment + Duration::from_nanos(2) - moment, Duration::from_nanos(2));
+        assert_eq!(
+            moment + Duration::from_nanos(2) - moment,
+            Duration::from_nanos(2)
+        );
     }
 
     #[test]

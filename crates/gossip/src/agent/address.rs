@@ -26,21 +26,37 @@ pub struct NoAddress;
 /// When there is no address to tell.
 pub fn advertised(bound: SocketAddr, told: Option<SocketAddr>) -> Result<Advertised, NoAddress> {
     if let Some(told) = told {
-        let port = if told.port() == 0 { bound.port() } else { told.port() };
-        return Ok(Advertised { address: told.ip().into(), port });
+        let port = if told.port() == 0 {
+            bound.port()
+        } else {
+            told.port()
+        };
+        return Ok(Advertised {
+            address: told.ip().into(),
+            port,
+        });
     }
     let port = bound.port();
     if !bound.ip().is_unspecified() {
-        return Ok(Advertised { address: bound.ip().into(), port });
+        return Ok(Advertised {
+            address: bound.ip().into(),
+            port,
+        });
     }
     let ip = own_address(bound.is_ipv6()).ok_or(NoAddress)?;
-    Ok(Advertised { address: Address::from(ip).to_sixteen(), port })
+    Ok(Advertised {
+        address: Address::from(ip).to_sixteen(),
+        port,
+    })
 }
 
 /// The address of ours from which a packet to anywhere would leave. Nothing is sent.
 fn own_address(is_ipv6: bool) -> Option<IpAddr> {
     // TEST-NET-1 and the documentation prefix: the default route, and nobody.
-    let v4 = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    let v4 = (
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    );
     let v6 = (
         IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
@@ -62,9 +78,15 @@ mod tests {
     fn one_bound_address_is_told_in_its_short_form_and_an_other_one_if_so_told() {
         let bound: SocketAddr = "127.0.0.9:7946".parse().unwrap();
         let told = advertised(bound, None).unwrap();
-        assert_eq!((told.address.as_bytes(), told.port), ([127, 0, 0, 9].as_slice(), 7946));
+        assert_eq!(
+            (told.address.as_bytes(), told.port),
+            ([127, 0, 0, 9].as_slice(), 7946)
+        );
         let told = advertised(bound, Some("10.0.0.1:0".parse().unwrap())).unwrap();
-        assert_eq!((told.address.as_bytes(), told.port), ([10, 0, 0, 1].as_slice(), 7946));
+        assert_eq!(
+            (told.address.as_bytes(), told.port),
+            ([10, 0, 0, 1].as_slice(), 7946)
+        );
         let told = advertised(bound, Some("[fd00::1]:5".parse().unwrap())).unwrap();
         assert_eq!((told.address.as_bytes().len(), told.port), (16, 5));
     }

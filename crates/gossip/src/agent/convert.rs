@@ -115,10 +115,15 @@ pub(super) fn keys(outcome: serf::KeyOutcome, is_list: bool) -> KeysAnswer {
     let error = outcome.error().map(Refused);
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let messages = outcome.messages.iter();
-    let counted: BTreeMap<String, u32> =
-        outcome.keys.iter().map(|(key, members)| (key.clone(), count(*members))).collect();
+    let counted: BTreeMap<String, u32> = outcome
+        .keys
+        .iter()
+        .map(|(key, members)| (key.clone(), count(*members)))
+        .collect();
     KeysAnswer {
-        messages: messages.map(|(node, text)| (node.to_string(), text.clone())).collect(),
+        messages: messages
+            .map(|(node, text)| (node.to_string(), text.clone()))
+            .collect(),
         keys: is_list.then_some(counted),
         asked: count(outcome.nodes),
         failed: count(outcome.errors),

@@ -26,17 +26,34 @@ pub fn start(mut settings: Settings, tasks: &Tasks) -> Result<Handle, Error> {
     let address = advertised(sockets.local_address(), settings.advertise)?;
     settings.cluster.swim.address = address.address;
     settings.cluster.swim.port = address.port;
-    settings.cluster.has_keyring_file = settings.keyring.is_some();
+    let mut found = files::find(&mut settings)?;
+    let snapshot = found.snapshot.take();
     let tasks = tasks.child();
-    let (files, snapshot) = files::open(&settings, &tasks)?;
     let name = settings.cluster.swim.name.clone();
     let streams_max = settings.cluster.swim.streams_max;
     let network = Network::new(sockets, streams_max, tasks.clone());
     let now = network.now();
-    let cluster = Cluster::new(settings.cluster, snapshot, random_u64(), random_bytes(), now)?;
+    let cluster = Cluster::new(
+        settings.cluster,
+        snapshot,
+        random_u64(),
+        random_bytes(),
+        now,
+    )?;
     let port = address.port;
-    let shared = Arc::new(Shared::new(cluster, name, network.begun(), port, tasks.clone()));
-    let driver = Driver { shared: Arc::clone(&shared), network, files };
+    let shared = Arc::new(Shared::new(
+        cluster,
+        name,
+        network.begun(),
+        port,
+        tasks.clone(),
+    ));
+    let files = found.write(&shared, &tasks);
+    let driver = Driver {
+        shared: Arc::clone(&shared),
+        network,
+        files,
+    };
     tasks.spawn("gossip", driver.run());
     Ok(Handle::new(shared))
 }
@@ -64,20 +81,12 @@ impl Driver {
         self.perform();
     }
 
-    /// Hands over what came, and all packets that wait behind it.
+    /// Hands over what came, all packets that wait behind it, and what is due.
     fn take(&mut self, input: Input) {
         let mut cluster = self.shared.cluster();
         let now = self.network.now();
         match input {
-            Input::Packet { from, bytes } => {
-                cluster.packet(now, from, bytes);
-                for _ in 1..PACKETS_AT_ONCE {
-                    let Some((from, bytes)) = self.network.next_packet() else {
-                        break;
-                    };
-                    cluster.packet(self.network.now(), from, bytes);
-                }
-            }
+            Input::Packet { from, bytes } => cluster.packet(now, from, bytes),
             Input::Connected { from, connection } => {
                 if let Some(id) = cluster.stream_accepted(now, from) {
                     self.network.admit(id, connection);
@@ -87,8 +96,15 @@ impl Driver {
             Input::StreamEnded { id, why } => cluster.stream_ended(now, id, why.as_deref()),
             Input::Deadline => {}
         }
-        // Also after packets: a flood of them must not keep everything else from its time.
-        if cluster.next_deadline().is_some_and(|deadline| deadline <= now) {
+        // Packets come before deadlines: after a pause of the whole process the refutations that wait must be heard
+        // before anybody is declared dead. And a flood of them must not keep deadlines from their time.
+        for _ in 0..PACKETS_AT_ONCE {
+            let Some((from, bytes)) = self.network.next_packet() else {
+                break;
+            };
+            cluster.packet(self.network.now(), from, bytes);
+        }
+        if cluster.next_deadline().is_some_and(|due| due <= now) {
             cluster.timer(now);
         }
     }
@@ -98,6 +114,7 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let mut have_members_changed = false;
         let mut cluster = shared.cluster();
+        let now = self.network.now();
         while let Some(output) = cluster.output() {
             match output {
                 Output::Network(output) => {
@@ -110,8 +127,17 @@ impl Driver {
                     // Nobody may be listening.
                     drop(shared.events.send(Arc::new(event)));
                 }
-                Output::Snapshot(effect) => self.files.snapshot(effect),
-                Output::Keyring { query, keys } => self.files.keyring(&shared, query, keys),
+                Output::Snapshot(effect) => {
+                    if !self.files.snapshot(effect) {
+                        cluster.snapshot_failed(now);
+                    }
+                }
+                Output::Keyring { query, keys } => {
+                    if !self.files.keyring(query, keys) {
+                        let error = "too much waits to be written".to_owned();
+                        cluster.keyring_written(now, query, Err(error));
+                    }
+                }
                 Output::Joined { token, result } => shared.ended(token, Ended::Joined(result)),
                 Output::Done { token, result } => shared.ended(token, Ended::Done(result)),
                 Output::Keys { token, outcome } => shared.ended(token, Ended::Keys(outcome)),

@@ -57,13 +57,22 @@ impl Handle {
     /// Who suspected whom lately, and why; the newest last.
     #[must_use]
     pub fn history(&self) -> Vec<Entry> {
-        self.shared.cluster().serf().history().iter().cloned().collect()
+        self.shared
+            .cluster()
+            .serf()
+            .history()
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// The round trip between two members, as their coordinates foretell it.
     #[must_use]
     pub fn round_trip(&self, a: &Name, b: &Name) -> Option<Duration> {
-        self.shared.cluster().serf().round_trip(a.as_bytes(), b.as_bytes())
+        self.shared
+            .cluster()
+            .serf()
+            .round_trip(a.as_bytes(), b.as_bytes())
     }
 
     /// Stops without leaving, and waits until all has ended, at most `limit`.

@@ -40,7 +40,11 @@ impl Handle {
 impl Agent for Handle {
     fn members(&self) -> Vec<Member> {
         let members = Arc::clone(&self.shared.members.borrow());
-        members.all.iter().map(|seen| convert::member(&seen.member)).collect()
+        members
+            .all
+            .iter()
+            .map(|seen| convert::member(&seen.member))
+            .collect()
     }
 
     fn name(&self) -> Name {
@@ -52,7 +56,8 @@ impl Agent for Handle {
     }
 
     async fn leave(&self) -> Result<(), Refused> {
-        self.done(|cluster, now, token| cluster.leave(now, token)).await
+        self.done(|cluster, now, token| cluster.leave(now, token))
+            .await
     }
 
     fn shutdown(&self) {
@@ -60,20 +65,18 @@ impl Agent for Handle {
     }
 
     async fn force_leave(&self, node: Name, prune: bool) -> Result<(), Refused> {
-        self.done(|cluster, now, token| cluster.force_leave(now, token, &node, prune)).await
+        self.done(|cluster, now, token| cluster.force_leave(now, token, &node, prune))
+            .await
     }
 
-    async fn user_event(
-        &self,
-        name: Name,
-        payload: Bytes,
-        coalesce: bool,
-    ) -> Result<(), Refused> {
+    async fn user_event(&self, name: Name, payload: Bytes, coalesce: bool) -> Result<(), Refused> {
         let put = |cluster: &mut crate::cluster::Cluster, now| {
             cluster.user_event(now, &name, payload, coalesce)
         };
         let result = self.shared.put(put);
-        result.map(|_time| ()).map_err(|error| Refused(error.to_string()))
+        result
+            .map(|_time| ())
+            .map_err(|error| Refused(error.to_string()))
     }
 
     async fn query(&self, request: QueryRequest) -> Result<Answered, Refused> {
@@ -86,14 +89,18 @@ impl Agent for Handle {
             // Still with the machine locked: what it has to say of the query comes after this.
             asked.inspect(|(key, _)| shared.expect(*key, to))
         };
-        let (_, deadline) = shared.put(put).map_err(|error| Refused(error.to_string()))?;
+        let (_, deadline) = shared
+            .put(put)
+            .map_err(|error| Refused(error.to_string()))?;
         let deadline = shared.instant(deadline);
         Ok(Answered { deadline, replies })
     }
 
     async fn respond(&self, query: QueryKey, payload: Bytes) -> Result<(), Refused> {
         let query = convert::serf_key(query);
-        let result = self.shared.put(|cluster, now| cluster.respond(now, query, payload));
+        let result = self
+            .shared
+            .put(|cluster, now| cluster.respond(now, query, payload));
         result.map_err(|error| Refused(error.to_string()))
     }
 
@@ -122,7 +129,9 @@ impl Agent for Handle {
             Ok(key) => Secret::new(key),
             Err(error) => return refused(illegal_base64(&error)),
         };
-        let ended = self.shared.command(|cluster, now, token| cluster.keys(now, token, operation, key));
+        let ended = self
+            .shared
+            .command(|cluster, now, token| cluster.keys(now, token, operation, key));
         match ended.await {
             Some(Ended::Keys(outcome)) => convert::keys(outcome, operation == KeyOperation::List),
             Some(Ended::Done(Err(error))) => refused(error.to_string()),
@@ -132,7 +141,10 @@ impl Agent for Handle {
 
     fn coordinate(&self, node: &Name) -> Option<Coordinate> {
         let cluster = self.shared.cluster();
-        cluster.serf().coordinate(node.as_bytes()).map(convert::coordinate)
+        cluster
+            .serf()
+            .coordinate(node.as_bytes())
+            .map(convert::coordinate)
     }
 
     fn stats(&self) -> Stats {
@@ -142,7 +154,10 @@ impl Agent for Handle {
         };
         let text = |(name, value): (&str, String)| (name.to_owned(), value);
         Stats::from([
-            ("agent".to_owned(), BTreeMap::from([text(("name", self.shared.name.to_string()))])),
+            (
+                "agent".to_owned(),
+                BTreeMap::from([text(("name", self.shared.name.to_string()))]),
+            ),
             ("runtime".to_owned(), runtime()),
             ("serf".to_owned(), serf.into_iter().map(text).collect()),
             ("tags".to_owned(), tags),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::NoAddress;
 use crate::net::BindError;
-use crate::{cluster, serf};
+use crate::{cluster, serf, snapshot};
 
 /// The settings of an agent.
 #[derive(Clone, Debug)]
@@ -36,12 +36,7 @@ pub enum Error {
     /// The member cannot be: its tags do not fit, for one.
     #[error(transparent)]
     Member(#[from] serf::Error),
-    /// The rejoin file cannot be used.
-    #[error("failed to open the rejoin file {path}")]
-    Snapshot {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// The rejoin file or that of the gossip keys cannot be used.
+    #[error(transparent)]
+    File(#[from] snapshot::Error),
 }

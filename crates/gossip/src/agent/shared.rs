@@ -98,7 +98,10 @@ impl Shared {
         let (end, ended) = oneshot::channel();
         lock(&self.waiting).insert(token, end);
         // Whoever gives up waiting must not be waited for.
-        let _forget = Forget { shared: self, token };
+        let _forget = Forget {
+            shared: self,
+            token,
+        };
         self.put(|cluster, now| command(cluster, now, token));
         tokio::select! {
             ended = ended => ended.ok(),

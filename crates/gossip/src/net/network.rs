@@ -142,17 +142,18 @@ impl Network {
         self.counters
     }
 
-    /// What comes next. Safe to cancel: what is not returned is not lost.
-    ///
-    /// Packets come before the deadline: after a pause of the whole process the refutations that wait must be heard
-    /// before anybody is declared dead.
+    /// What comes next, from anywhere alike. Safe to cancel: what is not returned is not lost.
     pub async fn next(&mut self, deadline: Option<Moment>) -> Input {
         self.set_deadline(deadline);
         loop {
-            let accepts = self.accept_pause.is_none_or(|until| until <= Instant::now());
-            let paused = self.accept_pause.filter(|_| !accepts).unwrap_or_else(Instant::now);
+            let accepts = self
+                .accept_pause
+                .is_none_or(|until| until <= Instant::now());
+            let paused = self
+                .accept_pause
+                .filter(|_| !accepts)
+                .unwrap_or_else(Instant::now);
             tokio::select! {
-                biased;
                 received = self.sockets.udp.recv_from(&mut self.buffer) => match received {
                     Ok((length, from)) => {
                         let bytes = BytesMut::from(&self.buffer[..length]);
@@ -190,7 +191,9 @@ impl Network {
     pub fn admit(&mut self, id: StreamId, connection: Connection) {
         let ends = self.ends(id);
         let Connection { stream, permit } = connection;
-        self.tasks.0.spawn("gossip stream", stream::accepted(stream, ends, permit));
+        self.tasks
+            .0
+            .spawn("gossip stream", stream::accepted(stream, ends, permit));
     }
 
     /// Does what the machine asks for; what is for others comes back.
@@ -257,7 +260,10 @@ async fn accept(
     sockets: &Sockets,
     permits: &Arc<Semaphore>,
 ) -> io::Result<(SocketAddr, Connection)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let permit = Arc::clone(permits)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, from) = sockets.tcp.accept().await?;
     Ok((from, Connection { stream, permit }))
 }

@@ -21,7 +21,9 @@ pub async fn resolve(written: &str, port: u16) -> Result<Resolved, String> {
         None => (None, written),
     };
     if name.as_ref().is_some_and(String::is_empty) {
-        return Err(format!("Failed to resolve {written}: empty node name provided"));
+        return Err(format!(
+            "Failed to resolve {written}: empty node name provided"
+        ));
     }
     let failed = |why: String| format!("Failed to resolve {written}: {why}");
     let (host, port) = split(place, port).map_err(failed)?;
@@ -29,8 +31,9 @@ pub async fn resolve(written: &str, port: u16) -> Result<Resolved, String> {
         vec![SocketAddr::new(ip, port)]
     } else {
         let found = tokio::net::lookup_host((host, port)).await;
-        let mut found: Vec<SocketAddr> =
-            found.map_err(|_unknown| failed(format!("lookup {host}: no such host")))?.collect();
+        let mut found: Vec<SocketAddr> = found
+            .map_err(|_unknown| failed(format!("lookup {host}: no such host")))?
+            .collect();
         found.dedup();
         found
     };
@@ -43,11 +46,13 @@ pub async fn resolve(written: &str, port: u16) -> Result<Resolved, String> {
 /// Host and port; an IPv6 address without brackets has no port.
 fn split(place: &str, port: u16) -> Result<(&str, u16), String> {
     let number = |text: &str| {
-        text.parse::<u16>().map_err(|_no_number| format!("address {place}: invalid port"))
+        text.parse::<u16>()
+            .map_err(|_no_number| format!("address {place}: invalid port"))
     };
     if let Some(rest) = place.strip_prefix('[') {
-        let (host, behind) =
-            rest.split_once(']').ok_or_else(|| format!("address {place}: missing ']' in address"))?;
+        let (host, behind) = rest
+            .split_once(']')
+            .ok_or_else(|| format!("address {place}: missing ']' in address"))?;
         return match behind.strip_prefix(':') {
             Some(text) => Ok((host, number(text)?)),
             None if behind.is_empty() => Ok((host, port)),

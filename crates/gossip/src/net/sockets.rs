@@ -42,7 +42,11 @@ impl Sockets {
     /// # Errors
     /// When the address is not ours, or another has the port.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+        let mut tries = if address.port() == 0 {
+            FREE_PORT_TRIES
+        } else {
+            1
+        };
         loop {
             tries -= 1;
             match Self::bind_once(address) {
@@ -90,7 +94,11 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // A restart must not wait for connections of the last life to time out; on Windows the option means another thing.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
@@ -102,7 +110,11 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     accept_both(&socket, address)?;
     socket.set_nonblocking(true)?;
     // Less is not fatal: the system has a limit of its own.
@@ -134,7 +146,10 @@ mod tests {
         let error = Sockets::bind(local).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("failed to start TCP listener on \"127.0.0.1\" port {}", local.port())
+            format!(
+                "failed to start TCP listener on \"127.0.0.1\" port {}",
+                local.port()
+            )
         );
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     }

@@ -103,7 +103,11 @@ async fn write_last(mut stream: TcpStream, answer: &[u8]) {
 
 async fn end(ends: &Ends, why: Option<String>) {
     // Without a receiver the agent has ended.
-    drop(ends.inputs.send(Input::StreamEnded { id: ends.id, why }).await);
+    drop(
+        ends.inputs
+            .send(Input::StreamEnded { id: ends.id, why })
+            .await,
+    );
 }
 
 /// What the system says, as Go writes it: in lower case, without a number.

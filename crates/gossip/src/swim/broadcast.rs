@@ -49,7 +49,11 @@ impl Queue {
             self.finished.extend(item.and_then(|item| item.token));
         }
         self.next += 1;
-        let item = Item { message, name, token };
+        let item = Item {
+            message,
+            name,
+            token,
+        };
         self.insert((0, Reverse(item.message.len()), Reverse(self.next)), item);
     }
 
@@ -73,14 +77,19 @@ impl Queue {
             };
             let Some(key) = self.fitting(tier, free) else {
                 // Nothing in this tier fits: on to the next that has anything.
-                let above = (Bound::Excluded((tier, Reverse(0), Reverse(0))), Bound::Unbounded);
+                let above = (
+                    Bound::Excluded((tier, Reverse(0), Reverse(0))),
+                    Bound::Unbounded,
+                );
                 let Some((&(next, ..), _)) = self.items.range(above).next() else {
                     break;
                 };
                 tier = next;
                 continue;
             };
-            let Some(item) = self.items.remove(&key) else { break };
+            let Some(item) = self.items.remove(&key) else {
+                break;
+            };
             used += overhead + item.message.len();
             into.push(item.message.clone());
             let (transmits, length, age) = key;
@@ -101,7 +110,9 @@ impl Queue {
     pub fn prune(&mut self, keep: usize) -> usize {
         let mut dropped = 0;
         while self.items.len() > keep {
-            let Some((_, item)) = self.items.pop_last() else { break };
+            let Some((_, item)) = self.items.pop_last() else {
+                break;
+            };
             self.forget(item);
             dropped += 1;
         }
@@ -169,7 +180,15 @@ mod tests {
 
     #[test]
     fn the_transmit_limit_grows_by_digits() {
-        for (members, limit) in [(0, 0), (1, 4), (9, 4), (10, 8), (99, 8), (100, 12), (1000, 16)] {
+        for (members, limit) in [
+            (0, 0),
+            (1, 4),
+            (9, 4),
+            (10, 8),
+            (99, 8),
+            (100, 12),
+            (1000, 16),
+        ] {
             assert_eq!(transmit_limit(4, members), limit, "{members} members");
         }
         assert_eq!(transmit_limit(u32::MAX, 100), u32::MAX);
@@ -195,7 +214,11 @@ mod tests {
     #[test]
     fn a_message_leaves_after_its_last_transmission() {
         let mut queue = Queue::default();
-        queue.push(Bytes::from_static(b"x"), Some(Name::from("n")), Some(Token(7)));
+        queue.push(
+            Bytes::from_static(b"x"),
+            Some(Name::from("n")),
+            Some(Token(7)),
+        );
         assert_eq!(packet(&mut queue, 100, 2), ["x"]);
         assert!(queue.finished().is_empty());
         assert_eq!(packet(&mut queue, 100, 2), ["x"]);

@@ -23,6 +23,8 @@ pub struct Counters {
     pub relays_refused: u64,
     /// Suspicions that ran out with fewer confirmations than expected. `memberlist.degraded.timeout`.
     pub suspicions_lonely: u64,
+    /// Times that we were woken much too late.
+    pub stalls: u64,
     /// Times that we refuted what was said about us.
     pub refutations: u64,
     /// Streams that others opened. `memberlist.tcp.accept`.

@@ -43,7 +43,9 @@ impl Swim {
             };
             is_worth_it && member.name != *name
         };
-        let targets = self.members.draw(self.config.gossip_nodes, &mut self.chance, is_told);
+        let targets = self
+            .members
+            .draw(self.config.gossip_nodes, &mut self.chance, is_told);
         let mut has_told = false;
         for slot in targets {
             let Some(member) = self.members.get(slot).map(|entry| &entry.member) else {

@@ -1,6 +1,7 @@
 //! [pure] The machine of one member: its parts, its beginning, its timers, and what can be asked of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use taraf_base::Rng;
@@ -42,6 +43,8 @@ pub struct Swim {
     pub(super) next_gossip: Option<Moment>,
     /// Rounds of gossip lie a whole number of intervals after this.
     pub(super) gossip_phase: Moment,
+    /// Whether an exchange is due because the last one taught us something.
+    pub(super) is_catching_up: bool,
     pub(super) sequence: u32,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -92,6 +95,7 @@ impl Swim {
             leave: Leave::Staying,
             next_gossip: None,
             gossip_phase: now,
+            is_catching_up: false,
             // An answer to a forerunner that had our address must not be taken for one to us.
             sequence: u32::try_from(below(&mut chance, 1 << 30)).unwrap_or(0),
             outputs: VecDeque::new(),
@@ -106,7 +110,10 @@ impl Swim {
     /// Announces us and starts the periodic timers, each after a part of its interval that chance decides.
     fn begin(&mut self, turn: &mut Turn<'_>) {
         let probe = self.chance.unit();
-        self.timers.set(turn.now + self.config.probe_interval.mul_f64(probe), Timer::Probe);
+        self.timers.set(
+            turn.now + self.config.probe_interval.mul_f64(probe),
+            Timer::Probe,
+        );
         let gossip = self.chance.unit();
         self.gossip_phase = turn.now + self.config.gossip_interval.mul_f64(gossip);
         if !self.config.push_pull_interval.is_zero() {
@@ -139,6 +146,7 @@ impl Swim {
     /// Handles what is due. To be called at [`Swim::next_deadline`], after the packets that wait by then.
     pub fn timer(&mut self, now: Moment, delegate: &mut dyn Delegate) {
         let turn = &mut Turn { now, delegate };
+        self.notice_stall(turn);
         while let Some((at, timer)) = self.timers.due(now) {
             match timer {
                 Timer::Probe => self.probe_next(turn, at),
@@ -147,9 +155,31 @@ impl Swim {
                 Timer::Relayed(sequence) => self.relay_ends(turn, sequence),
                 Timer::Gossip => self.gossip(turn, at),
                 Timer::PushPull => self.push_pull(turn),
+                Timer::CatchUp => self.catch_up(turn),
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
+        }
+    }
+
+    /// Woken much too late, we blame nobody for what we did not hear meanwhile.
+    fn notice_stall(&mut self, turn: &Turn<'_>) {
+        let late = self
+            .timers
+            .next_deadline()
+            .map_or(Duration::ZERO, |due| turn.now - due);
+        let stall_min = self.config.stall_min;
+        if stall_min.is_zero() || late < stall_min {
+            return;
+        }
+        tracing::warn!("stood still for {late:?}: suspicions last longer by that");
+        self.counters.stalls += 1;
+        self.awareness.worse(1);
+        self.abandon_probe();
+        for (slot, suspicion) in self.members.suspicions() {
+            suspicion.postpone(late);
+            self.timers
+                .set(suspicion.deadline(), Timer::Suspicion(slot));
         }
     }
 
@@ -179,7 +209,10 @@ impl Swim {
     /// Who suspects the member of this name, the first accuser first; nobody unless it is suspect.
     #[must_use]
     pub fn accusers(&self, name: &[u8]) -> &[super::Name] {
-        let entry = self.members.find(name).and_then(|slot| self.members.get(slot));
+        let entry = self
+            .members
+            .find(name)
+            .and_then(|slot| self.members.get(slot));
         let suspicion = entry.and_then(|entry| entry.suspicion.as_ref());
         suspicion.map_or(&[], |suspicion| suspicion.accusers())
     }
@@ -230,7 +263,8 @@ impl Swim {
     /// Tells who waits that their broadcasts have left the queue.
     pub(super) fn finish_broadcasts(&mut self) {
         let finished = self.queue.finished();
-        self.outputs.extend(finished.into_iter().map(Output::Finished));
+        self.outputs
+            .extend(finished.into_iter().map(Output::Finished));
     }
 
     /// Sends a user message (type 8) to one member alone, now. `has_checksum` puts a checksum before it, which the

@@ -56,6 +56,15 @@ impl Members {
         self.order.iter().filter_map(|&slot| self.get(slot))
     }
 
+    /// All suspicions, with the member's slot.
+    pub(super) fn suspicions(&mut self) -> impl Iterator<Item = (Slot, &mut Suspicion)> {
+        let entries = self.entries.iter_mut().enumerate();
+        entries.filter_map(|(place, entry)| {
+            let suspicion = entry.as_mut()?.suspicion.as_mut()?;
+            Some((Slot(place), suspicion.as_mut()))
+        })
+    }
+
     /// Adds a member at a place of the round that chance chooses.
     pub(super) fn insert(&mut self, member: Member, chance: &mut Rng) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -87,9 +96,7 @@ impl Members {
     pub(super) fn begin_round(&mut self, now: Moment, kept: Duration, me: Slot, chance: &mut Rng) {
         let mut order = std::mem::take(&mut self.order);
         order.retain(|&slot| {
-            let over = |entry: &Entry| {
-                entry.member.is_gone() && now - entry.member.changed > kept
-            };
+            let over = |entry: &Entry| entry.member.is_gone() && now - entry.member.changed > kept;
             if slot == me || !self.get(slot).is_some_and(over) {
                 return true;
             }
@@ -219,7 +226,12 @@ mod tests {
             drawn.dedup();
             assert_eq!(drawn.len(), 3);
         }
-        assert_eq!(members.draw(3, &mut chance, |member| member.port == 7).len(), 1);
+        assert_eq!(
+            members
+                .draw(3, &mut chance, |member| member.port == 7)
+                .len(),
+            1
+        );
         assert!(members.draw(3, &mut chance, |_| false).is_empty());
         assert!(members.draw(0, &mut chance, |_| true).is_empty());
     }
@@ -233,6 +245,9 @@ mod tests {
                 counts[slot.0] += 1;
             }
         }
-        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (800..1200).contains(count)),
+            "{counts:?}"
+        );
     }
 }

@@ -32,7 +32,9 @@ impl Nonces {
         for (byte, from) in bytes.iter_mut().zip(first) {
             *byte = from;
         }
-        Self { last: u128::from_le_bytes(bytes) }
+        Self {
+            last: u128::from_le_bytes(bytes),
+        }
     }
 
     pub(super) fn next(&mut self) -> Nonce {
@@ -89,7 +91,9 @@ impl Swim {
     /// Sends a message, and with it what fits of what is to be told.
     pub(super) fn send(&mut self, turn: &mut Turn<'_>, to: SocketAddr, message: &Message) {
         let message = encode(message);
-        let room = self.packet_room().saturating_sub(message.len() + PART_BYTES);
+        let room = self
+            .packet_room()
+            .saturating_sub(message.len() + PART_BYTES);
         let mut parts = vec![message];
         parts.append(&mut self.broadcasts(turn, room));
         // The member behind the address is not looked up, so nobody knows whether it understands checksums.
@@ -118,20 +122,27 @@ impl Swim {
             return parts.pop();
         }
         let mut builder = Builder::new(&self.envelope);
-        parts.into_iter().all(|part| builder.push(part)).then_some(builder)?.finish()
+        parts
+            .into_iter()
+            .all(|part| builder.push(part))
+            .then_some(builder)?
+            .finish()
     }
 
     /// What is to be told and fits into `room`: first what is ours, then what the layer above has.
     pub(super) fn broadcasts(&mut self, turn: &mut Turn<'_>, room: usize) -> Vec<Bytes> {
         let limit = transmit_limit(self.config.retransmit_mult, self.members.len());
         let mut parts = Vec::new();
-        let used = self.queue.take(PART_BYTES, room, limit, PARTS_MAX - 1, &mut parts);
+        let used = self
+            .queue
+            .take(PART_BYTES, room, limit, PARTS_MAX - 1, &mut parts);
         self.finish_broadcasts();
         let room = room.saturating_sub(used);
         if room > PART_BYTES + USER_BYTES && parts.len() < PARTS_MAX - 1 {
             let mut bodies = Vec::new();
             let overhead = PART_BYTES + USER_BYTES;
-            turn.delegate.broadcasts(turn.now, overhead, room, &mut bodies);
+            turn.delegate
+                .broadcasts(turn.now, overhead, room, &mut bodies);
             // More parts than a packet may have are only possible if the delegate queues many empty ones.
             bodies.truncate(PARTS_MAX - 1 - parts.len());
             parts.extend(bodies.into_iter().map(|body| encode(&Message::User(body))));

@@ -42,7 +42,11 @@ impl Swim {
     pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>, at: Moment) {
         let interval = self.config.probe_interval.max(Duration::from_millis(1));
         // Times that were missed are left out, as with Serf's ticker.
-        let next = if at + interval > turn.now { at } else { turn.now };
+        let next = if at + interval > turn.now {
+            at
+        } else {
+            turn.now
+        };
         self.timers.set(next + interval, Timer::Probe);
         if self.probes.current.is_some() {
             self.probes.is_next_due = true;
@@ -60,7 +64,8 @@ impl Swim {
         for _ in 0..=self.members.len().saturating_mul(2) {
             let Some(slot) = self.members.walk() else {
                 let kept = self.config.gossip_to_the_dead_time;
-                self.members.begin_round(turn.now, kept, self.me, &mut self.chance);
+                self.members
+                    .begin_round(turn.now, kept, self.me, &mut self.chance);
                 continue;
             };
             let entry = self.members.get(slot)?;
@@ -80,7 +85,8 @@ impl Swim {
         self.counters.probes += 1;
         let asked = turn.now + self.config.probe_timeout;
         self.timers.set(asked, Timer::ProbeIndirectly(sequence));
-        self.timers.set(turn.now + limit, Timer::ProbeEnds(sequence));
+        self.timers
+            .set(turn.now + limit, Timer::ProbeEnds(sequence));
         self.probes.current = Some(Probe {
             sequence,
             target,
@@ -118,9 +124,14 @@ impl Swim {
             tracing::warn!("got a ping for {} from {from}", ping.node);
             return;
         }
-        let to = ping.source.map_or(from, |source| source.address.socket(source.port));
+        let to = ping
+            .source
+            .map_or(from, |source| source.address.socket(source.port));
         let payload = turn.delegate.ack_payload();
-        let ack = Ack { seq: ping.seq, payload };
+        let ack = Ack {
+            seq: ping.seq,
+            payload,
+        };
         self.send(turn, to, &Message::Ack(ack));
     }
 
@@ -135,7 +146,8 @@ impl Swim {
         };
         if !probe.is_indirect {
             let rtt = turn.now - probe.sent;
-            turn.delegate.ping_complete(turn.now, &probe.name, rtt, &ack.payload);
+            turn.delegate
+                .ping_complete(turn.now, &probe.name, rtt, &ack.payload);
         }
         self.probe_succeeded(turn, &probe);
     }
@@ -161,19 +173,29 @@ impl Swim {
 
     /// No direct answer in time: asks others to try, and tries TCP.
     pub(super) fn probe_indirectly(&mut self, turn: &mut Turn<'_>, sequence: u32) {
-        let Some(probe) = self.probes.current.as_mut().filter(|probe| probe.sequence == sequence)
+        let Some(probe) = self
+            .probes
+            .current
+            .as_mut()
+            .filter(|probe| probe.sequence == sequence)
         else {
             return;
         };
         probe.is_indirect = true;
         let (name, ends) = (probe.name.clone(), probe.sent + probe.limit);
-        let Some(target) = self.members.get(probe.target).map(|entry| entry.member.clone()) else {
+        let Some(target) = self
+            .members
+            .get(probe.target)
+            .map(|entry| entry.member.clone())
+        else {
             return;
         };
         let is_asked = |member: &Member| {
             member.state == State::Alive && member.name != name && member.name != self.config.name
         };
-        let helpers = self.members.draw(self.config.indirect_checks, &mut self.chance, is_asked);
+        let helpers = self
+            .members
+            .draw(self.config.indirect_checks, &mut self.chance, is_asked);
         let mut nacks_expected = 0;
         for slot in helpers {
             let Some(helper) = self.members.get(slot).map(|entry| &entry.member) else {
@@ -225,7 +247,8 @@ impl Swim {
         self.counters.probes_failed += 1;
         // Those that were asked and did not even say "no" point at us, not at the member.
         let missing = probe.nacks_expected.saturating_sub(probe.nacks);
-        self.awareness.worse(if probe.nacks_expected > 0 { missing } else { 1 });
+        self.awareness
+            .worse(if probe.nacks_expected > 0 { missing } else { 1 });
         if let Some(entry) = self.members.get(probe.target)
             && entry.member.name == probe.name
         {
@@ -238,6 +261,13 @@ impl Swim {
             self.suspect(turn, suspect, Doubt::Probe);
         }
         self.probe_is_over(turn);
+    }
+
+    /// The probe under way counts neither for nor against anybody.
+    pub(super) fn abandon_probe(&mut self) {
+        if let Some(probe) = self.probes.current.take() {
+            self.close_probe(&probe);
+        }
     }
 
     fn probe_succeeded(&mut self, turn: &mut Turn<'_>, probe: &Probe) {

@@ -17,6 +17,17 @@ impl Swim {
     pub(super) fn push_pull(&mut self, turn: &mut Turn<'_>) {
         let interval = scaled(self.config.push_pull_interval, self.members.len());
         self.timers.set(turn.now + interval, Timer::PushPull);
+        self.exchange(turn);
+    }
+
+    /// Time for an exchange because the last one taught us something.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) {
+        self.is_catching_up = false;
+        self.exchange(turn);
+    }
+
+    /// Exchanges states with somebody.
+    fn exchange(&mut self, turn: &mut Turn<'_>) {
         let name = &self.config.name;
         let is_asked = |member: &Member| member.state == State::Alive && member.name != *name;
         let partner = self.members.draw(1, &mut self.chance, is_asked);
@@ -52,13 +63,28 @@ impl Swim {
     pub(super) fn merge(&mut self, turn: &mut Turn<'_>, theirs: PushPull) -> Result<(), String> {
         self.check_versions(&theirs.states)?;
         self.counters.push_pulls += 1;
+        let known = self.members.len();
         for state in theirs.states {
             self.merge_state(turn, state);
         }
+        if self.members.len() > known {
+            self.plan_catch_up(turn);
+        }
         if !theirs.user_state.is_empty() {
-            turn.delegate.merge_state(turn.now, &theirs.user_state, theirs.is_join);
+            turn.delegate
+                .merge_state(turn.now, &theirs.user_state, theirs.is_join);
         }
         Ok(())
+    }
+
+    /// Who did not know of members a moment ago does not know of others either, perhaps. Gossip has its time first.
+    fn plan_catch_up(&mut self, turn: &Turn<'_>) {
+        let interval = self.config.catch_up_interval;
+        if !interval.is_zero() && !self.is_catching_up {
+            self.is_catching_up = true;
+            let after = interval.mul_f64(0.5 + self.chance.unit() / 2.0);
+            self.timers.set(turn.now + after, Timer::CatchUp);
+        }
     }
 
     fn merge_state(&mut self, turn: &mut Turn<'_>, theirs: NodeState) {
@@ -109,12 +135,18 @@ impl Swim {
         let spoken_theirs = theirs.iter().map(|state| (&state.name, state.versions));
         let spoken_ours = self.members().map(|member| (&member.name, member.versions));
         for (name, versions) in spoken_theirs.chain(spoken_ours) {
-            let Some(Versions { protocol: p, delegate: d, .. }) = versions else {
+            let Some(Versions {
+                protocol: p,
+                delegate: d,
+                ..
+            }) = versions
+            else {
                 continue;
             };
-            for (what, range, spoken) in
-                [("protocol", &protocol, p), ("delegate protocol", &delegate, d)]
-            {
+            for (what, range, spoken) in [
+                ("protocol", &protocol, p),
+                ("delegate protocol", &delegate, d),
+            ] {
                 if !(range.min..=range.max).contains(&spoken) {
                     return Err(format!(
                         "Node '{name}' {what} version ({spoken}) is incompatible: [{}, {}]",
@@ -134,7 +166,10 @@ struct Range {
 }
 
 impl Range {
-    const ALL: Self = Self { min: 0, max: u8::MAX };
+    const ALL: Self = Self {
+        min: 0,
+        max: u8::MAX,
+    };
 
     fn narrow(&mut self, min: u8, max: u8) {
         self.min = self.min.max(min);
@@ -148,7 +183,9 @@ fn scaled(interval: Duration, members: usize) -> Duration {
         return interval;
     }
     // ceil(log2 n) is the logarithm of the next power of two.
-    let doublings = members.checked_next_power_of_two().map_or(usize::BITS, usize::ilog2);
+    let doublings = members
+        .checked_next_power_of_two()
+        .map_or(usize::BITS, usize::ilog2);
     interval.saturating_mul(doublings - UNSCALED_MEMBERS.ilog2() + 1)
 }
 
@@ -159,10 +196,22 @@ mod tests {
     #[test]
     fn exchanges_become_rarer_with_each_doubling() {
         let second = Duration::from_secs(1);
-        for (members, factor) in
-            [(1, 1), (32, 1), (33, 2), (64, 2), (65, 3), (128, 3), (1024, 6), (1025, 7), (2048, 7)]
-        {
-            assert_eq!(scaled(second, members), factor * second, "{members} members");
+        for (members, factor) in [
+            (1, 1),
+            (32, 1),
+            (33, 2),
+            (64, 2),
+            (65, 3),
+            (128, 3),
+            (1024, 6),
+            (1025, 7),
+            (2048, 7),
+        ] {
+            assert_eq!(
+                scaled(second, members),
+                factor * second,
+                "{members} members"
+            );
         }
     }
 }

@@ -30,7 +30,9 @@ impl Swim {
             self.counters.relays_refused += 1;
             return;
         }
-        let asker = asked.source.map_or(from, |source| source.address.socket(source.port));
+        let asker = asked
+            .source
+            .map_or(from, |source| source.address.socket(source.port));
         let port = match asked.port {
             0 => self.config.port,
             port => port,
@@ -71,7 +73,9 @@ impl Swim {
             return;
         };
         if relay.wants_nack {
-            let nack = Nack { seq: relay.sequence };
+            let nack = Nack {
+                seq: relay.sequence,
+            };
             self.send(turn, relay.asker, &Message::Nack(nack));
         }
     }

@@ -116,8 +116,10 @@ impl Swim {
         }
         if let Some(suspicion) = &mut entry.suspicion {
             if suspicion.confirm(&suspect.from) {
-                self.timers.set(suspicion.deadline(), Timer::Suspicion(slot));
-                turn.delegate.suspected(turn.now, &suspect.node, &suspect.from, why);
+                self.timers
+                    .set(suspicion.deadline(), Timer::Suspicion(slot));
+                turn.delegate
+                    .suspected(turn.now, &suspect.node, &suspect.from, why);
                 self.tell(turn, &Message::Suspect(suspect), None);
             }
             return;
@@ -131,12 +133,14 @@ impl Swim {
             return;
         }
         let suspicion = Suspicion::new(&self.config, members, suspect.from.clone(), turn.now);
-        self.timers.set(suspicion.deadline(), Timer::Suspicion(slot));
+        self.timers
+            .set(suspicion.deadline(), Timer::Suspicion(slot));
         entry.suspicion = Some(Box::new(suspicion));
         entry.member.incarnation = suspect.incarnation;
         entry.member.state = State::Suspect;
         entry.member.changed = turn.now;
-        turn.delegate.suspected(turn.now, &suspect.node, &suspect.from, why);
+        turn.delegate
+            .suspected(turn.now, &suspect.node, &suspect.from, why);
         self.tell(turn, &Message::Suspect(suspect), None);
     }
 
@@ -255,7 +259,11 @@ impl Swim {
         }
         if self.members.len() >= self.config.members_max {
             self.counters.members_refused += 1;
-            tracing::warn!("ignoring {}: {} members are known", alive.node, self.members.len());
+            tracing::warn!(
+                "ignoring {}: {} members are known",
+                alive.node,
+                self.members.len()
+            );
             return None;
         }
         let member = Member {
@@ -290,7 +298,10 @@ fn is_sound(alive: &Alive) -> bool {
             && versions.protocol_min <= versions.protocol_max
     });
     if !possible {
-        tracing::warn!("ignoring an alive message for {} with wrong versions", alive.node);
+        tracing::warn!(
+            "ignoring an alive message for {} with wrong versions",
+            alive.node
+        );
     }
     possible && !alive.node.is_empty()
 }

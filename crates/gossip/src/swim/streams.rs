@@ -79,12 +79,16 @@ impl Swim {
     pub fn stream_accepted(&mut self, now: Moment, from: SocketAddr) -> Option<StreamId> {
         if !self.accepts_streams() {
             self.counters.streams_refused += 1;
-            tracing::error!("refusing a stream from {from}: {} are open", self.streams.accepted);
+            tracing::error!(
+                "refusing a stream from {from}: {} are open",
+                self.streams.accepted
+            );
             return None;
         }
         self.counters.streams_in += 1;
         let id = self.streams.add(from, Role::Accepted);
-        self.timers.set(now + self.config.stream_timeout, Timer::Stream(id));
+        self.timers
+            .set(now + self.config.stream_timeout, Timer::Stream(id));
         Some(id)
     }
 
@@ -103,7 +107,10 @@ impl Swim {
         stream.buffered += bytes.len();
         self.streams.buffered += bytes.len();
         if self.streams.buffered > self.config.stream_bytes_max {
-            let why = format!("more than {} bytes on all streams", self.config.stream_bytes_max);
+            let why = format!(
+                "more than {} bytes on all streams",
+                self.config.stream_bytes_max
+            );
             self.stream_failed(turn, id, &why);
             return;
         }
@@ -157,7 +164,8 @@ impl Swim {
         self.timers.set(deadline, Timer::Stream(id));
         // Without a request the stream stays here alone until its time is over.
         if let Some(request) = self.seal_stream(to, Side::Request, request) {
-            self.outputs.push_back(Output::OpenStream { id, to, request });
+            self.outputs
+                .push_back(Output::OpenStream { id, to, request });
         }
         id
     }
@@ -291,7 +299,9 @@ impl Swim {
 
     fn seal_stream(&mut self, peer: SocketAddr, side: Side, frame: &Frame) -> Option<Bytes> {
         let compresses = self.config.compress;
-        let bytes = stream::write(frame, side, compresses, &self.envelope, || self.nonces.next());
+        let bytes = stream::write(frame, side, compresses, &self.envelope, || {
+            self.nonces.next()
+        });
         match bytes {
             Ok(bytes) => Some(bytes),
             Err(error) => {

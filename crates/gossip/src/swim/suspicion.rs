@@ -49,6 +49,12 @@ impl Suspicion {
         true
     }
 
+    /// The time from now on begins later by `by`: we stood still, and heard no refutation.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.begun += by;
+        self.deadline += by;
+    }
+
     /// When the member is dead, unless it refutes.
     pub(super) fn deadline(&self) -> Moment {
         self.deadline
@@ -162,11 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn a_postponed_suspicion_keeps_what_confirmations_took_off() {
+        let mut suspicion = Suspicion::new(&lan(), 10, Name::from("a"), Moment::START);
+        suspicion.postpone(Duration::from_secs(7));
+        assert_eq!(seconds(&suspicion), 31.0);
+        assert!(suspicion.confirm(&Name::from("b")));
+        assert_eq!(seconds(&suspicion), 18.381);
+    }
+
+    #[test]
     fn where_nobody_can_confirm_the_shortest_time_holds_from_the_start() {
         // Of three members one is suspected and one suspects: one is left, two are wanted.
         let mut suspicion = Suspicion::new(&lan(), 3, Name::from("a"), Moment::START);
         assert_eq!(seconds(&suspicion), 4.0);
         assert!(!suspicion.confirm(&Name::from("b")));
-        assert_eq!(seconds(&Suspicion::new(&lan(), 4, Name::from("a"), Moment::START)), 24.0);
+        assert_eq!(
+            seconds(&Suspicion::new(&lan(), 4, Name::from("a"), Moment::START)),
+            24.0
+        );
     }
 }

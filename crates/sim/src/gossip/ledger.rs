@@ -46,8 +46,11 @@ impl Ledger {
 
     /// From saying to the last one's hearing, of each event, sorted.
     pub(super) fn event_times(&self) -> Vec<Duration> {
-        let mut times: Vec<Duration> =
-            self.said.values().map(|said| said.last_heard - said.at).collect();
+        let mut times: Vec<Duration> = self
+            .said
+            .values()
+            .map(|said| said.last_heard - said.at)
+            .collect();
         times.sort_unstable();
         times
     }

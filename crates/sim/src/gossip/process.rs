@@ -114,7 +114,10 @@ impl Process {
 
     /// What it believes of the others: alive and not.
     pub(super) fn view(&self) -> impl Iterator<Item = (&Name, bool)> {
-        let members = self.cluster.iter().flat_map(|cluster| cluster.serf().members());
+        let members = self
+            .cluster
+            .iter()
+            .flat_map(|cluster| cluster.serf().members());
         members.map(|member| (&member.name, member.status == Status::Alive))
     }
 }
@@ -130,5 +133,9 @@ pub(super) fn number_of(address: SocketAddr) -> Option<usize> {
 
 /// Whose name it is.
 pub(super) fn number_named(name: &Name) -> Option<usize> {
-    std::str::from_utf8(name.as_bytes()).ok()?.strip_prefix('m')?.parse().ok()
+    std::str::from_utf8(name.as_bytes())
+        .ok()?
+        .strip_prefix('m')?
+        .parse()
+        .ok()
 }

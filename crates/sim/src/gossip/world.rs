@@ -24,11 +24,18 @@ pub(super) enum What {
     /// Its deadline.
     Wake,
     /// Another connects, with its first bytes.
-    Connect { from: usize, id: StreamId, request: Bytes },
+    Connect {
+        from: usize,
+        id: StreamId,
+        request: Bytes,
+    },
     /// Bytes on a stream of its own.
     Bytes { id: StreamId, bytes: Bytes },
     /// The other side has closed, or is not there.
-    Ended { id: StreamId, why: Option<&'static str> },
+    Ended {
+        id: StreamId,
+        why: Option<&'static str>,
+    },
 }
 
 /// For whom, and for which of its lives.
@@ -80,7 +87,9 @@ impl World {
     /// Starts a process, which joins `through` if there is one.
     pub(super) fn start(&mut self, number: usize, through: Option<usize>) {
         let seed = self.dice.number();
-        let address = through.and_then(|through| self.processes.get(through)).map(|it| it.address);
+        let address = through
+            .and_then(|through| self.processes.get(through))
+            .map(|it| it.address);
         let now = self.now;
         let process = &mut self.processes[number];
         process.start(seed, now);
@@ -141,7 +150,12 @@ impl World {
                 format!("Lamport order: m{number} heard {heard_until} and says {answer:?}")
             }),
         }
-        let said = Said { at: now, by: number, last_heard: now, heard: 0 };
+        let said = Said {
+            at: now,
+            by: number,
+            last_heard: now,
+            heard: 0,
+        };
         self.ledger.said.insert(text, said);
         self.settle(number);
     }
@@ -222,6 +236,7 @@ impl World {
         };
         process.streams.insert(id, other);
         cluster.stream_bytes(local, id, request);
+        self.processes[other.0].streams.insert(other.1, (to, id));
         self.settle(to);
     }
 
@@ -229,7 +244,11 @@ impl World {
     fn settle(&mut self, number: usize) {
         loop {
             let process = &mut self.processes[number];
-            let Some(output) = process.cluster.as_mut().and_then(|cluster| cluster.output()) else {
+            let Some(output) = process
+                .cluster
+                .as_mut()
+                .and_then(|cluster| cluster.output())
+            else {
                 break;
             };
             match output {
@@ -252,7 +271,10 @@ impl World {
     fn wake(&mut self, number: usize) {
         let now = self.now;
         let process = &mut self.processes[number];
-        let Some(deadline) = process.cluster.as_ref().and_then(|cluster| cluster.next_deadline())
+        let Some(deadline) = process
+            .cluster
+            .as_ref()
+            .and_then(|cluster| cluster.next_deadline())
         else {
             return;
         };
@@ -308,7 +330,15 @@ impl World {
         // A connection needs both directions; without one it waits until its time is over.
         let connects = |from, to| self.conditions.connects(from, to);
         if connects(number, other) && connects(other, number) {
-            self.put(delay, other, What::Connect { from: number, id, request });
+            self.put(
+                delay,
+                other,
+                What::Connect {
+                    from: number,
+                    id,
+                    request,
+                },
+            );
         }
     }
 
@@ -333,7 +363,8 @@ impl World {
         let times = process.heard.entry(text.clone()).or_default();
         *times += 1;
         if *times > 1 {
-            self.ledger.fail(|| format!("exactly once: m{number} heard {text:?} twice"));
+            self.ledger
+                .fail(|| format!("exactly once: m{number} heard {text:?} twice"));
         }
         if let Some(said) = self.ledger.said.get_mut(&text) {
             said.heard += 1;
@@ -387,12 +418,17 @@ impl World {
 
     fn put(&mut self, after: Duration, to: usize, what: What) {
         self.sequence += 1;
-        let due = Due { to, life: self.processes[to].life, what };
+        let due = Due {
+            to,
+            life: self.processes[to].life,
+            what,
+        };
         let place = self.free.pop().unwrap_or_else(|| {
             self.due.push(None);
             self.due.len() - 1
         });
         self.due[place] = Some(due);
-        self.heap.push(Reverse((self.now + after, self.sequence, place)));
+        self.heap
+            .push(Reverse((self.now + after, self.sequence, place)));
     }
 }

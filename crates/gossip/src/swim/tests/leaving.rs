@@ -55,7 +55,10 @@ fn new_meta_is_told_under_a_new_incarnation() {
     let [Message::Alive(alive)] = &one.told()[..] else {
         panic!("one alive message")
     };
-    assert_eq!((alive.incarnation, &alive.meta[..]), (2, b"tags".as_slice()));
+    assert_eq!(
+        (alive.incarnation, &alive.meta[..]),
+        (2, b"tags".as_slice())
+    );
     assert_eq!(finished(one.pass(2 * SECOND)), [Token(3)]);
 }
 

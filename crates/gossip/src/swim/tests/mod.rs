@@ -15,9 +15,9 @@ use taraf_base::Rng;
 
 use super::{Config, Delegate, Doubt, Member, Name, Output, State, Swim, Token};
 use crate::moment::Moment;
-use crate::wire::{Address, Envelope};
 use crate::wire::memberlist::{Alive, Dead, Message, Ping, Suspect, Versions};
 use crate::wire::packet;
+use crate::wire::{Address, Envelope};
 
 /// Where what we hear comes from.
 const FROM: SocketAddr = SocketAddr::new(
@@ -41,7 +41,8 @@ impl Delegate for Notes {
     }
 
     fn message(&mut self, _now: Moment, body: &Bytes, _from: SocketAddr) {
-        self.heard.push(format!("message {}", String::from_utf8_lossy(body)));
+        self.heard
+            .push(format!("message {}", String::from_utf8_lossy(body)));
     }
 
     fn broadcasts(&mut self, _now: Moment, overhead: usize, room: usize, into: &mut Vec<Bytes>) {
@@ -57,7 +58,10 @@ impl Delegate for Notes {
     }
 
     fn merge_state(&mut self, _now: Moment, state: &Bytes, is_join: bool) {
-        self.heard.push(format!("state {} join {is_join}", String::from_utf8_lossy(state)));
+        self.heard.push(format!(
+            "state {} join {is_join}",
+            String::from_utf8_lossy(state)
+        ));
     }
 
     fn ack_payload(&mut self) -> Bytes {
@@ -66,7 +70,10 @@ impl Delegate for Notes {
 
     fn ping_complete(&mut self, _now: Moment, node: &Name, rtt: Duration, payload: &Bytes) {
         let payload = String::from_utf8_lossy(payload);
-        self.heard.push(format!("reached {node} in {} ms: {payload}", rtt.as_millis()));
+        self.heard.push(format!(
+            "reached {node} in {} ms: {payload}",
+            rtt.as_millis()
+        ));
     }
 
     fn member_joined(&mut self, _now: Moment, member: &Member) {
@@ -74,7 +81,8 @@ impl Delegate for Notes {
     }
 
     fn member_left(&mut self, _now: Moment, member: &Member) {
-        self.heard.push(format!("gone {} {:?}", member.name, member.state));
+        self.heard
+            .push(format!("gone {} {:?}", member.name, member.state));
     }
 
     fn member_updated(&mut self, _now: Moment, member: &Member) {
@@ -83,7 +91,12 @@ impl Delegate for Notes {
     }
 
     fn conflict(&mut self, _now: Moment, mine: &Member, theirs: &Member) {
-        self.heard.push(format!("conflict {} {} {}", mine.name, mine.socket(), theirs.socket()));
+        self.heard.push(format!(
+            "conflict {} {} {}",
+            mine.name,
+            mine.socket(),
+            theirs.socket()
+        ));
     }
 
     fn suspected(&mut self, _now: Moment, node: &Name, by: &Name, why: Doubt) {
@@ -115,7 +128,14 @@ impl One {
 
     fn with(config: Config) -> Self {
         let (mut notes, now) = (Notes::default(), Moment::START);
-        let swim = Swim::new(config, Envelope::default(), Rng::new(1), [0; 12], now, &mut notes);
+        let swim = Swim::new(
+            config,
+            Envelope::default(),
+            Rng::new(1),
+            [0; 12],
+            now,
+            &mut notes,
+        );
         let mut one = Self { swim, notes, now };
         assert_eq!(one.heard(), ["joined me"]);
         one
@@ -136,7 +156,8 @@ impl One {
 
     fn hear(&mut self, message: Message) {
         let bytes = super::states::encode(&message);
-        self.swim.packet(self.now, FROM, BytesMut::from(&bytes[..]), &mut self.notes);
+        self.swim
+            .packet(self.now, FROM, BytesMut::from(&bytes[..]), &mut self.notes);
     }
 
     fn heard(&mut self) -> Vec<String> {
@@ -147,7 +168,8 @@ impl One {
     fn pass(&mut self, duration: Duration) -> Vec<(Moment, Output)> {
         let (end, mut outputs) = (self.now + duration, Vec::new());
         loop {
-            outputs.extend(std::iter::from_fn(|| self.swim.output()).map(|output| (self.now, output)));
+            outputs
+                .extend(std::iter::from_fn(|| self.swim.output()).map(|output| (self.now, output)));
             match self.swim.next_deadline().filter(|&next| next <= end) {
                 Some(next) => self.now = self.now.max(next),
                 None => break,
@@ -173,7 +195,10 @@ impl One {
     fn told(&mut self) -> Vec<Message> {
         let mut parts = Vec::new();
         self.swim.queue.take(2, 60_000, u32::MAX, 255, &mut parts);
-        parts.iter().map(|part| Message::decode(part).unwrap()).collect()
+        parts
+            .iter()
+            .map(|part| Message::decode(part).unwrap())
+            .collect()
     }
 
     fn state(&self, name: &str) -> Option<(State, u32)> {

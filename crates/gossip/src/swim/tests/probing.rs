@@ -83,7 +83,10 @@ fn silence_makes_us_ask_others_and_tcp_and_then_suspect() {
                     continue;
                 };
                 assert!((at - begun).as_millis() >= 490);
-                assert_eq!((ping.seq, &ping.node, ping.wants_nack), (seq, &target, true));
+                assert_eq!(
+                    (ping.seq, &ping.node, ping.wants_nack),
+                    (seq, &target, true)
+                );
                 asked.push(to);
             }
             Output::OpenStream { to: peer, .. } => {
@@ -112,7 +115,9 @@ fn a_nack_from_each_helper_says_that_it_is_not_us() {
     for _ in 0..3 {
         one.hear(Message::Nack(Nack { seq }));
     }
-    one.hear(Message::Nack(Nack { seq: seq.wrapping_add(1) }));
+    one.hear(Message::Nack(Nack {
+        seq: seq.wrapping_add(1),
+    }));
     one.pass(Duration::from_millis(400));
     assert_eq!(one.heard().len(), 1);
     assert_eq!(one.swim.health_score(), 0);
@@ -185,11 +190,19 @@ fn a_ping_for_us_is_answered_where_it_wants_and_one_for_another_is_not() {
     for (node, source, to) in [
         ("me", None, Some(FROM)),
         ("", None, Some(FROM)),
-        ("me", Some(source), Some(SocketAddr::from(([127, 0, 1, 0], 7)))),
+        (
+            "me",
+            Some(source),
+            Some(SocketAddr::from(([127, 0, 1, 0], 7))),
+        ),
         ("other", None, None),
     ] {
         let node = Name::from(node);
-        one.hear(Message::Ping(Ping { seq: 5, node, source }));
+        one.hear(Message::Ping(Ping {
+            seq: 5,
+            node,
+            source,
+        }));
         let answer = std::iter::from_fn(|| one.swim.output()).find_map(|output| match output {
             Output::Packet { to, bytes } => Some((to, opened(&bytes))),
             _ => None,
@@ -247,5 +260,30 @@ fn probes_for_others_are_limited() {
     for seq in 0..5 {
         one.hear(asked(seq, true));
     }
-    assert_eq!((one.swim.relays.len(), one.swim.counters().relays_refused), (3, 2));
+    assert_eq!(
+        (one.swim.relays.len(), one.swim.counters().relays_refused),
+        (3, 2)
+    );
+}
+
+#[test]
+fn who_stood_still_blames_nobody_for_that_time() {
+    let mut one = One::among(10);
+    one.hear(suspect("m1", 1, "m2"));
+    let (to, ..) = until_probe(&mut one);
+    one.heard();
+    // The longest suspicion is over meanwhile, and the probe has no answer.
+    one.now += 60 * SECOND;
+    one.swim.timer(one.now, &mut one.notes);
+    assert_eq!(one.heard(), Vec::<String>::new());
+    assert_eq!(one.state("m1"), Some((State::Suspect, 1)));
+    assert_eq!(
+        (one.swim.counters().stalls, one.swim.health_score()),
+        (1, 1)
+    );
+    assert_eq!(one.swim.counters().probes_failed, 0, "{to}");
+    // The rest of its time is left to it.
+    one.swim.config.probe_interval = 10_000 * SECOND;
+    one.pass(26 * SECOND);
+    assert!(one.heard().contains(&"gone m1 Dead".to_owned()));
 }

@@ -1,8 +1,8 @@
 //! Exchanges of state: when, with whom, what is believed of them.
 
 use super::*;
-use crate::wire::memberlist::{NodeState, PushPull};
 use crate::swim::machine::Turn;
+use crate::wire::memberlist::{NodeState, PushPull};
 
 fn entry(number: u8, incarnation: u32, state: State) -> NodeState {
     let alive = alive_of(number, incarnation);
@@ -51,7 +51,8 @@ impl Swim {
 #[test]
 fn the_living_are_believed_and_those_that_left_too() {
     let mut one = One::among(2);
-    one.merge(vec![entry(7, 3, State::Alive), entry(1, 1, State::Left)]).unwrap();
+    one.merge(vec![entry(7, 3, State::Alive), entry(1, 1, State::Left)])
+        .unwrap();
     assert_eq!(one.heard(), ["joined m7", "gone m1 Left"]);
 }
 
@@ -65,7 +66,10 @@ fn the_dead_are_only_doubted_and_the_unknown_dead_ignored() {
         entry(9, 1, State::Left),
     ];
     one.merge(states.into()).unwrap();
-    assert_eq!(one.heard(), ["me doubts m0: PushPull", "me doubts m1: PushPull"]);
+    assert_eq!(
+        one.heard(),
+        ["me doubts m0: PushPull", "me doubts m1: PushPull"]
+    );
     assert_eq!(one.state("m0"), Some((State::Suspect, 1)));
     assert_eq!(one.state("m8"), None);
 }
@@ -73,10 +77,22 @@ fn the_dead_are_only_doubted_and_the_unknown_dead_ignored() {
 #[test]
 fn versions_outside_of_what_all_understand_fail_the_whole_exchange() {
     for (versions, why) in [
-        ([1, 1, 1, 2, 5, 5], "Node 'me' protocol version (2) is incompatible: [1, 1]"),
-        ([3, 5, 3, 2, 5, 5], "Node 'me' protocol version (2) is incompatible: [3, 5]"),
-        ([1, 5, 2, 2, 4, 4], "Node 'me' delegate protocol version (5) is incompatible: [2, 4]"),
-        ([1, 5, 6, 2, 5, 5], "Node 'm7' protocol version (6) is incompatible: [1, 5]"),
+        (
+            [1, 1, 1, 2, 5, 5],
+            "Node 'me' protocol version (2) is incompatible: [1, 1]",
+        ),
+        (
+            [3, 5, 3, 2, 5, 5],
+            "Node 'me' protocol version (2) is incompatible: [3, 5]",
+        ),
+        (
+            [1, 5, 2, 2, 4, 4],
+            "Node 'me' delegate protocol version (5) is incompatible: [2, 4]",
+        ),
+        (
+            [1, 5, 6, 2, 5, 5],
+            "Node 'm7' protocol version (6) is incompatible: [1, 5]",
+        ),
     ] {
         let mut one = One::among(0);
         let mut other = entry(7, 1, State::Alive);
@@ -117,6 +133,28 @@ fn a_partner_is_asked_about_every_thirty_seconds() {
 }
 
 #[test]
+fn an_exchange_that_taught_something_is_followed_by_another() {
+    let exchanges = |outputs: Vec<(Moment, Output)>| {
+        outputs
+            .iter()
+            .filter(|(_, output)| matches!(output, Output::OpenStream { .. }))
+            .count()
+    };
+    for (interval, expected) in [(SECOND, 1), (Duration::ZERO, 0)] {
+        let mut one = One::among(0);
+        one.swim.timers = super::super::timers::Timers::default();
+        one.swim.config.catch_up_interval = interval;
+        one.merge(vec![entry(1, 1, State::Alive), entry(2, 1, State::Alive)])
+            .unwrap();
+        one.merge(vec![entry(3, 1, State::Alive)]).unwrap();
+        assert_eq!(exchanges(one.pass(SECOND)), expected);
+        // What is known already teaches nothing.
+        one.merge(vec![entry(3, 1, State::Alive)]).unwrap();
+        assert_eq!(exchanges(one.pass(SECOND)), 0);
+    }
+}
+
+#[test]
 fn without_an_interval_there_are_no_exchanges() {
     let mut settings = config();
     settings.push_pull_interval = Duration::ZERO;
@@ -124,5 +162,9 @@ fn without_an_interval_there_are_no_exchanges() {
     let mut one = One::with(settings);
     one.hear(alive(1, 1));
     let outputs = one.pass(600 * SECOND);
-    assert!(!outputs.iter().any(|(_, output)| matches!(output, Output::OpenStream { .. })));
+    assert!(
+        !outputs
+            .iter()
+            .any(|(_, output)| matches!(output, Output::OpenStream { .. }))
+    );
 }

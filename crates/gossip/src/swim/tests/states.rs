@@ -31,7 +31,10 @@ fn an_alive_message_without_versions_keeps_those_that_are_known() {
     bare.versions = None;
     one.hear(Message::Alive(bare));
     assert_eq!(one.state("m1"), Some((State::Alive, 2)));
-    assert_eq!(one.swim.member(b"m1").unwrap().versions, Some(Versions::SERF));
+    assert_eq!(
+        one.swim.member(b"m1").unwrap().versions,
+        Some(Versions::SERF)
+    );
 }
 
 #[test]
@@ -169,13 +172,25 @@ fn a_doubt_without_confirmation_lasts_the_longest_time_and_one_with_two_the_shor
         one.heard();
         one.swim.timers = super::super::timers::Timers::default();
         let deadline = one.swim.members.find(b"m1").and_then(|slot| {
-            one.swim.members.get(slot)?.suspicion.as_ref().map(|suspicion| suspicion.deadline())
+            one.swim
+                .members
+                .get(slot)?
+                .suspicion
+                .as_ref()
+                .map(|suspicion| suspicion.deadline())
         });
         let deadline = deadline.unwrap();
-        assert_eq!((deadline - one.now).as_millis(), millis, "{confirming} confirmations");
+        assert_eq!(
+            (deadline - one.now).as_millis(),
+            millis,
+            "{confirming} confirmations"
+        );
         let slot = one.swim.members.find(b"m1").unwrap();
-        one.swim.timers.set(deadline, super::super::timers::Timer::Suspicion(slot));
-        one.swim.timer(Moment::from_nanos(deadline.as_nanos() - 1), &mut one.notes);
+        one.swim
+            .timers
+            .set(deadline, super::super::timers::Timer::Suspicion(slot));
+        one.swim
+            .timer(Moment::from_nanos(deadline.as_nanos() - 1), &mut one.notes);
         assert!(one.heard().is_empty());
         one.swim.timer(deadline, &mut one.notes);
         assert_eq!(one.heard(), ["gone m1 Dead"]);
@@ -218,12 +233,19 @@ fn what_is_said_against_us_is_refuted_louder_and_costs_health() {
     ] {
         let mut one = One::among(2);
         one.hear(accusation.clone());
-        assert_eq!(one.state("me"), Some((State::Alive, incarnation)), "{accusation:?}");
+        assert_eq!(
+            one.state("me"),
+            Some((State::Alive, incarnation)),
+            "{accusation:?}"
+        );
         assert_eq!(one.swim.health_score(), 1);
         let [Message::Alive(alive)] = &one.told()[..] else {
             panic!("one refutation");
         };
-        assert_eq!((alive.incarnation, &alive.node), (incarnation, &Name::from("me")));
+        assert_eq!(
+            (alive.incarnation, &alive.node),
+            (incarnation, &Name::from("me"))
+        );
         assert!(one.heard().is_empty());
     }
 }

@@ -1,10 +1,10 @@
 //! Streams: what is asked over them, how they end, what happens to the wrong ones.
 
 use super::*;
+use crate::swim::StreamId;
 use crate::wire::keyring::Keyring;
 use crate::wire::memberlist::{Ack, PushPull};
 use crate::wire::stream::{self, Frame, Reader, Side};
-use crate::swim::StreamId;
 
 fn written(frame: &Frame, side: Side, envelope: &Envelope) -> Bytes {
     stream::write(frame, side, true, envelope, || [7; 12]).unwrap()
@@ -48,7 +48,12 @@ impl One {
     }
 
     fn join(&mut self, addresses: &[SocketAddr]) {
-        self.swim.join(self.now, Token(5), addresses.iter().copied(), &mut self.notes);
+        self.swim.join(
+            self.now,
+            Token(5),
+            addresses.iter().copied(),
+            &mut self.notes,
+        );
     }
 
     fn joined(&mut self) -> Option<super::super::Joined> {
@@ -113,14 +118,29 @@ fn an_empty_state_is_a_peek() {
 fn what_cannot_be_read_is_answered_in_serfs_words() {
     let (plain, ours, theirs) = (Envelope::default(), keyed(1), keyed(2));
     for (mine, request_in, text) in [
-        (&plain, &theirs, "Remote state is encrypted and encryption is not configured"),
-        (&ours, &plain, "Encryption is configured but remote state is not encrypted"),
-        (&ours, &theirs, "No installed keys could decrypt the message"),
+        (
+            &plain,
+            &theirs,
+            "Remote state is encrypted and encryption is not configured",
+        ),
+        (
+            &ours,
+            &plain,
+            "Encryption is configured but remote state is not encrypted",
+        ),
+        (
+            &ours,
+            &theirs,
+            "No installed keys could decrypt the message",
+        ),
     ] {
         let mut one = One::new();
         one.swim.set_keyring(mine.keyring().cloned());
         let request = written(&ping("me"), Side::Request, request_in);
-        assert_eq!(one.asked(&request, mine), Some(Frame::Error(text.to_owned())));
+        assert_eq!(
+            one.asked(&request, mine),
+            Some(Frame::Error(text.to_owned()))
+        );
     }
 }
 
@@ -139,12 +159,19 @@ fn a_join_contacts_every_address_and_counts() {
     let (third, ..) = one.opens();
     let other = One::among(1).swim.own_state_for_test(b"");
     let answer = written(&Frame::PushPull(other), Side::Answer, &plain);
-    one.swim.stream_bytes(one.now, first, &answer, &mut one.notes);
+    one.swim
+        .stream_bytes(one.now, first, &answer, &mut one.notes);
     assert!(one.heard().contains(&"joined m0".to_owned()));
     assert_eq!(one.joined(), None);
     let error = written(&Frame::Error("no room".to_owned()), Side::Answer, &plain);
-    one.swim.stream_bytes(one.now, second, &error, &mut one.notes);
-    one.swim.stream_ended(one.now, third, Some("connect: connection refused"), &mut one.notes);
+    one.swim
+        .stream_bytes(one.now, second, &error, &mut one.notes);
+    one.swim.stream_ended(
+        one.now,
+        third,
+        Some("connect: connection refused"),
+        &mut one.notes,
+    );
     let joined = one.joined().unwrap();
     assert_eq!((joined.token, joined.contacted), (Token(5), 1));
     let failed = [
@@ -165,7 +192,10 @@ fn a_join_of_nothing_and_one_that_nobody_answers_end_too() {
         Output::Joined(joined) => Some(joined),
         _ => None,
     });
-    assert_eq!(joined.unwrap().failed, [(socket(1), "i/o timeout".to_owned())]);
+    assert_eq!(
+        joined.unwrap().failed,
+        [(socket(1), "i/o timeout".to_owned())]
+    );
     assert!(one.swim.streams_are_none());
 }
 
@@ -252,6 +282,9 @@ fn a_user_message_over_tcp_reaches_the_layer_above() {
     let plain = Envelope::default();
     let mut one = One::new();
     let frame = Frame::User(Bytes::from_static(b"hello"));
-    assert_eq!(one.asked(&written(&frame, Side::Request, &plain), &plain), None);
+    assert_eq!(
+        one.asked(&written(&frame, Side::Request, &plain), &plain),
+        None
+    );
     assert_eq!(one.heard(), ["message hello"]);
 }

@@ -10,7 +10,10 @@ fn gossip(one: &mut One, duration: Duration) -> Vec<(Moment, SocketAddr, Vec<Mes
     });
     let is_gossip = |(_, _, messages): &(_, _, Vec<Message>)| {
         !messages.iter().any(|message| {
-            matches!(message, Message::Ping(_) | Message::IndirectPing(_) | Message::Ack(_))
+            matches!(
+                message,
+                Message::Ping(_) | Message::IndirectPing(_) | Message::Ack(_)
+            )
         })
     };
     packets.filter(is_gossip).collect()
@@ -26,8 +29,15 @@ fn news_goes_to_three_at_a_time_on_the_beat_until_it_was_sent_often_enough() {
     let packets = gossip(&mut one, SECOND);
     // Ten members: 4 * 2 packets, in rounds of 3 each 200 ms.
     assert_eq!(packets.len(), 8);
-    assert!(packets.iter().all(|(_, _, messages)| *messages == [alive(1, 2)]));
-    let mut times: Vec<u128> = packets.iter().map(|(at, ..)| (*at - packets[0].0).as_millis()).collect();
+    assert!(
+        packets
+            .iter()
+            .all(|(_, _, messages)| *messages == [alive(1, 2)])
+    );
+    let mut times: Vec<u128> = packets
+        .iter()
+        .map(|(at, ..)| (*at - packets[0].0).as_millis())
+        .collect();
     times.dedup();
     assert_eq!(times, [0, 200, 400]);
     assert_eq!(one.swim.queued(), 0);
@@ -47,8 +57,14 @@ fn the_dead_are_told_for_thirty_seconds_and_those_that_left_never() {
     one.swim.next_gossip = None;
     one.hear(dead("m0", 1, "m0"));
     one.hear(dead("m1", 1, "m0"));
-    let told: Vec<SocketAddr> = gossip(&mut one, SECOND).iter().map(|(_, to, _)| *to).collect();
-    assert!(!told.is_empty() && told.iter().all(|to| *to == socket(1)), "{told:?}");
+    let told: Vec<SocketAddr> = gossip(&mut one, SECOND)
+        .iter()
+        .map(|(_, to, _)| *to)
+        .collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|to| *to == socket(1)),
+        "{told:?}"
+    );
     one.now += 30 * SECOND;
     one.notes.waiting.push(Bytes::from_static(b"event"));
     one.swim.broadcasts_waiting(one.now);
@@ -103,8 +119,16 @@ fn a_message_to_one_goes_at_once_and_alone() {
 fn what_is_no_packet_changes_nothing_and_is_counted() {
     let mut one = One::among(1);
     let before = one.swim.counters().packets_bad;
-    for bytes in [&b""[..], b"\x0f", b"\x00", b"\x07\x01\xff\xff", b"\x04\xc1", b"\x09\x80"] {
-        one.swim.packet(one.now, FROM, BytesMut::from(bytes), &mut one.notes);
+    for bytes in [
+        &b""[..],
+        b"\x0f",
+        b"\x00",
+        b"\x07\x01\xff\xff",
+        b"\x04\xc1",
+        b"\x09\x80",
+    ] {
+        one.swim
+            .packet(one.now, FROM, BytesMut::from(bytes), &mut one.notes);
     }
     assert_eq!(one.swim.counters().packets_bad - before, 6);
     assert!(one.heard().is_empty());

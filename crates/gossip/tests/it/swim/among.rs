@@ -7,8 +7,9 @@ use super::{PORT, address};
 
 #[tokio::test]
 async fn a_chain_of_joins_becomes_one_cluster() {
-    let ours: Vec<Ours> =
-        (0..8).map(|number| Ours::start(&format!("m{number}"), None, true)).collect();
+    let ours: Vec<Ours> = (0..8)
+        .map(|number| Ours::start(&format!("m{number}"), None, true))
+        .collect();
     for pair in ours.windows(2) {
         assert_eq!(pair[1].join(&[pair[0].address]).await.count, 1);
     }

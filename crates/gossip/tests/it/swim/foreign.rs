@@ -43,7 +43,10 @@ async fn theirs_joins_ours() {
     for (has_key, compress) in WAYS {
         let (ours, theirs) = pair(has_key, compress).await;
         let said = theirs.command(&["join", &ours.address.to_string()]).await;
-        assert_eq!(said.trim(), "Successfully joined cluster by contacting 1 nodes.");
+        assert_eq!(
+            said.trim(),
+            "Successfully joined cluster by contacting 1 nodes."
+        );
         ours.until("theirs", Status::Alive).await;
         theirs.until("ours", "alive").await;
     }
@@ -106,7 +109,11 @@ async fn their_tags_reach_us_and_ours_reach_them() {
     .await;
     ours.tag("role", "web").await;
     super::eventually("our tags", async || {
-        theirs.command(&["members"]).await.contains("role=web").then_some(())
+        theirs
+            .command(&["members"])
+            .await
+            .contains("role=web")
+            .then_some(())
     })
     .await;
 }
@@ -128,8 +135,9 @@ async fn theirs_leaves_and_ours_leaves() {
 async fn mixed_members_hold_together_while_each_is_probed() {
     let theirs = Theirs::start("t0", &[]).await;
     let other = Theirs::start("t1", &[]).await;
-    let ours: Vec<Ours> =
-        (0..3).map(|number| Ours::start(&format!("o{number}"), None, true)).collect();
+    let ours: Vec<Ours> = (0..3)
+        .map(|number| Ours::start(&format!("o{number}"), None, true))
+        .collect();
     other.command(&["join", &theirs.address.to_string()]).await;
     for member in &ours {
         member.join(&[theirs.address]).await;
@@ -141,4 +149,58 @@ async fn mixed_members_hold_together_while_each_is_probed() {
             member.until(name, Status::Alive).await;
         }
     }
+}
+
+#[tokio::test]
+async fn ours_finds_theirs_again_by_its_rejoin_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = Theirs::start("theirs", &[]).await;
+    let bind = SocketAddr::new(super::address(), super::PORT);
+    let settings = || {
+        let mut settings = super::ours::settings("ours", bind);
+        settings.snapshot = Some(folder.path().join("rejoin"));
+        settings
+    };
+    let ours = Ours::with(settings());
+    assert_eq!(ours.join(&[theirs.address]).await.count, 1);
+    ours.until("theirs", Status::Alive).await;
+    ours.kill().await;
+    let held = std::fs::read_to_string(folder.path().join("rejoin")).unwrap();
+    assert!(held.contains(&format!("alive: theirs {}\n", theirs.address)), "{held}");
+    let ours = Ours::with(settings());
+    ours.until("theirs", Status::Alive).await;
+    theirs.until("ours", "alive").await;
+}
+
+#[tokio::test]
+async fn a_key_changes_over_both_kinds_of_members() {
+    use taraf_gossip::rpc::KeyCommand;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (their_file, our_file) = (folder.path().join("theirs"), folder.path().join("ours"));
+    for file in [&their_file, &our_file] {
+        std::fs::write(file, format!("[\"{KEY_TEXT}\"]")).unwrap();
+    }
+    let theirs = Theirs::start("theirs", &["-keyring-file", their_file.to_str().unwrap()]).await;
+    let mut settings = super::ours::settings("ours", SocketAddr::new(super::address(), super::PORT));
+    settings.keyring = Some(our_file.clone());
+    let ours = Ours::with(settings);
+    assert_eq!(ours.join(&[theirs.address]).await.count, 1);
+    theirs.until("ours", "alive").await;
+    let new = "AAECAwQFBgcICQoLDA0ODw==".to_owned();
+    for command in [
+        KeyCommand::Install(new.clone()),
+        KeyCommand::Use(new.clone()),
+        KeyCommand::Remove(KEY_TEXT.to_owned()),
+    ] {
+        let answer = ours.handle.keys(command).await;
+        assert_eq!((answer.error, answer.asked, answer.answered), (None, 2, 2));
+    }
+    for file in [&their_file, &our_file] {
+        let held = std::fs::read_to_string(file).unwrap();
+        assert!(held.contains(&new) && !held.contains(KEY_TEXT), "{held}");
+    }
+    let said = theirs.command(&["keys", "-list"]).await;
+    assert!(said.contains("[2/2]"), "{said}");
+    theirs.until("ours", "alive").await;
 }

@@ -54,17 +54,28 @@ async fn user_events_go_both_ways() {
     let (mut ours, theirs) = pair().await;
     for number in 0..3 {
         let payload = format!("p{number}");
-        theirs.command(&["event", "-coalesce=false", "deploy", &payload]).await;
+        theirs
+            .command(&["event", "-coalesce=false", "deploy", &payload])
+            .await;
         let event = next(&mut ours, user).await;
-        assert_eq!((&*event.name.text(), &event.payload[..]), ("deploy", payload.as_bytes()));
+        assert_eq!(
+            (&*event.name.text(), &event.payload[..]),
+            ("deploy", payload.as_bytes())
+        );
     }
     // What we say comes back to us first, and to theirs by gossip.
-    let said = ours.handle.user_event(Name::from("hello"), Bytes::from_static(b"there"), false);
+    let said = ours
+        .handle
+        .user_event(Name::from("hello"), Bytes::from_static(b"there"), false);
     said.await.unwrap();
     let event = next(&mut ours, user).await;
     assert_eq!((&*event.name.text(), event.ltime), ("hello", 4));
     super::eventually("serf has heard it", async || {
-        theirs.command(&["info"]).await.contains("event_time = 5").then_some(())
+        theirs
+            .command(&["info"])
+            .await
+            .contains("event_time = 5")
+            .then_some(())
     })
     .await;
 }
@@ -90,7 +101,10 @@ async fn our_query_is_acked_and_answered_by_theirs() {
         });
     }
     heard.sort();
-    assert_eq!(heard, ["ours heard it", "theirs heard it", "theirs: heavy\n"]);
+    assert_eq!(
+        heard,
+        ["ours heard it", "theirs heard it", "theirs: heavy\n"]
+    );
 }
 
 #[tokio::test]
@@ -100,8 +114,14 @@ async fn their_query_is_answered_by_ours() {
     let answer = async {
         let query = next(&mut ours, query).await;
         assert_eq!(&*query.name.text(), "who");
-        ours.handle.respond(query.key, Bytes::from_static(b"me")).await.unwrap();
-        let again = ours.handle.respond(query.key, Bytes::from_static(b"me")).await;
+        ours.handle
+            .respond(query.key, Bytes::from_static(b"me"))
+            .await
+            .unwrap();
+        let again = ours
+            .handle
+            .respond(query.key, Bytes::from_static(b"me"))
+            .await;
         assert_eq!(again.unwrap_err().0, "response already sent");
     };
     let (said, ()) = tokio::join!(asked, answer);
@@ -118,7 +138,11 @@ async fn round_trips_are_foretold_on_both_sides() {
     })
     .await;
     super::eventually("theirs knows where ours is", async || {
-        theirs.command(&["rtt", "ours"]).await.starts_with("Estimated").then_some(())
+        theirs
+            .command(&["rtt", "ours"])
+            .await
+            .starts_with("Estimated")
+            .then_some(())
     })
     .await;
 }

@@ -71,7 +71,12 @@ impl Ours {
         let tasks = Tasks::new();
         let handle = agent::start(settings, &tasks).unwrap();
         let (address, events) = (handle.address(), handle.subscribe());
-        Self { address, handle, events, tasks }
+        Self {
+            address,
+            handle,
+            events,
+            tasks,
+        }
     }
 
     pub(super) async fn join(&self, addresses: &[SocketAddr]) -> Joined {
@@ -86,7 +91,9 @@ impl Ours {
 
     pub(super) fn member(&self, name: &str) -> Option<Member> {
         let members = self.handle.members();
-        members.into_iter().find(|member| member.name == Name::from(name))
+        members
+            .into_iter()
+            .find(|member| member.name == Name::from(name))
     }
 
     pub(super) async fn until(&self, name: &str, status: Status) -> Member {

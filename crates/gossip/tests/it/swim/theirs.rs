@@ -24,7 +24,15 @@ impl Theirs {
         let address = SocketAddr::new(ip, PORT);
         let rpc = SocketAddr::new(ip, 7373).to_string();
         let process = Command::new("serf")
-            .args(["agent", "-node", name, "-bind", &address.to_string(), "-rpc-addr", &rpc])
+            .args([
+                "agent",
+                "-node",
+                name,
+                "-bind",
+                &address.to_string(),
+                "-rpc-addr",
+                &rpc,
+            ])
             .args(["-profile", "local"])
             .args(flags)
             .stdout(Stdio::null())
@@ -32,7 +40,11 @@ impl Theirs {
             .kill_on_drop(true)
             .spawn()
             .expect("the real serf is installed (apt-get install serf)");
-        let theirs = Self { process, address, rpc };
+        let theirs = Self {
+            process,
+            address,
+            rpc,
+        };
         // Its own member: until it answers, its command line prints an error.
         theirs.until(name, "alive").await;
         theirs
@@ -50,7 +62,10 @@ impl Theirs {
 
     pub(super) async fn status(&self, name: &str) -> Option<String> {
         let members = self.members().await;
-        members.into_iter().find(|(member, ..)| member == name).map(|(_, _, status)| status)
+        members
+            .into_iter()
+            .find(|(member, ..)| member == name)
+            .map(|(_, _, status)| status)
     }
 
     pub(super) async fn until(&self, name: &str, status: &str) {
@@ -64,7 +79,11 @@ impl Theirs {
     pub(super) async fn command(&self, words: &[&str]) -> String {
         let (command, arguments) = words.split_first().unwrap();
         let rpc = format!("-rpc-addr={}", self.rpc);
-        let run = Command::new("serf").arg(command).arg(rpc).args(arguments).output();
+        let run = Command::new("serf")
+            .arg(command)
+            .arg(rpc)
+            .args(arguments)
+            .output();
         let output = run.await.unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
