@@ -229,9 +229,9 @@ impl World {
         let up = self.processes.iter().filter(|process| process.is_up());
         for process in up {
             for (text, said) in &self.ledger.said {
-                // Whoever was restarted since does not want old events, nor does anybody who starts anew know their own.
-                let speaker = &self.processes[said.by];
-                let is_meant = process.since < said.at && speaker.since < said.at;
+                // A speaker who died since may have taken it along.
+                let is_spoken = self.processes[said.by].since < said.at;
+                let is_meant = is_spoken && process.is_meant(said.at, said.time);
                 if is_meant && !process.heard.contains_key(text) {
                     return Some(format!(
                         "{} has not heard {text:?} of m{}",

@@ -16,6 +16,9 @@ use super::ledger::{Ledger, Said};
 use super::process::{Process, number_named, number_of};
 use crate::dice::Dice;
 
+/// How long a process waits after a join that failed.
+const JOIN_AGAIN: Duration = Duration::from_secs(5);
+
 /// Something that comes to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -23,6 +26,8 @@ pub(super) enum What {
     Packet { from: SocketAddr, bytes: Bytes },
     /// Its deadline.
     Wake,
+    /// Time to try to join again.
+    Join,
     /// Another connects, with its first bytes.
     Connect {
         from: usize,
@@ -87,17 +92,25 @@ impl World {
     /// Starts a process, which joins `through` if there is one.
     pub(super) fn start(&mut self, number: usize, through: Option<usize>) {
         let seed = self.dice.number();
-        let address = through
-            .and_then(|through| self.processes.get(through))
-            .map(|it| it.address);
         let now = self.now;
         let process = &mut self.processes[number];
         process.start(seed, now);
-        let local = now + process.ahead;
+        if through.is_none() {
+            process.joined();
+        }
+        self.others_changed();
+        self.join(number, through);
+    }
+
+    fn join(&mut self, number: usize, through: Option<usize>) {
+        let address = through
+            .and_then(|through| self.processes.get(through))
+            .map(|it| it.address);
+        let process = &mut self.processes[number];
+        let local = self.now + process.ahead;
         if let (Some(cluster), Some(address)) = (&mut process.cluster, address) {
             cluster.join(local, Token(1), vec![address], false);
         }
-        self.others_changed();
         self.settle(number);
     }
 
@@ -143,16 +156,22 @@ impl World {
         let Some(cluster) = &mut process.cluster else {
             return;
         };
-        let time = cluster.user_event(local, &name, text.clone(), false);
-        match time {
-            Ok(time) if time.0 > heard_until => {}
-            answer => self.ledger.fail(|| {
-                format!("Lamport order: m{number} heard {heard_until} and says {answer:?}")
-            }),
+        let time = match cluster.user_event(local, &name, text.clone(), false) {
+            Ok(time) => time.0,
+            Err(error) => {
+                return self
+                    .ledger
+                    .fail(|| format!("m{number} cannot speak: {error}"));
+            }
+        };
+        if time <= heard_until {
+            let why = || format!("Lamport order: m{number} heard {heard_until} and says {time}");
+            self.ledger.fail(why);
         }
         let said = Said {
             at: now,
             by: number,
+            time,
             last_heard: now,
             heard: 0,
         };
@@ -204,6 +223,10 @@ impl World {
                 cluster.packet(local, from, BytesMut::from(&bytes[..]));
             }
             What::Wake => cluster.timer(local),
+            What::Join => {
+                let through = self.anyone_but(to);
+                return self.join(to, through);
+            }
             What::Connect { from, id, request } => {
                 let address = self.processes[from].address;
                 return self.connected(to, local, (from, id), address, &request);
@@ -254,10 +277,16 @@ impl World {
             match output {
                 Output::Network(output) => self.perform(number, output),
                 Output::Event(event) => self.tell(number, event),
+                Output::Joined { result, .. } => {
+                    if result.is_ok_and(|joined| joined.contacted > 0) {
+                        process.joined();
+                    } else {
+                        self.put(JOIN_AGAIN, number, What::Join);
+                    }
+                }
                 Output::MembersChanged => process.is_known_right = false,
                 Output::Snapshot(_)
                 | Output::Keyring { .. }
-                | Output::Joined { .. }
                 | Output::Done { .. }
                 | Output::Keys { .. }
                 | Output::Answer { .. }
