@@ -12,6 +12,7 @@ use taraf_gossip::swim::{Name, StreamId};
 use taraf_gossip::wire::{Address, Envelope};
 use taraf_gossip::{serf, swim};
 
+use super::bug::Bug;
 use super::world::What;
 
 /// How many packets the system keeps for a process that stands still: two mebibytes of full ones.
@@ -72,7 +73,7 @@ impl Process {
     }
 
     /// Begins a life.
-    pub(super) fn start(&mut self, seed: u64, now: Moment) {
+    pub(super) fn start(&mut self, seed: u64, now: Moment, bug: Option<Bug>) {
         let address = Address::from(self.address.ip());
         let mut swim = swim::Config::lan(self.name.clone(), address, PORT);
         // What is compressed and sealed is the wire's business, and has its own tests.
@@ -80,6 +81,9 @@ impl Process {
         let mut serf = serf::Config::serf(self.name.clone(), serf::Tags::default());
         serf.member_window = None;
         serf.user_window = None;
+        if bug == Some(Bug::NoReconnect) {
+            serf.reconnect_interval = Duration::MAX;
+        }
         let config = Config::new(swim, serf, Envelope::default());
         let local = now + self.ahead;
         let cluster = Cluster::new(config, None, seed, [0; 12], local);
@@ -89,7 +93,9 @@ impl Process {
         self.is_paused = false;
         self.inbox.clear();
         self.streams.clear();
-        self.heard.clear();
+        if bug != Some(Bug::Replay) {
+            self.heard.clear();
+        }
         self.heard_until = 0;
         self.wants_from = None;
         self.since = now;

@@ -11,6 +11,7 @@ use taraf_gossip::moment::Moment;
 use taraf_gossip::serf::{Change, Event};
 use taraf_gossip::swim::{self, Name, StreamId, Token};
 
+use super::bug::Bug;
 use super::conditions::Conditions;
 use super::ledger::{Ledger, Said};
 use super::process::{Process, number_named, number_of};
@@ -64,6 +65,7 @@ pub(super) struct World {
     pub(super) conditions: Conditions,
     pub(super) processes: Vec<Process>,
     pub(super) ledger: Ledger,
+    pub(super) bug: Option<Bug>,
     prints: bool,
 }
 
@@ -79,6 +81,7 @@ impl World {
             conditions: Conditions::calm(mean_us),
             processes: (0..members).map(Process::new).collect(),
             ledger: Ledger::default(),
+            bug: None,
             prints,
         }
     }
@@ -92,9 +95,9 @@ impl World {
     /// Starts a process, which joins `through` if there is one.
     pub(super) fn start(&mut self, number: usize, through: Option<usize>) {
         let seed = self.dice.number();
-        let now = self.now;
+        let (now, bug) = (self.now, self.bug);
         let process = &mut self.processes[number];
-        process.start(seed, now);
+        process.start(seed, now, bug);
         if through.is_none() {
             process.joined();
         }
@@ -106,10 +109,11 @@ impl World {
         let address = through
             .and_then(|through| self.processes.get(through))
             .map(|it| it.address);
+        let replays = self.bug == Some(Bug::Replay);
         let process = &mut self.processes[number];
         let local = self.now + process.ahead;
         if let (Some(cluster), Some(address)) = (&mut process.cluster, address) {
-            cluster.join(local, Token(1), vec![address], false);
+            cluster.join(local, Token(1), vec![address], replays);
         }
         self.settle(number);
     }
@@ -351,7 +355,8 @@ impl World {
         self.ledger.streams += 1;
         let delay = self.conditions.delay(&mut self.dice) * 2;
         let other = number_of(to).filter(|to| *to < self.processes.len());
-        let there = other.filter(|to| self.processes[*to].is_up());
+        let is_there = |to: &usize| self.processes[*to].is_up() && self.bug != Some(Bug::NoStreams);
+        let there = other.filter(is_there);
         let Some(other) = there else {
             let why = Some("connect: connection refused");
             return self.put(delay, number, What::Ended { id, why });
