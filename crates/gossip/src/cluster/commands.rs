@@ -23,7 +23,7 @@ impl Cluster {
         payload: Bytes,
         coalesce: bool,
     ) -> Result<LTime, Error> {
-        let result = self.serf.user_event(name, payload, coalesce);
+        let result = self.serf.user_event(now, name, payload, coalesce);
         self.settle(now);
         result
     }

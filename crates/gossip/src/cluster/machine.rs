@@ -85,12 +85,16 @@ impl Cluster {
     /// # Errors
     /// When the tags do not fit.
     pub fn new(
-        config: Config,
+        mut config: Config,
         snapshot: Option<Snapshot>,
         seed: u64,
         nonce: Nonce,
         now: Moment,
     ) -> Result<Self, Error> {
+        if config.serf.extends {
+            let versions = &mut config.swim.versions;
+            versions.protocol_max = versions.protocol_max.max(serf::PROTOCOL);
+        }
         let mut rng = Rng::new(seed);
         let restored = snapshot.as_ref().map(Snapshot::said);
         let mut serf = Serf::new(config.serf.clone(), restored, rng.next_u64())?;

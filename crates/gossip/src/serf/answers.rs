@@ -164,7 +164,9 @@ impl Serf {
         };
         self.running.insert(query.ltime, running);
         self.see_own_query(now, &query);
-        self.query_queue.push(encoded.freeze(), None, None);
+        let encoded = encoded.freeze();
+        self.spread(now, &encoded, None);
+        self.query_queue.push(encoded, None, None);
         Ok((key, deadline))
     }
 

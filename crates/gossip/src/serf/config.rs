@@ -72,6 +72,9 @@ pub struct Config {
     pub member_window: Option<Window>,
     /// How user events are coalesced that allow it; none to tell each at once.
     pub user_window: Option<Window>,
+    /// Whether we do with members of our own kind what Serf does not: events at once, missed ones pulled, the reaped
+    /// looked for. Others notice nothing.
+    pub extends: bool,
     /// Entries of the history of suspicions.
     pub history_max: usize,
 }
@@ -109,6 +112,7 @@ impl Config {
             resolves_conflicts: true,
             member_window: Some(Window::SERF),
             user_window: Some(Window::SERF),
+            extends: true,
             history_max: 256,
         }
     }

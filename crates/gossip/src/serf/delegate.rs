@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tracing::{debug, error, trace, warn};
 
+use super::extensions::Extensions;
 use super::history::Verdict;
 use super::machine::Serf;
-use super::{Coordinate, LTime};
+use super::{Coordinate, LTime, Vivaldi};
 use crate::moment::Moment;
 use crate::swim::{Delegate, Doubt, Member, Name, transmit_limit};
 use crate::wire::serf::{Message, PushPull};
@@ -21,7 +22,11 @@ impl Delegate for Serf {
         self.meta.clone()
     }
 
-    fn message(&mut self, now: Moment, body: &Bytes, _from: SocketAddr) {
+    fn message(&mut self, now: Moment, body: &Bytes, from: SocketAddr) {
+        if Extensions::is_ours(body) {
+            self.extended(body, from);
+            return;
+        }
         let message = match Message::decode(body) {
             Ok(message) => message,
             Err(error) => {
@@ -38,11 +43,15 @@ impl Delegate for Serf {
             Message::Join(join) if self.join_intent(now, &join) => {
                 self.intent_queue.push(copy(body), None, None);
             }
-            Message::UserEvent(event) if self.see_user_event(&event) => {
-                self.event_queue.push(copy(body), None, None);
+            Message::UserEvent(event) => {
+                if let Some(told) = self.see_user_event(&event) {
+                    self.pass_event(now, event.ltime, &told, copy(body), Some(from));
+                }
             }
             Message::Query(query) if self.see_query(now, &query) => {
-                self.query_queue.push(copy(body), None, None);
+                let body = copy(body);
+                self.spread(now, &body, Some(from));
+                self.query_queue.push(body, None, None);
             }
             Message::QueryResponse(response) => self.take_answer(now, &response),
             Message::Relay(relay) => {
@@ -50,7 +59,7 @@ impl Delegate for Serf {
                 debug!("Relaying response to addr: {to}");
                 self.out.sends.push((to, relay.inner));
             }
-            Message::Leave(_) | Message::Join(_) | Message::UserEvent(_) | Message::Query(_) => {}
+            Message::Leave(_) | Message::Join(_) | Message::Query(_) => {}
         }
     }
 
@@ -86,12 +95,9 @@ impl Delegate for Serf {
     }
 
     fn ack_payload(&mut self) -> Bytes {
-        let own = self
-            .vivaldi
-            .as_ref()
-            .and_then(|vivaldi| vivaldi.coordinate().to_wire());
-        own.map(|coordinate| coordinate.to_bytes())
-            .unwrap_or_default()
+        let own = self.vivaldi.as_ref().map(Vivaldi::coordinate);
+        let own = own.and_then(Coordinate::to_wire);
+        own.map_or_else(Bytes::new, |own| own.to_bytes())
     }
 
     fn ping_complete(&mut self, _now: Moment, node: &Name, rtt: Duration, payload: &Bytes) {

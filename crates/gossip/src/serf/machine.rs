@@ -9,6 +9,7 @@ use taraf_base::Rng;
 use tracing::warn;
 
 use super::answers::Running;
+use super::extensions::Extensions;
 use super::history::{Entry, History, Verdict};
 use super::intents::RecentIntents;
 use super::keys::KeyChange;
@@ -116,6 +117,7 @@ pub struct Serf {
     pub(super) query_queue: Queue,
     pub(super) event_queue: Queue,
     pub(super) history: History,
+    pub(super) extensions: Extensions,
     pub(super) counters: Counters,
     pub(super) timers: Timers,
     pub(super) rng: Rng,
@@ -154,6 +156,7 @@ impl Serf {
             query_queue: Queue::default(),
             event_queue: Queue::default(),
             history: History::new(config.history_max),
+            extensions: Extensions::default(),
             counters: Counters::default(),
             timers: Timers::default(),
             rng,
@@ -344,7 +347,7 @@ impl Serf {
         if is_due(self.timers.reconnect, now) {
             self.timers.reconnect = None;
             if self.is_alive() {
-                self.reconnect();
+                self.reconnect(now);
             }
         }
         if is_due(self.timers.queues, now) {
@@ -352,6 +355,7 @@ impl Serf {
             self.check_queues();
         }
         self.end_queries(now);
+        self.digest_timer(now);
     }
 
     /// Starts the timers that have something to look for. The owner calls it after each input.
@@ -364,7 +368,8 @@ impl Serf {
                 self.timers.reap = Some(now + config.reap_interval);
             }
         }
-        if self.timers.reconnect.is_none() && self.members.count(Status::Failed) > 0 {
+        let has_lost = self.extensions.has_lost() || self.members.count(Status::Failed) > 0;
+        if self.timers.reconnect.is_none() && has_lost {
             self.timers.reconnect = Some(now + config.reconnect_interval);
         }
         if self.timers.queues.is_none() && self.has_broadcasts() {
@@ -380,6 +385,7 @@ impl Serf {
             .into_iter()
             .flatten()
             .chain(self.next_query_end())
+            .chain(self.extensions.deadline())
             .min()
     }
 

@@ -146,6 +146,7 @@ impl Serf {
             prune_at: None,
         };
         self.members.insert(known);
+        self.extensions.found(&member.name);
         self.history_note(now, &member.name, Verdict::Joined, None, "it is alive");
         self.tell(Change::Join, shown);
     }
@@ -303,6 +304,9 @@ impl Serf {
         };
         for name in self.names_of(is_over) {
             info!("EventMemberReap: {name}");
+            if let Some(member) = self.member(name.as_bytes()).cloned() {
+                self.lose(now, &member);
+            }
             self.erase(now, &name, "it has been gone for too long");
         }
         self.recent.reap(now, self.config.recent_intent_timeout);
@@ -310,9 +314,10 @@ impl Serf {
 
     /// A failed member to try again, now and then: on average each member that is there tries each of them once
     /// per interval, all together.
-    pub(super) fn reconnect(&mut self) {
+    pub(super) fn reconnect(&mut self, now: Moment) {
         let failed = self.names_of(|known| known.status() == Status::Failed);
         if failed.is_empty() {
+            self.seek_lost(now);
             return;
         }
         let there = self.members.count_there().max(1);
@@ -329,6 +334,17 @@ impl Serf {
         if let Some(Known { member, .. }) = known {
             let to = member.address.socket(member.port);
             info!("attempting reconnect to {} {to}", member.name);
+            self.out.reconnects.push(to);
+        }
+    }
+
+    /// One of those that were forgotten is tried by one of us on average.
+    fn seek_lost(&mut self, now: Moment) {
+        let there = u64::try_from(self.members.count_there()).unwrap_or(u64::MAX);
+        if self.rng.below(there) == 0
+            && let Some(to) = self.next_lost(now)
+        {
+            tracing::debug!("looking for a forgotten member at {to}");
             self.out.reconnects.push(to);
         }
     }

@@ -80,10 +80,23 @@ impl<T: PartialEq> Ring<T> {
                 *place = Some(Slot {
                     time,
                     things: vec![thing],
-                })
+                });
             }
         }
         Seen::New
+    }
+
+    /// Whether something of this time would be taken if it came now.
+    pub(super) fn reaches(&self, time: LTime, clock: LTime) -> bool {
+        time >= self.min && time.0 >= clock.0.saturating_sub(self.slots.len() as u64)
+    }
+
+    /// What was seen at one time.
+    pub(super) fn at(&self, time: LTime) -> &[T] {
+        let index = usize::try_from(time.0 % self.slots.len() as u64).unwrap_or(0);
+        let slot = self.slots.get(index).and_then(Option::as_ref);
+        slot.filter(|slot| slot.time == time)
+            .map_or(&[], |slot| slot.things.as_slice())
     }
 
     /// Each time that is kept, with what was seen at it.

@@ -1,11 +1,14 @@
 //! [pure] User events: sent by one, told once by each.
 
+use std::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 use tracing::warn;
 
 use super::machine::{Serf, Told};
 use super::ring::Seen;
 use super::{Error, Event, LTime, UserEvent};
+use crate::moment::Moment;
 use crate::swim::Name;
 use crate::wire::serf::UserEvent as Message;
 
@@ -19,6 +22,7 @@ impl Serf {
     /// When it is too large.
     pub fn user_event(
         &mut self,
+        now: Moment,
         name: &Name,
         payload: Bytes,
         coalesce: bool,
@@ -50,19 +54,34 @@ impl Serf {
             });
         }
         let time = self.event_clock.take();
-        self.see_user_event(&message);
-        self.event_queue.push(encoded.freeze(), None, None);
+        if let Some(told) = self.see_user_event(&message) {
+            self.pass_event(now, time, &told, encoded.freeze(), None);
+        }
         Ok(time)
     }
 
-    /// A user event came, or is ours. True if it is news: then it was told, and is to be passed on.
-    pub(super) fn see_user_event(&mut self, event: &Message) -> bool {
+    /// What is news is passed on: at once to our own kind, to all with the next rounds of gossip.
+    pub(super) fn pass_event(
+        &mut self,
+        now: Moment,
+        time: LTime,
+        told: &Told,
+        bytes: Bytes,
+        from: Option<SocketAddr>,
+    ) {
+        self.spread(now, &bytes, from);
+        self.remember(now, time, told, bytes.clone());
+        self.event_queue.push(bytes, None, None);
+    }
+
+    /// A user event came, or is ours. If it is news it was told, and what is kept of it is returned.
+    pub(super) fn see_user_event(&mut self, event: &Message) -> Option<Told> {
         self.event_clock.witness(event.ltime);
         let told = Told {
             name: event.name.clone(),
             payload: Bytes::copy_from_slice(&event.payload),
         };
-        let payload = told.payload.clone();
+        let (kept, payload) = (told.clone(), told.payload.clone());
         match self.events.see(event.ltime, self.event_clock.time(), told) {
             Seen::New => {}
             Seen::TooOld => {
@@ -71,16 +90,16 @@ impl Serf {
                     "received old event {} from time {time} (current: {current})",
                     event.name
                 );
-                return false;
+                return None;
             }
             Seen::TooMany => {
                 warn!(
                     "too many different events at time {}: {} is dropped",
                     event.ltime, event.name
                 );
-                return false;
+                return None;
             }
-            Seen::Before | Seen::Swallowed => return false,
+            Seen::Before | Seen::Swallowed => return None,
         }
         self.counters.events += 1;
         self.out.events.push(Event::User(UserEvent {
@@ -89,6 +108,6 @@ impl Serf {
             payload,
             coalesce: event.coalesce,
         }));
-        true
+        Some(kept)
     }
 }

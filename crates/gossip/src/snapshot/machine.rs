@@ -49,6 +49,10 @@ pub struct Restored {
 }
 
 /// What is in the file, and what is to be.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts, each asked alone"
+)]
 #[derive(Debug)]
 pub struct Snapshot {
     said: Restored,

@@ -2,6 +2,7 @@
 
 use super::net::{address, config};
 use super::*;
+use crate::cluster::Cluster;
 use crate::serf::{Status, Tags};
 use crate::swim::Name;
 
@@ -58,7 +59,7 @@ fn a_join_of_nobody_says_so() {
 #[test]
 fn who_leaves_is_left_for_all() {
     let mut net = Net::of(5);
-    net.with(2, |cluster, now, token| cluster.leave(now, token));
+    net.with(2, Cluster::leave);
     let took = net.until("left", 10, |net| {
         net.node(2).log.contains(&"left".to_owned())
     });
@@ -70,7 +71,7 @@ fn who_leaves_is_left_for_all() {
         assert_eq!(log, ["member-leave n2"], "{number}");
         assert_eq!(net.node(number).status("n2"), Some(Status::Left));
     }
-    net.with(2, |cluster, now, token| cluster.leave(now, token));
+    net.with(2, Cluster::leave);
     net.with(2, |cluster, now, token| {
         cluster.join(now, token, vec![address(1)], true)
     });
@@ -83,15 +84,15 @@ fn who_leaves_is_left_for_all() {
 #[test]
 fn a_second_leave_waits_for_nothing() {
     let mut net = Net::of(2);
-    net.with(1, |cluster, now, token| cluster.leave(now, token));
-    net.with(1, |cluster, now, token| cluster.leave(now, token));
+    net.with(1, Cluster::leave);
+    net.with(1, Cluster::leave);
     assert_eq!(net.logs()[&1], ["done: Leave already in progress"]);
 }
 
 #[test]
 fn alone_one_leaves_at_once() {
     let mut net = Net::of(1);
-    net.with(1, |cluster, now, token| cluster.leave(now, token));
+    net.with(1, Cluster::leave);
     assert_eq!(net.logs()[&1], ["member-leave n1", "done", "left"]);
     net.with(1, |cluster, now, _| cluster.stop(now));
 }
@@ -100,7 +101,7 @@ fn alone_one_leaves_at_once() {
 fn a_leave_that_nobody_hears_ends_all_the_same() {
     let mut net = Net::of(2);
     net.nodes.remove(&address(2));
-    net.with(1, |cluster, now, token| cluster.leave(now, token));
+    net.with(1, Cluster::leave);
     net.until("left", 12, |net| {
         net.node(1).log.contains(&"left".to_owned())
     });

@@ -2,6 +2,7 @@
 
 use super::net::{address, config};
 use super::*;
+use crate::cluster::Cluster;
 use crate::serf::Status;
 use crate::snapshot::Snapshot;
 
@@ -57,7 +58,7 @@ fn who_died_finds_the_others_again_and_hears_no_event_twice() {
 fn who_left_stays_alone_unless_it_is_to_rejoin() {
     let mut net = Net::of(2);
     with_snapshot(&mut net);
-    net.with(9, |cluster, now, token| cluster.leave(now, token));
+    net.with(9, Cluster::leave);
     net.until("left", 12, |net| {
         net.node(9).log.contains(&"left".to_owned())
     });

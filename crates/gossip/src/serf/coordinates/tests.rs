@@ -10,11 +10,9 @@ fn name(index: usize) -> Name {
 
 fn truth(nodes: usize, mut between: impl FnMut(usize, usize) -> f64) -> Truth {
     let mut truth = vec![vec![0.0; nodes]; nodes];
-    for i in 0..nodes {
-        for j in i + 1..nodes {
-            truth[i][j] = between(i, j);
-            truth[j][i] = truth[i][j];
-        }
+    for (i, j) in (0..nodes).flat_map(|i| (i + 1..nodes).map(move |j| (i, j))) {
+        truth[i][j] = between(i, j);
+        truth[j][i] = truth[i][j];
     }
     truth
 }

@@ -20,7 +20,7 @@ fn clocks_are_witnessed_one_before() {
     let (mut a, mut b) = (One::new(), One::new());
     for _ in 0..5 {
         a.serf
-            .user_event(&Name::from("e"), Bytes::new(), false)
+            .user_event(a.now, &Name::from("e"), Bytes::new(), false)
             .unwrap();
     }
     a.serf
@@ -44,7 +44,7 @@ fn events_that_were_missed_are_told_in_order() {
     let (mut a, mut b) = (One::new(), One::new());
     for payload in ["1", "2", "3"] {
         a.serf
-            .user_event(&Name::from("e"), payload.into(), true)
+            .user_event(a.now, &Name::from("e"), payload.into(), true)
             .unwrap();
     }
     exchange(&mut a, &mut b, false);
@@ -59,7 +59,7 @@ fn events_that_were_missed_are_told_in_order() {
 fn a_join_without_replay_swallows_what_was_before() {
     let (mut a, mut b) = (One::new(), One::new());
     a.serf
-        .user_event(&Name::from("before"), Bytes::new(), false)
+        .user_event(a.now, &Name::from("before"), Bytes::new(), false)
         .unwrap();
     b.serf.ignore_old_events(true);
     exchange(&mut a, &mut b, true);
@@ -68,7 +68,7 @@ fn a_join_without_replay_swallows_what_was_before() {
     exchange(&mut a, &mut b, false);
     assert!(b.events().is_empty());
     a.serf
-        .user_event(&Name::from("after"), Bytes::new(), false)
+        .user_event(a.now, &Name::from("after"), Bytes::new(), false)
         .unwrap();
     exchange(&mut a, &mut b, false);
     assert_eq!(b.events(), ["after@2="]);
@@ -171,7 +171,7 @@ fn our_state_says_all_that_we_know() {
         .broadcast_leave(me.now, &Name::from("x"), false, Token(1));
     me.fail("x");
     me.serf
-        .user_event(&Name::from("e"), "1".into(), true)
+        .user_event(me.now, &Name::from("e"), "1".into(), true)
         .unwrap();
     let state = PushPull::decode(&state(&mut me)).unwrap();
     assert_eq!(state.left_members, [Name::from("x")]);

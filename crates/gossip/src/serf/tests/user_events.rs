@@ -18,15 +18,18 @@ fn sent(time: u64, name: &str, payload: &[u8]) -> Message {
 fn send(me: &mut One, name: usize, payload: usize) -> Result<LTime, Error> {
     let name = Name::from("n".repeat(name).as_str());
     me.serf
-        .user_event(&name, Bytes::from(vec![b'x'; payload]), true)
+        .user_event(me.now, &name, Bytes::from(vec![b'x'; payload]), true)
 }
 
 #[test]
 fn the_first_event_has_time_one_and_is_told_here_too() {
     let mut me = One::among(&["a"]);
-    let time = me
-        .serf
-        .user_event(&Name::from("deploy"), Bytes::from_static(b"v1"), true);
+    let time = me.serf.user_event(
+        me.now,
+        &Name::from("deploy"),
+        Bytes::from_static(b"v1"),
+        true,
+    );
     assert_eq!(time, Ok(LTime(1)));
     assert_eq!(me.events(), ["deploy@1=v1"]);
     assert_eq!(me.queued(), [0, 0, 1]);
@@ -164,7 +167,7 @@ fn a_queue_that_grew_too_long_is_cut() {
 fn intents_go_before_queries_and_those_before_events() {
     let mut me = One::among(&["a"]);
     me.serf
-        .user_event(&Name::from("e"), Bytes::new(), false)
+        .user_event(me.now, &Name::from("e"), Bytes::new(), false)
         .unwrap();
     me.serf
         .query(
