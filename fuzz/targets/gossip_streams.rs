@@ -2,7 +2,7 @@
 //! written and read again.
 #![no_main]
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use taraf_gossip::wire::Envelope;
 use taraf_gossip::wire::serf;
@@ -41,6 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     } else {
         Side::Request
     };
+    let plain = Bytes::copy_from_slice(bytes);
     let bytes = gossip::layered(*flags, bytes);
     let whole = read(&bytes, usize::MAX, side, &envelope);
     let pieces = read(&bytes, usize::from(*piece), side, &envelope);
@@ -48,6 +49,12 @@ fuzz_target!(|bytes: &[u8]| {
         // What is refused may be refused for another reason when less of it is there.
         (Some(Err(_)), Some(Err(_))) => {}
         _ => assert_eq!(whole, pieces, "in pieces of {piece}"),
+    }
+    // What is a frame when all of it is there is one when it comes over a stream.
+    if flags & (gossip::LOCKED | gossip::LABELLED) == 0
+        && let Ok(frame) = Frame::decode(&plain)
+    {
+        assert_eq!(whole, Some(Ok(frame)));
     }
     let Some(Ok(frame)) = whole else {
         return;

@@ -25,7 +25,8 @@ pub const KEYS_MAX: usize = 64;
 pub const SEAL_BYTES: usize = 1 + NONCE_BYTES + TAG_BYTES;
 
 const NONCE_BYTES: usize = 12;
-const TAG_BYTES: usize = 16;
+/// What follows the ciphertext.
+pub(super) const TAG_BYTES: usize = 16;
 /// Seals to blocks of [`BLOCK_BYTES`], as memberlist's protocol 1 did.
 const PADDED: u8 = 0;
 /// Seals as it is.
@@ -142,14 +143,20 @@ impl Keyring {
         Ok(())
     }
 
-    /// Seals `out` from `start` on, in place. The same nonce must never come twice with the same key.
-    pub(super) fn seal(&self, nonce: Nonce, associated: &[u8], start: usize, out: &mut BytesMut) {
-        let mut plain = out.split_off(start.min(out.len()));
-        out.reserve(plain.len().saturating_add(SEAL_BYTES));
+    /// Makes room for what stands before the ciphertext. What is to be sealed is written behind it.
+    pub(super) fn begin(out: &mut BytesMut) {
         out.put_u8(PLAIN);
-        out.put_slice(&nonce);
-        let tag = self.primary.cipher.seal(&nonce, associated, &mut plain);
-        out.put_slice(&plain);
+        out.put_bytes(0, NONCE_BYTES);
+    }
+
+    /// Seals in place what was written since [`Keyring::begin`], which was at `start`. The same nonce must
+    /// never come twice with the same key.
+    pub(super) fn seal(&self, nonce: Nonce, associated: &[u8], start: usize, out: &mut BytesMut) {
+        let begun = out.get_mut(start.saturating_add(1)..).unwrap_or_default();
+        let parts = begun.split_first_chunk_mut::<NONCE_BYTES>();
+        let (place, text) = parts.expect("`begin` made room at `start`");
+        *place = nonce;
+        let tag = self.primary.cipher.seal(&nonce, associated, text);
         out.put_slice(&tag);
     }
 

@@ -5,6 +5,7 @@ mod builder;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::keyring::Keyring;
 use super::memberlist::{Message, code};
 use super::msgpack::Decoder;
 use super::{Envelope, Error, Nonce, compressed};
@@ -50,6 +51,9 @@ pub fn seal(
     let mut out = BytesMut::with_capacity(plain.len().saturating_add(around));
     envelope.put_label(&mut out);
     let start = out.len();
+    if keyring.is_some() {
+        Keyring::begin(&mut out);
+    }
     if options.has_checksum {
         out.put_u8(code::CHECKSUM);
         out.put_u32(0);

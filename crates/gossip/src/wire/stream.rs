@@ -9,6 +9,7 @@ mod reader;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::keyring::{Keyring, TAG_BYTES};
 use super::memberlist::{Ack, Header, NodeState, Ping, PushPull, code, size};
 use super::msgpack::{Decoder, Encoder};
 use super::{Envelope, Error, Nonce, compressed};
@@ -119,33 +120,45 @@ pub fn write(
     if side == Side::Request {
         envelope.put_label(&mut out);
     }
+    let keyring = envelope.sealing();
     let start = out.len();
-    if compresses {
-        let mut plain = BytesMut::new();
-        frame.encode(&mut plain);
-        // Serf does so even when it gets longer.
-        if !compressed::encode(&plain, STREAM_BYTES_MAX, &mut out) {
-            out.put_slice(&plain);
-        }
-    } else {
-        frame.encode(&mut out);
-    }
-    if let Some(keyring) = envelope.sealing() {
-        let text = out.split_off(start);
-        let length = text.len().saturating_add(super::keyring::SEAL_BYTES);
+    if keyring.is_some() {
         out.put_u8(code::ENCRYPTED);
-        out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        out.put_u32(0);
+        Keyring::begin(&mut out);
+    }
+    put(frame, compresses, &mut out);
+    if let Some(keyring) = keyring {
+        let sealed_from = start.saturating_add(SEALED_HEAD_BYTES);
+        // All that is there but the tag, which is the last of it.
+        let length = out.len().saturating_sub(sealed_from);
+        let length = length.saturating_add(TAG_BYTES);
         let mut associated = BytesMut::with_capacity(SEALED_HEAD_BYTES);
-        associated.put_slice(out.get(start..).unwrap_or_default());
+        associated.put_u8(code::ENCRYPTED);
+        associated.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        if let Some(head) = out.get_mut(start..sealed_from) {
+            head.copy_from_slice(&associated);
+        }
         associated.put_slice(envelope.label());
-        let sealed_from = out.len();
-        out.unsplit(text);
         keyring.seal(nonce(), &associated, sealed_from, &mut out);
     }
     if out.len() > STREAM_BYTES_MAX {
         return Err(too_long(out.len()));
     }
     Ok(out.freeze())
+}
+
+fn put(frame: &Frame, compresses: bool, out: &mut BytesMut) {
+    if !compresses {
+        frame.encode(out);
+        return;
+    }
+    let mut plain = BytesMut::new();
+    frame.encode(&mut plain);
+    // Serf does so even when it gets longer.
+    if !compressed::encode(&plain, STREAM_BYTES_MAX, out) {
+        out.put_slice(&plain);
+    }
 }
 
 fn push_pull(decoder: &mut Decoder<'_>) -> Result<PushPull, Error> {

@@ -18,6 +18,7 @@ fn ring(first: u8, others: &[u8]) -> Keyring {
 
 fn sealed(ring: &Keyring, associated: &[u8], plain: &[u8]) -> BytesMut {
     let mut out = BytesMut::from(&b"before"[..]);
+    Keyring::begin(&mut out);
     out.put_slice(plain);
     ring.seal(NONCE, associated, 6, &mut out);
     assert_eq!(out.split_to(6), "before");

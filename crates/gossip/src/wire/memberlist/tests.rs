@@ -4,6 +4,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::wire::{Address, Name};
 
 pub(in crate::wire) fn name() -> impl Strategy<Value = Name> {
     vec(any::<u8>(), 1..40).prop_map(|bytes| Name::new(&bytes))
