@@ -30,6 +30,9 @@ pub struct Config {
     /// Between two full exchanges of state (stretched in clusters beyond 32 members); zero for none.
     /// `PushPullInterval`, 30 s.
     pub push_pull_interval: Duration,
+    /// An exchange that taught us of members is followed by another within this time, until one teaches nothing: after
+    /// many joined at once nobody waits for the next regular one. Zero for none, as in Serf.
+    pub catch_up_interval: Duration,
     /// How long the answer to a direct probe may take before others are asked. `ProbeTimeout`, 500 ms.
     pub probe_timeout: Duration,
     /// Between two probes. Also how long one may take in all, stretched by poor health. `ProbeInterval`, 1 s.
@@ -79,6 +82,7 @@ impl Config {
             suspicion_mult: 4,
             suspicion_max_timeout_mult: 6,
             push_pull_interval: Duration::from_secs(30),
+            catch_up_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
             probe_interval: Duration::from_secs(1),
             gossip_interval: Duration::from_millis(200),
@@ -104,6 +108,7 @@ impl Config {
             stream_timeout: Duration::from_secs(30),
             suspicion_mult: 6,
             push_pull_interval: Duration::from_secs(60),
+            catch_up_interval: Duration::from_millis(2500),
             probe_timeout: Duration::from_secs(3),
             probe_interval: Duration::from_secs(5),
             gossip_interval: Duration::from_millis(500),
@@ -122,6 +127,7 @@ impl Config {
             retransmit_mult: 2,
             suspicion_mult: 3,
             push_pull_interval: Duration::from_secs(15),
+            catch_up_interval: Duration::from_millis(500),
             probe_timeout: Duration::from_millis(200),
             gossip_interval: Duration::from_millis(100),
             gossip_to_the_dead_time: Duration::from_secs(15),

@@ -43,6 +43,8 @@ pub struct Swim {
     pub(super) next_gossip: Option<Moment>,
     /// Rounds of gossip lie a whole number of intervals after this.
     pub(super) gossip_phase: Moment,
+    /// Whether an exchange is due because the last one taught us something.
+    pub(super) is_catching_up: bool,
     pub(super) sequence: u32,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -93,6 +95,7 @@ impl Swim {
             leave: Leave::Staying,
             next_gossip: None,
             gossip_phase: now,
+            is_catching_up: false,
             // An answer to a forerunner that had our address must not be taken for one to us.
             sequence: u32::try_from(below(&mut chance, 1 << 30)).unwrap_or(0),
             outputs: VecDeque::new(),
@@ -152,6 +155,7 @@ impl Swim {
                 Timer::Relayed(sequence) => self.relay_ends(turn, sequence),
                 Timer::Gossip => self.gossip(turn, at),
                 Timer::PushPull => self.push_pull(turn),
+                Timer::CatchUp => self.catch_up(turn),
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
@@ -160,7 +164,10 @@ impl Swim {
 
     /// Woken much too late, we blame nobody for what we did not hear meanwhile.
     fn notice_stall(&mut self, turn: &Turn<'_>) {
-        let late = self.timers.next_deadline().map_or(Duration::ZERO, |due| turn.now - due);
+        let late = self
+            .timers
+            .next_deadline()
+            .map_or(Duration::ZERO, |due| turn.now - due);
         let stall_min = self.config.stall_min;
         if stall_min.is_zero() || late < stall_min {
             return;
@@ -171,7 +178,8 @@ impl Swim {
         self.abandon_probe();
         for (slot, suspicion) in self.members.suspicions() {
             suspicion.postpone(late);
-            self.timers.set(suspicion.deadline(), Timer::Suspicion(slot));
+            self.timers
+                .set(suspicion.deadline(), Timer::Suspicion(slot));
         }
     }
 

@@ -17,6 +17,17 @@ impl Swim {
     pub(super) fn push_pull(&mut self, turn: &mut Turn<'_>) {
         let interval = scaled(self.config.push_pull_interval, self.members.len());
         self.timers.set(turn.now + interval, Timer::PushPull);
+        self.exchange(turn);
+    }
+
+    /// Time for an exchange because the last one taught us something.
+    pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) {
+        self.is_catching_up = false;
+        self.exchange(turn);
+    }
+
+    /// Exchanges states with somebody.
+    fn exchange(&mut self, turn: &mut Turn<'_>) {
         let name = &self.config.name;
         let is_asked = |member: &Member| member.state == State::Alive && member.name != *name;
         let partner = self.members.draw(1, &mut self.chance, is_asked);
@@ -52,14 +63,28 @@ impl Swim {
     pub(super) fn merge(&mut self, turn: &mut Turn<'_>, theirs: PushPull) -> Result<(), String> {
         self.check_versions(&theirs.states)?;
         self.counters.push_pulls += 1;
+        let known = self.members.len();
         for state in theirs.states {
             self.merge_state(turn, state);
+        }
+        if self.members.len() > known {
+            self.plan_catch_up(turn);
         }
         if !theirs.user_state.is_empty() {
             turn.delegate
                 .merge_state(turn.now, &theirs.user_state, theirs.is_join);
         }
         Ok(())
+    }
+
+    /// Who did not know of members a moment ago does not know of others either, perhaps. Gossip has its time first.
+    fn plan_catch_up(&mut self, turn: &Turn<'_>) {
+        let interval = self.config.catch_up_interval;
+        if !interval.is_zero() && !self.is_catching_up {
+            self.is_catching_up = true;
+            let after = interval.mul_f64(0.5 + self.chance.unit() / 2.0);
+            self.timers.set(turn.now + after, Timer::CatchUp);
+        }
     }
 
     fn merge_state(&mut self, turn: &mut Turn<'_>, theirs: NodeState) {

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Gossip,
     /// An exchange of state.
     PushPull,
+    /// An exchange of state because the last one taught us something.
+    CatchUp,
     /// The suspicion of the member in this slot may be over.
     Suspicion(Slot),
     /// A stream has had its time.

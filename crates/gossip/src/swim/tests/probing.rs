@@ -277,7 +277,10 @@ fn who_stood_still_blames_nobody_for_that_time() {
     one.swim.timer(one.now, &mut one.notes);
     assert_eq!(one.heard(), Vec::<String>::new());
     assert_eq!(one.state("m1"), Some((State::Suspect, 1)));
-    assert_eq!((one.swim.counters().stalls, one.swim.health_score()), (1, 1));
+    assert_eq!(
+        (one.swim.counters().stalls, one.swim.health_score()),
+        (1, 1)
+    );
     assert_eq!(one.swim.counters().probes_failed, 0, "{to}");
     // The rest of its time is left to it.
     one.swim.config.probe_interval = 10_000 * SECOND;

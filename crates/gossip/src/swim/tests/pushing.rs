@@ -133,6 +133,28 @@ fn a_partner_is_asked_about_every_thirty_seconds() {
 }
 
 #[test]
+fn an_exchange_that_taught_something_is_followed_by_another() {
+    let exchanges = |outputs: Vec<(Moment, Output)>| {
+        outputs
+            .iter()
+            .filter(|(_, output)| matches!(output, Output::OpenStream { .. }))
+            .count()
+    };
+    for (interval, expected) in [(SECOND, 1), (Duration::ZERO, 0)] {
+        let mut one = One::among(0);
+        one.swim.timers = super::super::timers::Timers::default();
+        one.swim.config.catch_up_interval = interval;
+        one.merge(vec![entry(1, 1, State::Alive), entry(2, 1, State::Alive)])
+            .unwrap();
+        one.merge(vec![entry(3, 1, State::Alive)]).unwrap();
+        assert_eq!(exchanges(one.pass(SECOND)), expected);
+        // What is known already teaches nothing.
+        one.merge(vec![entry(3, 1, State::Alive)]).unwrap();
+        assert_eq!(exchanges(one.pass(SECOND)), 0);
+    }
+}
+
+#[test]
 fn without_an_interval_there_are_no_exchanges() {
     let mut settings = config();
     settings.push_pull_interval = Duration::ZERO;
