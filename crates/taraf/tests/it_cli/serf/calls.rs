@@ -354,15 +354,27 @@ fn monitor(start: Start) {
     // The one does not see the other come, and Serf has no order of fields.
     let told = |outcome: Outcome| {
         let is_told = |line: &&str| !line.contains("Accepted client");
-        let mut lines: Vec<String> = outcome.out.lines().filter(is_told).map(str::to_owned).collect();
+        let mut lines: Vec<String> = outcome
+            .out
+            .lines()
+            .filter(is_told)
+            .map(str::to_owned)
+            .collect();
         lines.sort_unstable();
         lines.dedup();
         lines
     };
     let (theirs, ours) = (told(theirs), told(ours));
     assert_eq!(ours, theirs);
-    for expected in ["Event Info:", "\tName: \"deploy\"", "\tPayload: []uint8{0x76, 0x32}"] {
+    for expected in [
+        "Event Info:",
+        "\tName: \"deploy\"",
+        "\tPayload: []uint8{0x76, 0x32}",
+    ] {
         assert!(ours.contains(&expected.to_owned()), "{ours:?}");
     }
-    assert!(ours.iter().any(|line| line.ends_with("[INFO] agent: Received event: user-event: deploy")));
+    assert!(
+        ours.iter()
+            .any(|line| line.ends_with("[INFO] agent: Received event: user-event: deploy"))
+    );
 }

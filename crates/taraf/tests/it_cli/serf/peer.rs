@@ -156,7 +156,13 @@ impl Peer {
         assert_eq!(self.theirs(&["info"]).code, 0);
         let end = |monitor: Child| {
             let pid = monitor.id().to_string();
-            assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+            assert!(
+                Command::new("kill")
+                    .args(["-INT", &pid])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             Outcome::of(&monitor.wait_with_output().unwrap())
         };
         (end(theirs), end(ours))
