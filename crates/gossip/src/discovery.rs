@@ -7,3 +7,6 @@ mod packet;
 
 pub use beacon::{Settings, StartError, start};
 pub use packet::{InvalidName, Service, members_in, question};
+
+#[cfg(test)]
+mod tests;
