@@ -16,8 +16,10 @@ use std::time::Duration;
 pub use address::{AddressError, listen_address};
 pub use decode::DecodeError;
 pub use files::{ReadError, read_paths};
-pub use tags::{InvalidTag, TagsFile, TagsFileError, parse_tags};
+pub use tags::{InvalidTag, parse_tags};
 use taraf_base::Secret;
+
+pub use crate::platform::{addresses_of, host_name};
 
 /// Where gossip is listened for when no port is named.
 pub const DEFAULT_PORT: u16 = 7946;

@@ -1,4 +1,7 @@
-//! What differs between operating systems: the shell of handlers, and sockets in the file system.
+//! What differs between operating systems: the shell of handlers, sockets in the file system, names and addresses.
+
+use std::io;
+use std::net::IpAddr;
 
 /// The program that runs a handler's script, and the flag in front of the script (Serf 0.9.4).
 pub(crate) const SHELL: (&str, &str) = if cfg!(windows) {
@@ -17,6 +20,45 @@ pub(crate) struct Caller {
     pub(crate) user: u32,
     /// The process, where that is known.
     pub(crate) process: Option<i32>,
+}
+
+/// The name of this machine.
+///
+/// # Errors
+/// When it has none, or none that is text.
+pub fn host_name() -> io::Result<String> {
+    #[cfg(unix)]
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "this machine has no name",
+        ));
+    }
+    Ok(name)
+}
+
+/// The addresses of a network interface.
+///
+/// # Errors
+/// When there is none of this name; the words are Go's.
+pub fn addresses_of(interface: &str) -> io::Result<Vec<IpAddr>> {
+    let all = if_addrs::get_if_addrs()?;
+    let found: Vec<IpAddr> = all
+        .iter()
+        .filter(|one| one.name == interface)
+        .map(|one| one.ip())
+        .collect();
+    if found.is_empty() {
+        let why = "route ip+net: no such network interface";
+        return Err(io::Error::new(io::ErrorKind::NotFound, why));
+    }
+    Ok(found)
 }
 
 #[cfg(unix)]
