@@ -105,6 +105,12 @@ const TARGETS: [Target; 14] = [
         bytes_max: 2048,
     },
     Target {
+        name: "gossip_rpc",
+        feeds: "requests and answers of Serf's RPC, in pieces, to their readers",
+        seeds: &[],
+        bytes_max: 2048,
+    },
+    Target {
         name: "msgpack",
         feeds: "msgpack to the reader of both dialects, beside another reader",
         seeds: &[],

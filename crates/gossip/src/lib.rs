@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cluster;
 pub mod config;
+pub mod discovery;
 pub mod handlers;
 pub mod moment;
 pub mod net;

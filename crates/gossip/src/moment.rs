@@ -49,7 +49,7 @@ impl AddAssign<Duration> for Moment {
     }
 }
 
-impl Sub<Moment> for Moment {
+impl Sub for Moment {
     type Output = Duration;
 
     fn sub(self, earlier: Self) -> Duration {

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use taraf_sim::gossip::{Plan, simulate};
+use taraf_sim::gossip::{Bug, Plan, simulate};
 
 pub(crate) const HELP: &str = "\
 cargo xtask sim gossip [--members N] [--seeds N] [--from SEED] [--loss PERCENT] [--faults N] [--fault-seconds S]
-                       [--events N] [--deaths N] [--delay MICROSECONDS]
+                       [--events N] [--deaths N] [--delay MICROSECONDS] [--bug NAME]
 cargo xtask sim gossip --seed SEED [...]     that one alone, with everything that happens
 
 Simulates clusters of N members (100), N seeds (1) from SEED (a fresh one).
@@ -22,6 +22,12 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode, String> {
         let value = words
             .next()
             .ok_or_else(|| format!("{word} needs a value"))?;
+        if word == "--bug" {
+            let bug = Bug::ALL.into_iter().find(|bug| bug.name() == *value);
+            let names = || Bug::ALL.map(Bug::name).join(", ");
+            plan.bug = Some(bug.ok_or_else(|| format!("no such bug; there are {}", names()))?);
+            continue;
+        }
         let number = value
             .parse::<u64>()
             .map_err(|_no_number| format!("{word} needs a number, not {value}"))?;

@@ -1,4 +1,4 @@
-//! [pure] From the words of the machine to those of RPC.
+//! From the words of the machine to those of RPC.
 
 use std::collections::BTreeMap;
 
@@ -111,7 +111,7 @@ pub(super) fn query(request: crate::rpc::QueryRequest) -> (serf::QueryParams, By
 }
 
 /// What the members said about their keys.
-pub(super) fn keys(outcome: serf::KeyOutcome, is_list: bool) -> KeysAnswer {
+pub(super) fn keys(outcome: &serf::KeyOutcome, is_list: bool) -> KeysAnswer {
     let error = outcome.error().map(Refused);
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let messages = outcome.messages.iter();

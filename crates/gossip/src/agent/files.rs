@@ -8,6 +8,7 @@ use taraf_base::{Secret, Tasks, with_causes};
 
 use super::shared::Shared;
 use super::{Error, Settings};
+use crate::cluster::Cluster;
 use crate::serf::QueryKey;
 use crate::snapshot::{self, Effect, Snapshot, keyring_file};
 
@@ -71,10 +72,13 @@ impl Found {
                         continue;
                     };
                     tracing::error!("failed to update the rejoin file: {}", with_causes(&error));
-                    shared.put(|cluster, now| cluster.snapshot_failed(now));
+                    shared.put(Cluster::snapshot_failed);
                 }
                 Work::Keyring(query, keys) => {
-                    let saved = self.keyring.as_ref().map(|path| keyring_file::save(path, &keys));
+                    let saved = self
+                        .keyring
+                        .as_ref()
+                        .map(|path| keyring_file::save(path, &keys));
                     let saved = saved.unwrap_or(Ok(())).map_err(|error| with_causes(&error));
                     shared.put(|cluster, now| cluster.keyring_written(now, query, saved));
                 }
@@ -95,6 +99,8 @@ impl Files {
     }
 
     fn put(&self, work: Work) -> bool {
-        self.work.as_ref().is_none_or(|sender| sender.try_send(work).is_ok())
+        self.work
+            .as_ref()
+            .is_none_or(|sender| sender.try_send(work).is_ok())
     }
 }

@@ -11,12 +11,15 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::shared::Ended;
 use super::{Handle, convert};
+use crate::cluster::Cluster;
+use crate::moment::Moment;
 use crate::rpc::event::{Event, Member, Tags};
 use crate::rpc::{
     Agent, Answered, Coordinate, Joined, KeyCommand, KeysAnswer, QueryKey, QueryRequest, Refused,
     Stats,
 };
 use crate::serf::KeyOperation;
+use crate::swim::Token;
 use crate::wire::Name;
 
 /// How many answers to a query wait for a slow asker.
@@ -27,8 +30,7 @@ const STOPPED: &str = "the agent has stopped";
 impl Handle {
     async fn done(
         &self,
-        command: impl FnOnce(&mut crate::cluster::Cluster, crate::moment::Moment, crate::swim::Token)
-        + Send,
+        command: impl FnOnce(&mut Cluster, Moment, Token) + Send,
     ) -> Result<(), Refused> {
         match self.shared.command(command).await {
             Some(Ended::Done(result)) => result.map_err(|error| Refused(error.to_string())),
@@ -56,8 +58,7 @@ impl Agent for Handle {
     }
 
     async fn leave(&self) -> Result<(), Refused> {
-        self.done(|cluster, now, token| cluster.leave(now, token))
-            .await
+        self.done(Cluster::leave).await
     }
 
     fn shutdown(&self) {
@@ -70,9 +71,7 @@ impl Agent for Handle {
     }
 
     async fn user_event(&self, name: Name, payload: Bytes, coalesce: bool) -> Result<(), Refused> {
-        let put = |cluster: &mut crate::cluster::Cluster, now| {
-            cluster.user_event(now, &name, payload, coalesce)
-        };
+        let put = |cluster: &mut Cluster, now| cluster.user_event(now, &name, payload, coalesce);
         let result = self.shared.put(put);
         result
             .map(|_time| ())
@@ -84,7 +83,7 @@ impl Agent for Handle {
         let (params, payload) = convert::query(request);
         let (to, replies) = mpsc::channel(REPLIES_MAX);
         let shared = &self.shared;
-        let put = |cluster: &mut crate::cluster::Cluster, now| {
+        let put = |cluster: &mut Cluster, now| {
             let asked = cluster.query(now, &name, payload, &params);
             // Still with the machine locked: what it has to say of the query comes after this.
             asked.inspect(|(key, _)| shared.expect(*key, to))
@@ -105,7 +104,7 @@ impl Agent for Handle {
     }
 
     async fn change_tags(&self, set: Tags, delete: Vec<String>) -> Result<(), Refused> {
-        let change = |cluster: &mut crate::cluster::Cluster, now, token| {
+        let change = |cluster: &mut Cluster, now, token| {
             let mut tags = cluster.serf().tags().clone();
             tags.0.retain(|name, _| !delete.contains(name));
             tags.0.extend(set);
@@ -133,7 +132,7 @@ impl Agent for Handle {
             .shared
             .command(|cluster, now, token| cluster.keys(now, token, operation, key));
         match ended.await {
-            Some(Ended::Keys(outcome)) => convert::keys(outcome, operation == KeyOperation::List),
+            Some(Ended::Keys(outcome)) => convert::keys(&outcome, operation == KeyOperation::List),
             Some(Ended::Done(Err(error))) => refused(error.to_string()),
             Some(Ended::Done(Ok(())) | Ended::Joined(_)) | None => refused(STOPPED.to_owned()),
         }

@@ -94,7 +94,7 @@ impl Queue {
             into.push(item.message.clone());
             let (transmits, length, age) = key;
             if transmits + 1 >= limit {
-                self.forget(item);
+                self.forget(&item);
             } else {
                 // Put back only at the end, so that no message goes twice into one packet.
                 again.push(((transmits + 1, length, age), item));
@@ -113,7 +113,7 @@ impl Queue {
             let Some((_, item)) = self.items.pop_last() else {
                 break;
             };
-            self.forget(item);
+            self.forget(&item);
             dropped += 1;
         }
         dropped
@@ -150,7 +150,7 @@ impl Queue {
         self.items.insert(key, item);
     }
 
-    fn forget(&mut self, item: Item) {
+    fn forget(&mut self, item: &Item) {
         if let Some(name) = &item.name {
             self.names.remove(name);
         }

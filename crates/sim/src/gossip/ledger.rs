@@ -1,6 +1,6 @@
 //! [pure] What happened in a simulation: who heard what when, who was declared failed, how much went over the wire.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,8 @@ use taraf_gossip::moment::Moment;
 pub(super) struct Said {
     pub(super) at: Moment,
     pub(super) by: usize,
+    /// Its Lamport time.
+    pub(super) time: u64,
     pub(super) last_heard: Moment,
     pub(super) heard: usize,
 }
@@ -27,8 +29,8 @@ pub(super) struct Verdicts {
 /// All that was counted.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) said: HashMap<Bytes, Said>,
-    pub(super) deaths: HashMap<usize, Verdicts>,
+    pub(super) said: BTreeMap<Bytes, Said>,
+    pub(super) deaths: BTreeMap<usize, Verdicts>,
     /// Verdicts about members that ran.
     pub(super) false_failures: u64,
     pub(super) packets: u64,

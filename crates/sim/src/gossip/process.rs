@@ -1,6 +1,6 @@
 //! [pure] One member of the simulation: its machine, its clock, whether it runs, and what it has heard.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use taraf_gossip::swim::{Name, StreamId};
 use taraf_gossip::wire::{Address, Envelope};
 use taraf_gossip::{serf, swim};
 
+use super::bug::Bug;
 use super::world::What;
 
 /// How many packets the system keeps for a process that stands still: two mebibytes of full ones.
@@ -36,13 +37,15 @@ pub(super) struct Process {
     /// What waits for a process that stands still.
     pub(super) inbox: VecDeque<What>,
     /// Its streams, with whose and which they are on the other side.
-    pub(super) streams: HashMap<StreamId, (usize, StreamId)>,
+    pub(super) streams: BTreeMap<StreamId, (usize, StreamId)>,
     /// Whether its view was right when it was last looked at, and has not changed since.
     pub(super) is_known_right: bool,
     /// How often it has heard each user event of this life.
-    pub(super) heard: HashMap<Bytes, u32>,
+    pub(super) heard: BTreeMap<Bytes, u32>,
     /// The highest Lamport time of a user event that it has heard.
     pub(super) heard_until: u64,
+    /// Events from before this Lamport time it does not want: it has joined then. None until it has.
+    pub(super) wants_from: Option<u64>,
     /// Since when it runs.
     pub(super) since: Moment,
 }
@@ -60,16 +63,17 @@ impl Process {
             wake: None,
             is_paused: false,
             inbox: VecDeque::new(),
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             is_known_right: false,
-            heard: HashMap::new(),
+            heard: BTreeMap::new(),
             heard_until: 0,
+            wants_from: None,
             since: Moment::START,
         }
     }
 
     /// Begins a life.
-    pub(super) fn start(&mut self, seed: u64, now: Moment) {
+    pub(super) fn start(&mut self, seed: u64, now: Moment, bug: Option<Bug>) {
         let address = Address::from(self.address.ip());
         let mut swim = swim::Config::lan(self.name.clone(), address, PORT);
         // What is compressed and sealed is the wire's business, and has its own tests.
@@ -77,6 +81,9 @@ impl Process {
         let mut serf = serf::Config::serf(self.name.clone(), serf::Tags::default());
         serf.member_window = None;
         serf.user_window = None;
+        if bug == Some(Bug::NoReconnect) {
+            serf.reconnect_interval = Duration::MAX;
+        }
         let config = Config::new(swim, serf, Envelope::default());
         let local = now + self.ahead;
         let cluster = Cluster::new(config, None, seed, [0; 12], local);
@@ -86,8 +93,11 @@ impl Process {
         self.is_paused = false;
         self.inbox.clear();
         self.streams.clear();
-        self.heard.clear();
+        if bug != Some(Bug::Replay) {
+            self.heard.clear();
+        }
         self.heard_until = 0;
+        self.wants_from = None;
         self.since = now;
         self.is_known_right = false;
     }
@@ -106,6 +116,18 @@ impl Process {
         if self.inbox.len() < INBOX_MAX || !matches!(what, What::Packet { .. }) {
             self.inbox.push_back(what);
         }
+    }
+
+    /// It has joined: what was said before is no longer for it.
+    pub(super) fn joined(&mut self) {
+        let stats = self.cluster.as_ref().map(|cluster| cluster.stats());
+        let time = stats.as_ref().and_then(|stats| stats.get("event_time"));
+        self.wants_from = time.and_then(|time| time.parse().ok());
+    }
+
+    /// Whether it must hear an event that was said then, at that Lamport time.
+    pub(super) fn is_meant(&self, at: Moment, time: u64) -> bool {
+        self.since < at && self.wants_from.is_some_and(|from| from <= time)
     }
 
     pub(super) fn is_up(&self) -> bool {

@@ -6,6 +6,7 @@ use taraf_gossip::moment::Moment;
 use taraf_gossip::swim::{Config, Name};
 use taraf_gossip::wire::Address;
 
+use super::bug::Bug;
 use super::faults::{self, Planned};
 use super::formulae::{self, Foretold};
 use super::ledger::Verdicts;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub loss_percent: u64,
     /// About how long a packet is under way, in microseconds.
     pub mean_us: u64,
+    /// What is wrong on purpose.
+    pub bug: Option<Bug>,
     /// Whether everything that happens is printed.
     pub prints: bool,
 }
@@ -56,6 +59,7 @@ impl Plan {
             deaths: (members / 20).max(1),
             loss_percent: 0,
             mean_us: 500,
+            bug: None,
             prints: false,
         }
     }
@@ -92,6 +96,7 @@ pub struct Report {
 #[must_use]
 pub fn simulate(plan: &Plan) -> Report {
     let mut world = World::new(plan.seed, plan.members, plan.mean_us, plan.prints);
+    world.bug = plan.bug;
     world.conditions.loss_percent = plan.loss_percent;
     let mut report = Report {
         seed: plan.seed,
@@ -229,9 +234,9 @@ impl World {
         let up = self.processes.iter().filter(|process| process.is_up());
         for process in up {
             for (text, said) in &self.ledger.said {
-                // Whoever was restarted since does not want old events, nor does anybody who starts anew know their own.
-                let speaker = &self.processes[said.by];
-                let is_meant = process.since < said.at && speaker.since < said.at;
+                // A speaker who died since may have taken it along.
+                let is_spoken = self.processes[said.by].since < said.at;
+                let is_meant = is_spoken && process.is_meant(said.at, said.time);
                 if is_meant && !process.heard.contains_key(text) {
                     return Some(format!(
                         "{} has not heard {text:?} of m{}",

@@ -11,10 +11,14 @@ use taraf_gossip::moment::Moment;
 use taraf_gossip::serf::{Change, Event};
 use taraf_gossip::swim::{self, Name, StreamId, Token};
 
+use super::bug::Bug;
 use super::conditions::Conditions;
 use super::ledger::{Ledger, Said};
 use super::process::{Process, number_named, number_of};
 use crate::dice::Dice;
+
+/// How long a process waits after a join that failed.
+const JOIN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Something that comes to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(super) enum What {
     Packet { from: SocketAddr, bytes: Bytes },
     /// Its deadline.
     Wake,
+    /// Time to try to join again.
+    Join,
     /// Another connects, with its first bytes.
     Connect {
         from: usize,
@@ -59,6 +65,7 @@ pub(super) struct World {
     pub(super) conditions: Conditions,
     pub(super) processes: Vec<Process>,
     pub(super) ledger: Ledger,
+    pub(super) bug: Option<Bug>,
     prints: bool,
 }
 
@@ -74,6 +81,7 @@ impl World {
             conditions: Conditions::calm(mean_us),
             processes: (0..members).map(Process::new).collect(),
             ledger: Ledger::default(),
+            bug: None,
             prints,
         }
     }
@@ -87,17 +95,26 @@ impl World {
     /// Starts a process, which joins `through` if there is one.
     pub(super) fn start(&mut self, number: usize, through: Option<usize>) {
         let seed = self.dice.number();
+        let (now, bug) = (self.now, self.bug);
+        let process = &mut self.processes[number];
+        process.start(seed, now, bug);
+        if through.is_none() {
+            process.joined();
+        }
+        self.others_changed();
+        self.join(number, through);
+    }
+
+    fn join(&mut self, number: usize, through: Option<usize>) {
         let address = through
             .and_then(|through| self.processes.get(through))
             .map(|it| it.address);
-        let now = self.now;
+        let replays = self.bug == Some(Bug::Replay);
         let process = &mut self.processes[number];
-        process.start(seed, now);
-        let local = now + process.ahead;
+        let local = self.now + process.ahead;
         if let (Some(cluster), Some(address)) = (&mut process.cluster, address) {
-            cluster.join(local, Token(1), vec![address], false);
+            cluster.join(local, Token(1), vec![address], replays);
         }
-        self.others_changed();
         self.settle(number);
     }
 
@@ -143,16 +160,22 @@ impl World {
         let Some(cluster) = &mut process.cluster else {
             return;
         };
-        let time = cluster.user_event(local, &name, text.clone(), false);
-        match time {
-            Ok(time) if time.0 > heard_until => {}
-            answer => self.ledger.fail(|| {
-                format!("Lamport order: m{number} heard {heard_until} and says {answer:?}")
-            }),
+        let time = match cluster.user_event(local, &name, text.clone(), false) {
+            Ok(time) => time.0,
+            Err(error) => {
+                return self
+                    .ledger
+                    .fail(|| format!("m{number} cannot speak: {error}"));
+            }
+        };
+        if time <= heard_until {
+            let why = || format!("Lamport order: m{number} heard {heard_until} and says {time}");
+            self.ledger.fail(why);
         }
         let said = Said {
             at: now,
             by: number,
+            time,
             last_heard: now,
             heard: 0,
         };
@@ -204,6 +227,10 @@ impl World {
                 cluster.packet(local, from, BytesMut::from(&bytes[..]));
             }
             What::Wake => cluster.timer(local),
+            What::Join => {
+                let through = self.anyone_but(to);
+                return self.join(to, through);
+            }
             What::Connect { from, id, request } => {
                 let address = self.processes[from].address;
                 return self.connected(to, local, (from, id), address, &request);
@@ -254,10 +281,16 @@ impl World {
             match output {
                 Output::Network(output) => self.perform(number, output),
                 Output::Event(event) => self.tell(number, event),
+                Output::Joined { result, .. } => {
+                    if result.is_ok_and(|joined| joined.contacted > 0) {
+                        process.joined();
+                    } else {
+                        self.put(JOIN_AGAIN, number, What::Join);
+                    }
+                }
                 Output::MembersChanged => process.is_known_right = false,
                 Output::Snapshot(_)
                 | Output::Keyring { .. }
-                | Output::Joined { .. }
                 | Output::Done { .. }
                 | Output::Keys { .. }
                 | Output::Answer { .. }
@@ -322,7 +355,8 @@ impl World {
         self.ledger.streams += 1;
         let delay = self.conditions.delay(&mut self.dice) * 2;
         let other = number_of(to).filter(|to| *to < self.processes.len());
-        let there = other.filter(|to| self.processes[*to].is_up());
+        let is_there = |to: &usize| self.processes[*to].is_up() && self.bug != Some(Bug::NoStreams);
+        let there = other.filter(is_there);
         let Some(other) = there else {
             let why = Some("connect: connection refused");
             return self.put(delay, number, What::Ended { id, why });

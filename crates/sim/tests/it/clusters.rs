@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taraf_sim::gossip::{Plan, Report, simulate};
+use taraf_sim::gossip::{Bug, Plan, Report, simulate};
 
 #[track_caller]
 fn sound(plan: &Plan) -> Report {
@@ -42,7 +42,10 @@ fn in_quiet_nobody_is_declared_failed_who_runs_and_the_dead_are_found_in_time() 
     let report = sound(&plan);
     assert_eq!(report.false_failures, 0);
     // Every packet arrives within milliseconds: an event is everywhere within a few rounds of gossip.
-    assert!(*report.events.last().unwrap() < Duration::from_secs(5), "{report}");
+    assert!(
+        *report.events.last().unwrap() < Duration::from_secs(5),
+        "{report}"
+    );
     for (first, last) in &report.verdicts {
         // At least the shortest suspicion (8 s for a hundred); at most as foretold, and some periods more.
         assert!(*first >= Duration::from_secs(8), "{report}");
@@ -55,4 +58,33 @@ fn the_same_seed_comes_to_the_same_end() {
     let (first, again) = (sound(&Plan::new(3, 20)), sound(&Plan::new(3, 20)));
     assert_eq!(first.to_string(), again.to_string());
     assert_ne!(first.to_string(), sound(&Plan::new(4, 20)).to_string());
+}
+
+/// The bug is found within so many seeds, by what is broken then.
+#[track_caller]
+fn found(bug: Bug, within: u64, by: &str) {
+    for seed in 0..within {
+        let mut plan = Plan::new(seed, 10);
+        plan.bug = Some(bug);
+        if let Some(failure) = simulate(&plan).failure {
+            assert!(failure.starts_with(by), "seed {seed}: {failure}");
+            return;
+        }
+    }
+    panic!("{} was not found within {within} seeds", bug.name());
+}
+
+#[test]
+fn streams_that_never_connect_are_found() {
+    found(Bug::NoStreams, 1, "all see all after the join");
+}
+
+#[test]
+fn failed_members_that_are_not_tried_again_are_found() {
+    found(Bug::NoReconnect, 20, "all see all after the faults");
+}
+
+#[test]
+fn events_that_are_told_twice_are_found() {
+    found(Bug::Replay, 20, "exactly once");
 }

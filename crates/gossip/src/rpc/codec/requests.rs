@@ -10,7 +10,7 @@ use crate::rpc::event::Tags;
 use crate::wire::msgpack::{Decoder, Encoder};
 use crate::wire::{Error, Name};
 
-/// A command, by its word in the header of a request.
+/// A command, by its word in the header of a request; what each asks stands at [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Handshake,
@@ -138,52 +138,69 @@ impl Body for RequestHeader {
 /// A request, without its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// The first of a connection.
     Handshake {
         version: i64,
     },
+    /// Proves who asks.
     Auth {
         key: String,
     },
+    /// Says something to everybody.
     Event {
         name: Name,
         payload: Bytes,
         coalesce: bool,
     },
+    /// Makes a failed member one that left.
     ForceLeave {
         node: Name,
         prune: bool,
     },
+    /// Makes the agent part of a cluster.
     Join {
         addresses: Vec<String>,
         replay: bool,
     },
+    /// Who is there.
     Members,
+    /// Who is there and matches.
     MembersFiltered {
         tags: Tags,
         status: String,
         name: String,
     },
+    /// Changes the agent's tags.
     Tags {
         set: Tags,
         delete: Vec<String>,
     },
+    /// Begins a stream of events.
     Stream {
         kinds: String,
     },
+    /// Begins a stream of log lines.
     Monitor {
         level: String,
     },
+    /// Ends a stream.
     Stop {
         stream: u64,
     },
+    /// Leaves the cluster, and ends the agent.
     Leave,
+    /// Asks everybody, or some.
     Query(QueryRequest),
+    /// Answers a query that a stream told of.
     Respond {
         id: u64,
         payload: Bytes,
     },
+    /// Changes or lists gossip keys.
     Keys(KeyCommand),
+    /// What the agent says of itself.
     Stats,
+    /// Where a member is.
     GetCoordinate {
         node: Name,
     },

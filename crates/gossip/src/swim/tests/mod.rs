@@ -154,6 +154,10 @@ impl One {
         one
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "each is made where it is heard"
+    )]
     fn hear(&mut self, message: Message) {
         let bytes = super::states::encode(&message);
         self.swim

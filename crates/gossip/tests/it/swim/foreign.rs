@@ -166,7 +166,10 @@ async fn ours_finds_theirs_again_by_its_rejoin_file() {
     ours.until("theirs", Status::Alive).await;
     ours.kill().await;
     let held = std::fs::read_to_string(folder.path().join("rejoin")).unwrap();
-    assert!(held.contains(&format!("alive: theirs {}\n", theirs.address)), "{held}");
+    assert!(
+        held.contains(&format!("alive: theirs {}\n", theirs.address)),
+        "{held}"
+    );
     let ours = Ours::with(settings());
     ours.until("theirs", Status::Alive).await;
     theirs.until("ours", "alive").await;
@@ -182,7 +185,8 @@ async fn a_key_changes_over_both_kinds_of_members() {
         std::fs::write(file, format!("[\"{KEY_TEXT}\"]")).unwrap();
     }
     let theirs = Theirs::start("theirs", &["-keyring-file", their_file.to_str().unwrap()]).await;
-    let mut settings = super::ours::settings("ours", SocketAddr::new(super::address(), super::PORT));
+    let mut settings =
+        super::ours::settings("ours", SocketAddr::new(super::address(), super::PORT));
     settings.keyring = Some(our_file.clone());
     let ours = Ours::with(settings);
     assert_eq!(ours.join(&[theirs.address]).await.count, 1);

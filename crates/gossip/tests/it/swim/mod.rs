@@ -35,8 +35,6 @@ async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match tokio::time::timeout(LIMIT, wait).await {
-        Ok(value) => value,
-        Err(_elapsed) => panic!("never: {what}"),
-    }
+    let value = tokio::time::timeout(LIMIT, wait).await;
+    value.unwrap_or_else(|_elapsed| panic!("never: {what}"))
 }

@@ -72,11 +72,10 @@ fn run(program: &'static str, arguments: &[String]) -> ExitCode {
     let named = line.command.as_deref();
     let spec = SPECS.into_iter().find(|spec| Some(spec.name) == named);
     match spec {
-        Some(_) if line.has_flags => {
-            complain(
-                "Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after \
-                 the subcommand.\n",
-            );
+        Some(spec) if line.has_flags => {
+            let why = "Invalid flags before the subcommand. If these flags are for\nthe subcommand, please put them after \
+                       the subcommand.";
+            complain(&format!("{why}\n\n{}", shown_help(spec, program)));
             ExitCode::FAILURE
         }
         Some(spec) if line.wants_help => {

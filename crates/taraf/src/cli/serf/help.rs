@@ -1,6 +1,7 @@
 //! What `-h` shows of a command, and the list of all commands.
 
 use super::command::Spec;
+use super::flags::Flag;
 
 /// The width of the column of flags, with the two spaces in front.
 const FLAGS_WIDTH: usize = 28;
@@ -21,20 +22,23 @@ pub(super) fn of(spec: &Spec, program: &str) -> String {
         text.push_str("\n\nOptions:\n");
     }
     for flag in flags {
-        let name = format!("  -{}{}", flag.name, flag.value);
-        let mut lines = wrap(flag.help, WIDTH - FLAGS_WIDTH).into_iter();
-        // A flag that is longer than its column has its words on the next line.
-        if name.len() + 1 < FLAGS_WIDTH {
-            let first = lines.next().unwrap_or_default();
-            text.push_str(&format!("\n{name:<FLAGS_WIDTH$}{first}"));
-        } else {
-            text.push_str(&format!("\n{name}"));
-        }
-        for line in lines {
-            text.push_str(&format!("\n{:FLAGS_WIDTH$}{line}", ""));
-        }
+        text.push_str(&entry(flag));
     }
     text
+}
+
+/// A flag and its words beside it, in lines that begin with their end.
+fn entry(flag: &Flag) -> String {
+    let name = format!("  -{}{}", flag.name, flag.value);
+    let mut lines = wrap(flag.help, WIDTH - FLAGS_WIDTH).into_iter();
+    // A flag that is longer than its column has its words on the next line.
+    let first = if name.len() + 1 < FLAGS_WIDTH {
+        format!("\n{name:<FLAGS_WIDTH$}{}", lines.next().unwrap_or_default())
+    } else {
+        format!("\n{name}")
+    };
+    let rest = lines.map(|line| format!("\n{:FLAGS_WIDTH$}{line}", ""));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// What `serf` shows when it is not told what to do.

@@ -1,5 +1,7 @@
 //! `info`: what an agent says of itself.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use taraf_gossip::rpc::Stats;
 
@@ -48,12 +50,12 @@ pub(super) fn formatted(
 }
 
 fn text_of(stats: &Stats) -> String {
-    let mut text = String::new();
-    for (section, values) in stats {
-        text.push_str(&format!("{section}:\n"));
-        for (name, value) in values {
-            text.push_str(&format!("\t{name} = {value}\n"));
-        }
-    }
+    let section = |(section, values): (&String, &BTreeMap<String, String>)| {
+        let pairs = values
+            .iter()
+            .map(|(name, value)| format!("\t{name} = {value}\n"));
+        format!("{section}:\n{}", pairs.collect::<String>())
+    };
+    let text: String = stats.iter().map(section).collect();
     text.trim().to_owned()
 }

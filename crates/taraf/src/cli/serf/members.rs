@@ -97,20 +97,17 @@ fn line(member: &Member, detailed: bool) -> String {
         .iter()
         .map(|(key, value)| format!("{key}={value}"));
     let tags = pairs.collect::<Vec<_>>().join(",");
-    let mut line = format!(
-        "{}|{}|{}|{tags}",
-        member.name,
-        address(member),
-        member.status
-    );
-    if detailed {
-        let versions = member.delegate;
-        line.push_str(&format!(
-            "|Protocol Version: {}|Available Protocol Range: [{}, {}]",
-            versions.current, versions.min, versions.max
-        ));
+    let (name, status) = (&member.name, member.status);
+    let line = format!("{name}|{}|{status}|{tags}", address(member));
+    if !detailed {
+        return line;
     }
-    line
+    let versions = member.delegate;
+    let range = format!("[{}, {}]", versions.min, versions.max);
+    format!(
+        "{line}|Protocol Version: {}|Available Protocol Range: {range}",
+        versions.current
+    )
 }
 
 /// Without members there is no list, as in Serf.

@@ -124,7 +124,7 @@ fn what_is_no_command_shows_all_and_has_its_own_exit_code() {
         );
         assert_eq!(theirs.code, code);
     }
-    assert_eq!(same(&peer, &["--bogus", "members"]).code, 1);
+    assert_eq!(same_help(&peer, &["--bogus", "members"]).code, 1);
     for arguments in [
         &["-v"][..],
         &["--version"],
@@ -280,7 +280,8 @@ fn queries_of_our_agent_are_asked_and_shown_alike() {
 }
 
 fn queries(start: Start) {
-    let peer = start("a1", &["-event-handler=query:load=echo 0.5"]);
+    let flags = ["-event-handler=query:load=echo 0.5", "-profile=local"];
+    let peer = start("a1", &flags);
     for arguments in [
         &["query", "-timeout=300ms", "load"][..],
         &["query", "-timeout=300ms", "-no-ack", "load"],
@@ -317,7 +318,7 @@ fn queries(start: Start) {
             "\tAck from 'a1'"
         ]
     );
-    assert!(lines[3].starts_with("Query time: 3.2"), "{lines:?}");
+    assert!(lines[3].starts_with("Query time: 1.6"), "{lines:?}");
     assert_eq!(lines[4], "Successfully contacted all live nodes");
 }
 
@@ -330,4 +331,50 @@ fn an_agent_leaves_when_it_is_told() {
         (0, "Graceful leave complete\n")
     );
     assert_eq!(same(&peer, &["leave"]).code, 1);
+}
+
+#[test]
+fn the_log_and_events_are_monitored_alike() {
+    monitor(Peer::start);
+}
+
+#[test]
+fn the_log_and_events_of_our_agent_are_monitored_alike() {
+    monitor(Peer::start_ours);
+}
+
+fn monitor(start: Start) {
+    let peer = start("a1", &["-tag", "role=web"]);
+    peer.until("EventMemberJoin: a1");
+    let (theirs, ours) = peer.monitored(|| {
+        let sent = peer.theirs(&["event", "-coalesce=false", "deploy", "v2"]);
+        assert_eq!(sent.code, 0);
+        assert_eq!(peer.theirs(&["tags", "-set=big=1"]).code, 0);
+    });
+    // The one does not see the other come, and Serf has no order of fields.
+    let told = |outcome: Outcome| {
+        let is_told = |line: &&str| !line.contains("Accepted client");
+        let mut lines: Vec<String> = outcome
+            .out
+            .lines()
+            .filter(is_told)
+            .map(str::to_owned)
+            .collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    };
+    let (theirs, ours) = (told(theirs), told(ours));
+    assert_eq!(ours, theirs);
+    for expected in [
+        "Event Info:",
+        "\tName: \"deploy\"",
+        "\tPayload: []uint8{0x76, 0x32}",
+    ] {
+        assert!(ours.contains(&expected.to_owned()), "{ours:?}");
+    }
+    assert!(
+        ours.iter()
+            .any(|line| line.ends_with("[INFO] agent: Received event: user-event: deploy"))
+    );
 }

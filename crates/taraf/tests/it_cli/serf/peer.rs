@@ -131,6 +131,43 @@ impl Peer {
         )
     }
 
+    /// What both programs' `monitor` shows while something is done and soon after: theirs, then ours. They are
+    /// interrupted then.
+    pub(crate) fn monitored(&self, act: impl FnOnce()) -> (Outcome, Outcome) {
+        let start = |program: &Path| {
+            Command::new(program)
+                .arg("monitor")
+                .env("SERF_RPC_ADDR", &self.rpc)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let (theirs, ours) = (start(Path::new("serf")), start(&self.ours));
+        // Both have come, and a request behind them is answered: they follow.
+        for _ in 0..2 {
+            self.until("Accepted client");
+        }
+        assert_eq!(self.theirs(&["info"]).code, 0);
+        act();
+        // Events of members come a second late.
+        self.until("Received event: member-update");
+        assert_eq!(self.theirs(&["info"]).code, 0);
+        let end = |monitor: Child| {
+            let pid = monitor.id().to_string();
+            assert!(
+                Command::new("kill")
+                    .args(["-INT", &pid])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            Outcome::of(&monitor.wait_with_output().unwrap())
+        };
+        (end(theirs), end(ours))
+    }
+
     /// What the real program does.
     pub(crate) fn theirs(&self, arguments: &[&str]) -> Outcome {
         self.call(Path::new("serf"), arguments)

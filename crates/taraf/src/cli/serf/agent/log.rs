@@ -18,13 +18,14 @@ use super::syslog::Syslog;
 const WAITING_MAX: usize = 1024;
 
 /// From which module on a line is which component's; the first that fits counts.
-const COMPONENTS: [(&str, &str); 6] = [
+const COMPONENTS: [(&str, &str); 7] = [
     ("taraf_gossip::swim", "memberlist"),
     ("taraf_gossip::net", "memberlist"),
     ("taraf_gossip::serf", "serf"),
     ("taraf_gossip::cluster", "serf"),
     ("taraf_gossip::snapshot", "serf"),
     ("taraf_gossip::rpc", "agent.ipc"),
+    ("taraf_gossip::discovery", "agent.mdns"),
 ];
 
 /// The log: shown from a level on, and kept from every level for those who monitor.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use taraf_base::Tasks;
 use taraf_gossip::agent;
-use taraf_gossip::config::Config;
+use taraf_gossip::config::{Config, addresses_of, host_name};
+use taraf_gossip::discovery;
 use taraf_gossip::handlers::{self, Handlers};
 use taraf_gossip::rpc::{Agent as _, Level, Listener, Server, Settings as Access};
 
@@ -62,6 +63,7 @@ async fn begin(call: &Call, tasks: &Tasks) -> Result<bool, String> {
     let served = start_agent(&config, &addresses, tasks)?;
     let settings = handler_settings(&config);
     served.set_handlers(Handlers::start(served.clone(), handlers, settings, tasks));
+    discover(&config, &served, tasks)?;
     serve_rpc(&config, &served, &log, tasks).await?;
     tell(&config, &addresses);
     join(&config, &served).await?;
@@ -101,10 +103,6 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), String> {
             config.statsite_addr.is_some(),
             "Failed to start statsite sink. Got: this agent has none; leave statsite_addr out",
         ),
-        (
-            config.discover.is_some(),
-            "Error starting mDNS listener: this agent does not discover by multicast; use -retry-join",
-        ),
     ];
     match missing.into_iter().find(|(is_wanted, _)| *is_wanted) {
         Some((_, why)) => Err(why.to_owned()),
@@ -134,6 +132,25 @@ fn start_agent(config: &Config, addresses: &Addresses, tasks: &Tasks) -> Result<
         settings(config, addresses, swim, tags, key.as_deref()).map_err(|error| failed(&error))?;
     let handle = agent::start(settings, tasks).map_err(|error| failed(&of_start(&error)))?;
     Ok(Served::new(handle, config.tags_file.clone()))
+}
+
+/// Finds and is found by multicast, where that is wanted.
+fn discover(config: &Config, served: &Served, tasks: &Tasks) -> Result<(), String> {
+    let Some(cluster) = &config.discover else {
+        return Ok(());
+    };
+    let failed = |error: &dyn std::fmt::Display| format!("Error starting mDNS listener: {error}");
+    let interface = config.interface.as_deref().map(addresses_of).transpose();
+    let settings = discovery::Settings {
+        cluster: cluster.clone(),
+        host: host_name().map_err(|error| failed(&error))?,
+        address: served.handle().address(),
+        replay: config.replay_on_join,
+        interface: interface
+            .map_err(|error| failed(&error))?
+            .unwrap_or_default(),
+    };
+    discovery::start(served.clone(), settings, tasks).map_err(|error| failed(&error))
 }
 
 async fn serve_rpc(
@@ -178,6 +195,9 @@ fn tell(config: &Config, addresses: &Addresses) {
         "Message Compression Enabled",
         &(!config.disable_compression).to_string(),
     );
+    if let Some(cluster) = &config.discover {
+        pair("mDNS cluster", cluster);
+    }
 }
 
 /// Joins those that must be reached.
