@@ -139,11 +139,14 @@ impl Cluster {
 
     /// All join the first at once. The time until all see all, when that is within the limit.
     pub(crate) async fn join(&mut self, limit: Duration) -> Option<Duration> {
-        let before = Instant::now();
-        let (first, mut others) = (address(0), tokio::task::JoinSet::new());
+        let mut clients = Vec::new();
         for number in 1..self.agents.len() {
-            let (first, mut client) = (first.clone(), connect(number).await);
-            others.spawn(async move { client.join(vec![first], false).await });
+            clients.push(connect(number).await);
+        }
+        let mut others = tokio::task::JoinSet::new();
+        let before = Instant::now();
+        for mut client in clients {
+            others.spawn(async move { client.join(vec![address(0)], false).await });
         }
         let found = self.see_all(before, limit).await;
         others.join_all().await;
