@@ -33,6 +33,9 @@ use taraf_service::{Client, Directory, ServiceName, problem, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::membership::Membership;
+use crate::node::directories::Directories;
+
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
@@ -45,6 +48,10 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) client: Client,
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// Takes endpoints out by an operator's word.
+    pub(crate) directories: Arc<Directories>,
+    /// Nothing when the node is no member of a cluster.
+    pub(crate) membership: Option<Arc<Membership>>,
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) registries: Vec<Registry>,
     pub(crate) token: Secret,
