@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Response, Version};
 use taraf_base::{Rng, Tasks};
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 const USER_AGENT_VALUE: HeaderValue =
     HeaderValue::from_static(concat!("taraf/", env!("CARGO_PKG_VERSION")));
+
+const NO_LENGTH: HeaderValue = HeaderValue::from_static("0");
 
 /// What one call may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,6 +287,10 @@ impl Client {
                 bytes: &bytes,
             };
             return at_hand::perform(shared, &pool, request, policy).await;
+        }
+        if at_hand::means_content(request.method()) && request.body().is_empty() {
+            let headers = request.headers_mut();
+            headers.entry(CONTENT_LENGTH).or_insert(NO_LENGTH);
         }
         let progress = attempt::Progress::first(Instant::now() + policy.deadline);
         // A call of a host may meet TLS and addresses: what waits for it should not carry all of that.

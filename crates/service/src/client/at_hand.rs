@@ -63,14 +63,17 @@ pub(super) fn written(
         bytes.put_slice(value.as_bytes());
         bytes.put_slice(b"\r\n");
     }
-    // RFC 9110 §8.6: also of an empty one, where the method means that there is one.
-    let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-    if has_body || !body.is_empty() {
+    if means_content(request.method()) || !body.is_empty() {
         bytes.put_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
     bytes.put_slice(b"\r\n");
     bytes.put_slice(body);
     Some(bytes)
+}
+
+/// Whether a request of this method says how long its body is even when there is none (RFC 9110 §8.6).
+pub(super) fn means_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 /// Sends it until there is an answer, or a failure that must stand.

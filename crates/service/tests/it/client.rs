@@ -50,6 +50,50 @@ async fn the_host_header_is_the_service_and_the_path_alone_is_asked() {
     }
 }
 
+/// Most requests are written as bytes; those that say something of their connection are not. The service
+/// cannot tell them apart.
+#[tokio::test]
+async fn a_request_has_the_same_head_however_it_is_written() {
+    let tasks = Tasks::new();
+    let peer = Peer::start(&tasks, |mut talk| async move {
+        while let Some(head) = talk.head().await {
+            talk.answer("200 OK", &head.to_ascii_lowercase()).await;
+        }
+    })
+    .await;
+    let rig = Rig::new(&[peer.address], Config::default(), &tasks);
+    for (method, text, length) in [
+        ("GET", "", None),
+        ("DELETE", "", None),
+        ("POST", "", Some("content-length: 0")),
+        ("PUT", "x", Some("content-length: 1")),
+        ("GET", "xy", Some("content-length: 2")),
+    ] {
+        let mut heads = Vec::new();
+        for special in [None, Some("trailers")] {
+            let mut request = Request::builder()
+                .method(method)
+                .uri("http://peer.service/a?b=c")
+                .header("x-twice", "1")
+                .header("x-twice", "2");
+            if let Some(value) = special {
+                request = request.header("te", value);
+            }
+            let request = request.body(body::full(text)).unwrap();
+            let (_, head) = rig.send(request, &CallPolicy::default()).await.unwrap();
+            let head = String::from_utf8(head.to_vec()).unwrap();
+            let mut lines: Vec<_> = head.lines().map(str::to_owned).collect();
+            lines.retain(|line| !line.starts_with("te:"));
+            lines.sort_unstable();
+            heads.push(lines);
+        }
+        assert_eq!(heads[0], heads[1], "{method} {text:?}");
+        let is_length = |line: &&String| line.starts_with("content-length");
+        let found = heads[0].iter().find(is_length).map(String::as_str);
+        assert_eq!(found, length, "{method} {text:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_forwarded_request_loses_what_concerns_one_connection() {
     let tasks = Tasks::new();
