@@ -2,6 +2,7 @@
 
 mod keys;
 pub(crate) mod lines;
+mod metrics;
 mod served;
 mod settings;
 
@@ -13,10 +14,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use taraf_base::{Secret, Tasks};
 use taraf_gossip::agent::{self, Handle};
-use taraf_gossip::cluster::Members;
+use taraf_gossip::cluster::{Members, Seen};
 use taraf_gossip::handlers::{self, Handlers, Spec};
 use taraf_gossip::rpc::{Agent as _, Bound, Lines, Listener, Server, Settings as Access};
 use taraf_gossip::serf::Tags;
+use taraf_service::metrics::Registry;
 use tokio::sync::watch;
 
 use crate::adapters::discovery::Reading;
@@ -24,6 +26,7 @@ use crate::config::Gossip;
 use crate::config::gossip::RPC_LISTEN;
 use crate::node::data;
 
+pub(crate) use keys::KEYRING;
 pub(crate) use served::Served;
 pub(crate) use settings::check_tags;
 
@@ -121,6 +124,11 @@ impl Membership {
     /// How its members are to be read.
     pub(crate) const fn reading(&self) -> &Reading {
         &self.reading
+    }
+
+    /// What it counts.
+    pub(crate) fn metrics(&self) -> Registry {
+        metrics::of(self.handle())
     }
 
     pub(crate) fn members(&self) -> watch::Receiver<Arc<Members>> {
@@ -281,6 +289,14 @@ async fn try_to_join(served: &Served, addresses: Vec<String>, interval: Duration
         let error = one_line(&why.0);
         tracing::warn!(error, again_in = ?interval, "nobody of gossip.retry_join answers");
         tokio::time::sleep(interval).await;
+    }
+}
+
+/// What is thought of a member in a word: Serf's, or that somebody doubts it.
+pub(crate) fn word(seen: &Seen) -> &'static str {
+    match seen.member.status.word() {
+        "alive" if seen.accusers > 0 => "suspect",
+        word => word,
     }
 }
 

@@ -194,6 +194,7 @@ impl Node {
         ];
         registries.extend(core.started.metrics.clone());
         registries.push(space::metrics(core.space.clone()));
+        registries.extend(core.membership.iter().map(|own| own.metrics()));
         let node = Self {
             gateway,
             operator: info.operator,

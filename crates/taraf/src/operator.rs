@@ -5,9 +5,11 @@ mod backup;
 mod document;
 mod events;
 mod flows;
+mod gossip;
 mod health;
 mod keys;
 mod latency;
+mod members;
 mod overview;
 mod request;
 mod runs;
@@ -134,6 +136,25 @@ fn operations() -> Vec<Entry> {
         op("get", "/v1/status", &[], get(overview::status)),
         op("get", "/v1/backup", &[], get(backup::stream)),
         op("get", "/v1/services", &[], get(overview::services)),
+        op(
+            "post",
+            "/v1/services/{name}/drain",
+            &[],
+            post(overview::drain),
+        ),
+        op(
+            "post",
+            "/v1/services/{name}/resume",
+            &[],
+            post(overview::resume),
+        ),
+        op("get", "/v1/members", &["status", "service"], get(members::list)),
+        op("post", "/v1/members", &[], post(members::join)),
+        op("get", "/v1/members/{name}", &[], get(members::show)),
+        op("delete", "/v1/members/{name}", &["prune"], delete(members::remove)),
+        op("get", "/v1/gossip/history", &[], get(members::history)),
+        op("post", "/v1/gossip/events", &[], post(gossip::say)),
+        op("post", "/v1/gossip/queries", &[], post(gossip::ask)),
         op("get", "/v1/routes", &[], get(overview::routes)),
         op("get", "/v1/metrics/summary", &[], get(overview::summary)),
         op("get", "/v1/events/stream", &[], get(events::stream)),

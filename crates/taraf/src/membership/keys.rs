@@ -41,23 +41,23 @@ pub(super) fn of(config: &Gossip, folder: Option<&Path>) -> anyhow::Result<Keys>
     }
     let configured = configured(config)?;
     let Some(folder) = folder else {
-        let key = configured.unwrap_or_else(new_key);
+        let keyring = configured.map_or_else(made, Ok)?;
         return Ok(Keys {
             file: None,
-            keyring: Some(Keyring::new(key.expose()).context("gossip.encrypt_key")?),
-            key: Some(text(key.expose())),
+            key: Some(text(keyring.primary())),
+            keyring: Some(keyring),
         });
     };
     let file = folder.join(KEYRING);
     if !file.exists() {
         data::create(folder)?;
-        let key = configured.clone().unwrap_or_else(new_key);
-        Keyring::new(key.expose()).context("gossip.encrypt_key")?;
-        keyring_file::save(&file, &[key]).context("failed to keep the gossip key")?;
+        let keyring = configured.clone().map_or_else(made, Ok)?;
+        let keys: Vec<_> = keyring.keys().map(|key| Secret::new(key.to_vec())).collect();
+        keyring_file::save(&file, &keys).context("failed to keep the gossip key")?;
     }
     let keyring = keyring_file::load(&file).context("failed to read the gossip keys")?;
-    if let Some(key) = configured
-        && !keyring.keys().any(|known| known == key.expose().as_slice())
+    if let Some(configured) = configured
+        && !keyring.keys().any(|known| known == configured.primary())
     {
         tracing::warn!(file = %file.display(),
             "the configured gossip key is not among those that are kept: they hold, the configured one is not used; \
@@ -70,8 +70,8 @@ pub(super) fn of(config: &Gossip, folder: Option<&Path>) -> anyhow::Result<Keys>
     })
 }
 
-/// The key that the configuration says, in itself or by a file.
-fn configured(config: &Gossip) -> anyhow::Result<Option<Secret<Vec<u8>>>> {
+/// The keys that the configuration says: one in itself, or a file of one, or a keyring file of Serf's.
+fn configured(config: &Gossip) -> anyhow::Result<Option<Keyring>> {
     let written = match (&config.encrypt_key, &config.encrypt_key_file) {
         (Some(_), Some(_)) => {
             anyhow::bail!(
@@ -82,6 +82,10 @@ fn configured(config: &Gossip) -> anyhow::Result<Option<Secret<Vec<u8>>>> {
         (None, Some(file)) => {
             let place = file.display().to_string();
             let key = data::read_secret(file)?;
+            if key.as_ref().is_some_and(|key| key.expose().trim_start().starts_with('[')) {
+                let keyring = keyring_file::load(file);
+                return keyring.map(Some).context("gossip.encrypt_key_file");
+            }
             Some((
                 key.with_context(|| format!("there is no gossip key in {place}"))?,
                 place,
@@ -95,12 +99,11 @@ fn configured(config: &Gossip) -> anyhow::Result<Option<Secret<Vec<u8>>>> {
     let bytes = STANDARD.decode(key.expose().trim());
     let bytes =
         bytes.with_context(|| format!("{place}: a gossip key is 16, 24 or 32 bytes in base64"))?;
-    Keyring::new(&bytes).with_context(|| place)?;
-    Ok(Some(Secret::new(bytes)))
+    Keyring::new(&bytes).with_context(|| place).map(Some)
 }
 
-fn new_key() -> Secret<Vec<u8>> {
-    Secret::new(random_bytes::<KEY_BYTES>().to_vec())
+fn made() -> anyhow::Result<Keyring> {
+    Keyring::new(&random_bytes::<KEY_BYTES>()).context("failed to make a gossip key")
 }
 
 fn text(key: &[u8]) -> Secret {
@@ -151,6 +154,25 @@ mod tests {
         // What is kept goes before what is configured later.
         let third = of(&asking(None, Some(KEY)), Some(&dir)).unwrap();
         assert_eq!(exposed(&third), exposed(&first));
+    }
+
+    #[test]
+    fn the_keyring_of_another_node_is_taken_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = of(&asking(Some(true), None), Some(folder.path())).unwrap();
+        let config = Gossip {
+            encrypt_key_file: other.file.clone(),
+            ..Gossip::default()
+        };
+        let keys = of(&config, None).unwrap();
+        assert_eq!(exposed(&keys), exposed(&other));
+        let plain = folder.path().join("key");
+        std::fs::write(&plain, format!("{KEY}\n")).unwrap();
+        let config = Gossip {
+            encrypt_key_file: Some(plain),
+            ..Gossip::default()
+        };
+        assert_eq!(exposed(&of(&config, None).unwrap()), Some(KEY));
     }
 
     #[test]
