@@ -10,6 +10,9 @@ use super::program::{Program, free_ports};
 /// Stands for whatever it may be: within a line, or alone for any number of lines.
 const ANYTHING: &str = "…";
 
+/// How long a command may take, in seconds.
+const COMMAND_LIMIT_S: &str = "120";
+
 /// One step of a guide.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
@@ -95,7 +98,10 @@ impl Walk {
     fn start(ports: &[&'static str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         super::routes::copied(&root().join("examples"), &dir.path().join("examples"));
-        let own = |port: &&'static str| (*port, format!(":{}", free_ports()));
+        let own = |port: &&'static str| {
+            let colon = if port.starts_with(':') { ":" } else { "" };
+            (*port, format!("{colon}{}", free_ports()))
+        };
         Self {
             dir,
             programs: Vec::new(),
@@ -119,7 +125,7 @@ impl Walk {
                 }
             }
         }
-        for program in self.programs {
+        for program in std::mem::take(&mut self.programs) {
             program.stop();
         }
         taken
@@ -165,9 +171,9 @@ impl Walk {
         let own = Path::new(env!("CARGO_BIN_EXE_taraf")).parent().unwrap();
         let path = std::env::var_os("PATH").unwrap();
         let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
-        let mut shell = Command::new("bash");
+        let mut shell = Command::new("timeout");
         shell
-            .args(["-c", command])
+            .args([COMMAND_LIMIT_S, "bash", "-c", command])
             .current_dir(self.dir.path())
             .env("PATH", std::env::join_paths(all).unwrap())
             .env("no_proxy", "*");
@@ -179,6 +185,18 @@ impl Walk {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "$ {command}\n{said}");
         String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// What a guide has begun in the background ends with it: its number lies in a file.
+impl Drop for Walk {
+    fn drop(&mut self) {
+        let files = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+        for file in files.filter(|file| file.path().extension().is_some_and(|end| end == "pid")) {
+            let pids = std::fs::read_to_string(file.path()).unwrap_or_default();
+            // It is gone already where the guide ended it.
+            drop(Command::new("kill").args(pids.split_whitespace()).output());
+        }
     }
 }
 
@@ -199,6 +217,12 @@ fn the_guide_to_connections_prints_what_is_printed() {
 #[test]
 fn the_guide_to_protected_services_prints_what_is_printed() {
     assert_eq!(Walk::start(&[]).take("protected-services.md"), 1);
+}
+
+#[test]
+fn the_guide_to_discovery_prints_what_is_printed() {
+    let ports = ["8081", ":7950", ":7374"];
+    assert_eq!(Walk::start(&ports).take("discovery.md"), 15);
 }
 
 #[test]
