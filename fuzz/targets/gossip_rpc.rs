@@ -50,7 +50,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (whole, is_right) = values(bytes, usize::MAX);
     let (pieces, _) = values(bytes, usize::from(*piece));
     // A value that is too long may be seen to be so before or behind those in front of it.
-    assert!(pieces.starts_with(&whole) || !is_right, "in pieces of {piece}");
+    assert!(
+        pieces.starts_with(&whole) || !is_right,
+        "in pieces of {piece}"
+    );
     for value in &whole {
         again::<RequestHeader>(value);
         again::<AnswerHeader>(value);

@@ -22,7 +22,7 @@ struct Target {
     bytes_max: u32,
 }
 
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 15] = [
     Target {
         name: "log_record",
         feeds: "records with right checksums to the decoder",

@@ -52,7 +52,7 @@ pub fn addresses_of(interface: &str) -> io::Result<Vec<IpAddr>> {
     let found: Vec<IpAddr> = all
         .iter()
         .filter(|one| one.name == interface)
-        .map(|one| one.ip())
+        .map(if_addrs::Interface::ip)
         .collect();
     if found.is_empty() {
         let why = "route ip+net: no such network interface";

@@ -34,7 +34,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(("gossip", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+    if let Some(("gossip", rest)) = words
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
         return clusters::run(rest).unwrap_or_else(|why| {
             eprintln!("sim gossip: {why}\n\n{}", clusters::HELP);
             ExitCode::from(2)

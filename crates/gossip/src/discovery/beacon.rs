@@ -131,7 +131,7 @@ impl Heard {
             }
             for member in members_in(packet, &self.cluster) {
                 // A flood of answers finds nobody.
-                drop(self.found.try_send(member));
+                let _ = self.found.try_send(member);
             }
         }
     }

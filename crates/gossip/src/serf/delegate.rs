@@ -12,7 +12,7 @@ use super::machine::Serf;
 use super::{Coordinate, LTime, Vivaldi};
 use crate::moment::Moment;
 use crate::swim::{Delegate, Doubt, Member, Name, transmit_limit};
-use crate::wire::serf::{Message, PushPull};
+use crate::wire::serf::{Coordinate as Sent, Message, PushPull};
 
 /// No more parts of ours in one packet than a compound can count.
 const PARTS_MAX: usize = 255;
@@ -97,7 +97,7 @@ impl Delegate for Serf {
     fn ack_payload(&mut self) -> Bytes {
         let own = self.vivaldi.as_ref().map(Vivaldi::coordinate);
         let own = own.and_then(Coordinate::to_wire);
-        own.map_or_else(Bytes::new, |own| own.to_bytes())
+        own.map_or_else(Bytes::new, Sent::to_bytes)
     }
 
     fn ping_complete(&mut self, _now: Moment, node: &Name, rtt: Duration, payload: &Bytes) {

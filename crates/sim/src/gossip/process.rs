@@ -120,7 +120,7 @@ impl Process {
 
     /// It has joined: what was said before is no longer for it.
     pub(super) fn joined(&mut self) {
-        let stats = self.cluster.as_ref().map(|cluster| cluster.stats());
+        let stats = self.cluster.as_ref().map(Cluster::stats);
         let time = stats.as_ref().and_then(|stats| stats.get("event_time"));
         self.wants_from = time.and_then(|time| time.parse().ok());
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use taraf_gossip::cluster::Output;
+use taraf_gossip::cluster::{Cluster, Output};
 use taraf_gossip::moment::Moment;
 use taraf_gossip::serf::{Change, Event};
 use taraf_gossip::swim::{self, Name, StreamId, Token};
@@ -271,11 +271,7 @@ impl World {
     fn settle(&mut self, number: usize) {
         loop {
             let process = &mut self.processes[number];
-            let Some(output) = process
-                .cluster
-                .as_mut()
-                .and_then(|cluster| cluster.output())
-            else {
+            let Some(output) = process.cluster.as_mut().and_then(Cluster::output) else {
                 break;
             };
             match output {
@@ -304,11 +300,7 @@ impl World {
     fn wake(&mut self, number: usize) {
         let now = self.now;
         let process = &mut self.processes[number];
-        let Some(deadline) = process
-            .cluster
-            .as_ref()
-            .and_then(|cluster| cluster.next_deadline())
-        else {
+        let Some(deadline) = process.cluster.as_ref().and_then(Cluster::next_deadline) else {
             return;
         };
         let at = now + (deadline - (now + process.ahead));
@@ -378,7 +370,7 @@ impl World {
 
     fn tell(&mut self, number: usize, event: Event) {
         match event {
-            Event::User(event) => self.heard(number, event.payload, event.time.0),
+            Event::User(event) => self.heard(number, &event.payload, event.time.0),
             Event::Members(event) if event.change == Change::Failed => {
                 for member in &event.members {
                     if let Some(about) = number_named(&member.name) {
@@ -390,7 +382,7 @@ impl World {
         }
     }
 
-    fn heard(&mut self, number: usize, text: Bytes, time: u64) {
+    fn heard(&mut self, number: usize, text: &Bytes, time: u64) {
         let now = self.now;
         let process = &mut self.processes[number];
         process.heard_until = process.heard_until.max(time);
@@ -400,7 +392,7 @@ impl World {
             self.ledger
                 .fail(|| format!("exactly once: m{number} heard {text:?} twice"));
         }
-        if let Some(said) = self.ledger.said.get_mut(&text) {
+        if let Some(said) = self.ledger.said.get_mut(text) {
             said.heard += 1;
             said.last_heard = now;
         }

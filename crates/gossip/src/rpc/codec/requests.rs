@@ -139,13 +139,9 @@ impl Body for RequestHeader {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The first of a connection.
-    Handshake {
-        version: i64,
-    },
+    Handshake { version: i64 },
     /// Proves who asks.
-    Auth {
-        key: String,
-    },
+    Auth { key: String },
     /// Says something to everybody.
     Event {
         name: Name,
@@ -153,10 +149,7 @@ pub enum Request {
         coalesce: bool,
     },
     /// Makes a failed member one that left.
-    ForceLeave {
-        node: Name,
-        prune: bool,
-    },
+    ForceLeave { node: Name, prune: bool },
     /// Makes the agent part of a cluster.
     Join {
         addresses: Vec<String>,
@@ -171,39 +164,25 @@ pub enum Request {
         name: String,
     },
     /// Changes the agent's tags.
-    Tags {
-        set: Tags,
-        delete: Vec<String>,
-    },
+    Tags { set: Tags, delete: Vec<String> },
     /// Begins a stream of events.
-    Stream {
-        kinds: String,
-    },
+    Stream { kinds: String },
     /// Begins a stream of log lines.
-    Monitor {
-        level: String,
-    },
+    Monitor { level: String },
     /// Ends a stream.
-    Stop {
-        stream: u64,
-    },
+    Stop { stream: u64 },
     /// Leaves the cluster, and ends the agent.
     Leave,
     /// Asks everybody, or some.
     Query(QueryRequest),
     /// Answers a query that a stream told of.
-    Respond {
-        id: u64,
-        payload: Bytes,
-    },
+    Respond { id: u64, payload: Bytes },
     /// Changes or lists gossip keys.
     Keys(KeyCommand),
     /// What the agent says of itself.
     Stats,
     /// Where a member is.
-    GetCoordinate {
-        node: Name,
-    },
+    GetCoordinate { node: Name },
 }
 
 impl Request {
