@@ -46,7 +46,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode, String> {
             other => return Err(format!("no such argument: {other}")),
         }
     }
-    plan.deaths = deaths.unwrap_or((plan.members / 20).max(1));
+    plan.deaths = deaths.unwrap_or_else(|| (plan.members / 20).max(1));
     for seed in plan.seed..plan.seed.saturating_add(seeds) {
         plan.seed = seed;
         let report = simulate(&plan);

@@ -5,9 +5,11 @@ mod backup;
 mod document;
 mod events;
 mod flows;
+mod gossip;
 mod health;
 mod keys;
 mod latency;
+mod members;
 mod overview;
 mod request;
 mod runs;
@@ -33,6 +35,9 @@ use taraf_service::{Client, Directory, ServiceName, problem, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::membership::Membership;
+use crate::node::directories::Directories;
+
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
@@ -45,6 +50,10 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) client: Client,
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// Takes endpoints out by an operator's word.
+    pub(crate) directories: Arc<Directories>,
+    /// Nothing when the node is no member of a cluster.
+    pub(crate) membership: Option<Arc<Membership>>,
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) registries: Vec<Registry>,
     pub(crate) token: Secret,
@@ -127,6 +136,35 @@ fn operations() -> Vec<Entry> {
         op("get", "/v1/status", &[], get(overview::status)),
         op("get", "/v1/backup", &[], get(backup::stream)),
         op("get", "/v1/services", &[], get(overview::services)),
+        op(
+            "post",
+            "/v1/services/{name}/drain",
+            &[],
+            post(overview::drain),
+        ),
+        op(
+            "post",
+            "/v1/services/{name}/resume",
+            &[],
+            post(overview::resume),
+        ),
+        op(
+            "get",
+            "/v1/members",
+            &["status", "service"],
+            get(members::list),
+        ),
+        op("post", "/v1/members", &[], post(members::join)),
+        op("get", "/v1/members/{name}", &[], get(members::show)),
+        op(
+            "delete",
+            "/v1/members/{name}",
+            &["prune"],
+            delete(members::remove),
+        ),
+        op("get", "/v1/gossip/history", &[], get(members::history)),
+        op("post", "/v1/gossip/events", &[], post(gossip::say)),
+        op("post", "/v1/gossip/queries", &[], post(gossip::ask)),
         op("get", "/v1/routes", &[], get(overview::routes)),
         op("get", "/v1/metrics/summary", &[], get(overview::summary)),
         op("get", "/v1/events/stream", &[], get(events::stream)),

@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::shared::Shared;
 use crate::cluster::Members;
+use crate::moment::Moment;
 use crate::rpc::event::Event;
 use crate::serf::Entry;
 use crate::swim::{Counters, Name};
@@ -64,6 +65,18 @@ impl Handle {
             .iter()
             .cloned()
             .collect()
+    }
+
+    /// How long ago something was, by the clock of the agent.
+    #[must_use]
+    pub fn ago(&self, at: Moment) -> Duration {
+        self.shared.now().since(at)
+    }
+
+    /// What Serf's layer has done so far.
+    #[must_use]
+    pub fn serf_counters(&self) -> crate::serf::Counters {
+        *self.shared.cluster().serf().counters()
     }
 
     /// The round trip between two members, as their coordinates foretell it.

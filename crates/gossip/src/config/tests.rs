@@ -1,3 +1,5 @@
+//! What a configuration file may say, how two become one, and what is wrong with it.
+
 use std::fs;
 
 use super::*;

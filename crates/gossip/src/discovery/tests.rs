@@ -1,3 +1,5 @@
+//! Packets of discovery beside their reader.
+
 use proptest::prelude::*;
 
 use super::packet::{

@@ -166,27 +166,23 @@ pub(crate) async fn calls(cluster: &mut Cluster, found: &mut Found) {
 pub(crate) async fn many(cluster: &mut Cluster, events: usize, loss: u32, found: &mut Found) {
     let lossy = (loss > 0).then(|| Loss::begin(loss));
     let sources: Vec<usize> = cluster.live.iter().copied().collect();
-    let mut sent = BTreeMap::new();
-    let mut heard = BTreeMap::new();
+    let mut told = Told::default();
     let began = Instant::now();
     for number in 0..events {
         let name = format!("{loss}-{number}");
-        sent.insert(name.clone(), Instant::now());
+        told.sent.insert(name.clone(), Instant::now());
         tell(cluster, sources[number % sources.len()], &name).await;
         let next = began + MANY_GAP * u32::try_from(number + 1).unwrap();
-        note(cluster, next, &mut heard).await;
+        told.listen(cluster, next).await;
     }
     let wanted = events * sources.len();
     let end = Instant::now() + MANY_LIMIT;
-    while heard.len() < wanted && Instant::now() < end {
+    while told.heard.len() < wanted && Instant::now() < end {
         let soon = Instant::now() + Duration::from_millis(100);
-        note(cluster, soon, &mut heard).await;
+        told.listen(cluster, soon).await;
     }
     drop(lossy);
-    let times = heard
-        .iter()
-        .map(|((name, _), at): (&(String, usize), &Instant)| *at - sent[name]);
-    let times: Vec<Duration> = times.collect();
+    let times: Vec<Duration> = told.heard.values().copied().collect();
     let late = times.iter().filter(|time| **time > LATE).count();
     let slowest = times.iter().max().copied().unwrap_or_default();
     let [of_lost, of_late, of_slowest] = if loss > 0 {
@@ -201,16 +197,30 @@ pub(crate) async fn many(cluster: &mut Cluster, events: usize, loss: u32, found:
     found.push((of_lost, count(wanted - times.len())));
     found.push((of_late, count(late)));
     found.push((of_slowest, milliseconds(slowest)));
+    found.push((Measure::Twice, count(told.twice)));
 }
 
-/// Hears until a moment, and keeps when each event first came to each agent.
-async fn note(cluster: &mut Cluster, end: Instant, to: &mut BTreeMap<(String, usize), Instant>) {
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
-        let Some(heard) = cluster.next(left).await else {
-            return;
-        };
-        if let What::User(name) = heard.what {
-            to.entry((name, heard.by)).or_insert(heard.at);
+/// Events that were told, and how long each took to each agent.
+#[derive(Default)]
+struct Told {
+    sent: BTreeMap<String, Instant>,
+    heard: BTreeMap<(String, usize), Duration>,
+    twice: usize,
+}
+
+impl Told {
+    /// Hears until a moment. What else is heard is of times before.
+    async fn listen(&mut self, cluster: &mut Cluster, end: Instant) {
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let Some(heard) = cluster.next(left).await else {
+                return;
+            };
+            if let What::User(name) = heard.what
+                && let Some(sent) = self.sent.get(&name)
+            {
+                let before = self.heard.insert((name, heard.by), heard.at - *sent);
+                self.twice += usize::from(before.is_some());
+            }
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) enum Measure {
     FrozenFirst,
     FrozenLast,
     FalseFailures,
+    Twice,
     CalmLost,
     CalmLate,
     CalmSlowest,
@@ -77,7 +78,7 @@ const fn row(title: &'static str, measure: Measure, unit: &'static str, digits: 
 
 const WORST: usize = 100;
 
-const ROWS: [Row; 24] = [
+const ROWS: [Row; 25] = [
     row("start to answer", Measure::Start, " ms", 1),
     row(
         "all join one at once, until all see all",
@@ -174,6 +175,13 @@ const ROWS: [Row; 24] = [
         0,
     ),
     Row {
+        title: "events: deliveries more than once",
+        measure: Measure::Twice,
+        hundredths: WORST,
+        unit: "",
+        digits: 0,
+    },
+    Row {
         title: "healthy members called failed, some frozen in turns",
         measure: Measure::FalseFailures,
         hundredths: WORST,
@@ -183,7 +191,7 @@ const ROWS: [Row; 24] = [
 ];
 
 /// What is aimed at: of which row, by its measure and hundredth, at most how much.
-const AIMS: [(&str, Measure, usize, f64); 13] = [
+const AIMS: [(&str, Measure, usize, f64); 14] = [
     ("memory at most 6 MiB", Measure::Memory, 50, 6.0),
     ("idle at most 0.1 % of a core", Measure::Processor, 50, 0.1),
     ("start to answer within 10 ms", Measure::Start, 50, 10.0),
@@ -218,6 +226,7 @@ const AIMS: [(&str, Measure, usize, f64); 13] = [
         WORST,
         0.0,
     ),
+    ("no event told twice", Measure::Twice, WORST, 0.0),
     ("no event lost", Measure::CalmLost, WORST, 0.0),
     ("no event later than 1 s", Measure::CalmLate, WORST, 0.0),
     ("no event lost at 10 % loss", Measure::LossyLost, WORST, 0.0),

@@ -62,7 +62,7 @@ enum Command {
     Service(serve::ServiceArgs),
     /// The server on one screen.
     Status(status::Args),
-    /// What is offered, and where it answers: list, show.
+    /// What is offered, by whom and where: list, show, drain.
     Services(services::Args),
     /// API keys: create, list, rotate, revoke, usage.
     Key(key::Args),

@@ -17,6 +17,9 @@ const HOSTS: &str = "127.0.0.";
 /// Between two times that a command is repeated.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a command may take, in seconds.
+const COMMAND_LIMIT_S: &str = "120";
+
 /// One step of a guide.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
@@ -130,7 +133,10 @@ impl Walk {
     fn start(ports: &[&'static str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         super::routes::copied(&root().join("examples"), &dir.path().join("examples"));
-        let own = |port: &&'static str| (*port, format!(":{}", free_ports()));
+        let own = |port: &&'static str| {
+            let colon = if port.starts_with(':') { ":" } else { "" };
+            (*port, format!("{colon}{}", free_ports()))
+        };
         Self {
             dir,
             programs: Vec::new(),
@@ -184,8 +190,8 @@ impl Walk {
                 }
             }
         }
-        drop(self.jobs);
-        for program in self.programs {
+        drop(std::mem::take(&mut self.jobs));
+        for program in std::mem::take(&mut self.programs) {
             program.stop();
         }
         taken
@@ -284,9 +290,9 @@ impl Walk {
         let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
         // Where Debian has servers, which not everybody has on the path.
         let all = all.chain([PathBuf::from("/usr/sbin")]);
-        let mut shell = Command::new("bash");
+        let mut shell = Command::new("timeout");
         shell
-            .args(["-c", command])
+            .args([COMMAND_LIMIT_S, "bash", "-c", command])
             .current_dir(self.dir.path())
             .env("PATH", std::env::join_paths(all).unwrap())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -296,6 +302,21 @@ impl Walk {
             shell.env("KEY", program.ready["api_key"].as_str().unwrap_or_default());
         }
         shell
+    }
+}
+
+/// What a guide has begun in the background ends with it: its number lies in a file.
+impl Drop for Walk {
+    fn drop(&mut self) {
+        let files = std::fs::read_dir(self.dir.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        for file in files.filter(|file| file.path().extension().is_some_and(|end| end == "pid")) {
+            let pids = std::fs::read_to_string(file.path()).unwrap_or_default();
+            // It is gone already where the guide ended it.
+            drop(Command::new("kill").args(pids.split_whitespace()).output());
+        }
     }
 }
 
@@ -320,7 +341,7 @@ fn the_guide_to_protected_services_prints_what_is_printed() {
 
 #[test]
 fn the_guide_to_load_balancing_prints_what_is_printed() {
-    assert_eq!(Walk::among_hosts("web").take("load-balancing.md"), 19);
+    assert_eq!(Walk::among_hosts("web").take("load-balancing.md"), 23);
 }
 
 #[test]
@@ -339,6 +360,12 @@ fn the_guide_to_settings_prints_what_is_printed() {
         Walk::among_hosts("settings").take("spreading-settings.md"),
         11
     );
+}
+
+#[test]
+fn the_guide_to_discovery_prints_what_is_printed() {
+    let ports = ["8081", ":7950", ":7374"];
+    assert_eq!(Walk::start(&ports).take("discovery.md"), 15);
 }
 
 #[test]

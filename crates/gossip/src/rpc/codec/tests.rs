@@ -1,3 +1,5 @@
+//! Requests and records as bytes and back, and bytes that are none.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,11 +1,9 @@
 //! The log of an agent in Serf's form: `2026/11/23 11:36:30 [INFO] agent: Serf agent starting`.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taraf_gossip::rpc::{Level, Lines};
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -13,20 +11,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::output;
 use super::syslog::Syslog;
+use crate::membership::lines;
 
 /// How many lines wait until the start has succeeded.
 const WAITING_MAX: usize = 1024;
-
-/// From which module on a line is which component's; the first that fits counts.
-const COMPONENTS: [(&str, &str); 7] = [
-    ("taraf_gossip::swim", "memberlist"),
-    ("taraf_gossip::net", "memberlist"),
-    ("taraf_gossip::serf", "serf"),
-    ("taraf_gossip::cluster", "serf"),
-    ("taraf_gossip::snapshot", "serf"),
-    ("taraf_gossip::rpc", "agent.ipc"),
-    ("taraf_gossip::discovery", "agent.mdns"),
-];
 
 /// The log: shown from a level on, and kept from every level for those who monitor.
 #[derive(Clone, Debug)]
@@ -76,7 +64,7 @@ impl Log {
     }
 
     fn add(&self, level: Level, text: &str) {
-        let line = format!("{} [{level}] {text}", now());
+        let line = lines::line(level, text);
         self.lines.add(level, &line);
         let mut shown = self.shown();
         if level < shown.level {
@@ -103,20 +91,9 @@ impl Log {
 
 impl<S: Subscriber> Layer<S> for Log {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let metadata = event.metadata();
-        let level = level_of(*metadata.level());
-        let target = metadata.target();
-        // Libraries tell much that is nothing to Serf's users.
-        if !target.starts_with("taraf") && level < Level::Warn {
-            return;
+        if let Some((level, text)) = lines::said(event) {
+            self.add(level, &text);
         }
-        let mut text = Text::default();
-        event.record(&mut text);
-        let component = component_of(target);
-        self.add(
-            level,
-            &format!("{component}: {}{}", text.message, text.fields),
-        );
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -124,56 +101,9 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
-fn component_of(target: &str) -> &'static str {
-    let known = COMPONENTS
-        .into_iter()
-        .find(|(module, _)| target.starts_with(module));
-    known.map_or("agent", |(_, component)| component)
-}
-
-const fn level_of(level: tracing::Level) -> Level {
-    match level {
-        tracing::Level::TRACE => Level::Trace,
-        tracing::Level::DEBUG => Level::Debug,
-        tracing::Level::INFO => Level::Info,
-        tracing::Level::WARN => Level::Warn,
-        tracing::Level::ERROR => Level::Err,
-    }
-}
-
-/// The time of this place, as Go's log has it.
-fn now() -> String {
-    jiff::Zoned::now().strftime("%Y/%m/%d %H:%M:%S").to_string()
-}
-
-/// The message of an event, and its fields behind it.
-#[derive(Default)]
-struct Text {
-    message: String,
-    fields: String,
-}
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing into a string cannot fail.
-        let _written = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            name => write!(self.fields, " {name}={value:?}"),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modules_are_components_of_serf() {
-        assert_eq!(component_of("taraf_gossip::swim::probe"), "memberlist");
-        assert_eq!(component_of("taraf_gossip::rpc::server"), "agent.ipc");
-        assert_eq!(component_of("taraf_gossip::handlers::run"), "agent");
-        assert_eq!(component_of("taraf::cli::serf::agent::served"), "agent");
-    }
 
     #[test]
     fn lines_wait_for_the_start_and_are_kept_from_every_level() {

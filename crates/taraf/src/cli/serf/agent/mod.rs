@@ -5,7 +5,6 @@ mod flags;
 mod log;
 mod output;
 mod platform;
-mod served;
 mod settings;
 mod start;
 mod syslog;

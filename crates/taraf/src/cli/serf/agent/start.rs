@@ -12,11 +12,11 @@ use taraf_gossip::rpc::{Agent as _, Level, Listener, Server, Settings as Access}
 use super::configure::{Configured, configure};
 use super::log::Log;
 use super::output::{detail, say};
-use super::served::Served;
 use super::settings::{Addresses, addresses, key, load, name_of, of_start, profile, settings};
 use super::syslog::Syslog;
 use super::watch::{self, Watched};
 use crate::cli::serf::command::{Call, Done, Failed};
+use crate::membership::Served;
 
 /// How long parts have to end when the agent does; handlers may be at work still.
 const STOP_LIMIT: Duration = Duration::from_secs(3);

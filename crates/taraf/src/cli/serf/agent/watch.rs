@@ -13,9 +13,9 @@ use super::configure::configure;
 use super::log::Log;
 use super::output::say;
 use super::platform::{Signal, Signals};
-use super::served::Served;
 use super::start::level_of;
 use crate::cli::serf::flags::Parsed;
+use crate::membership::Served;
 
 /// How long a leave may take that a signal asked for (Serf 0.9.4).
 const LEAVE_LIMIT: Duration = Duration::from_secs(3);

@@ -19,14 +19,14 @@ use tokio::sync::broadcast;
 
 /// An agent and what belongs to it.
 #[derive(Clone)]
-pub(super) struct Served {
+pub(crate) struct Served {
     handle: Handle,
     tags_file: Option<PathBuf>,
     handlers: Arc<OnceLock<Handlers>>,
 }
 
 impl Served {
-    pub(super) fn new(handle: Handle, tags_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(handle: Handle, tags_file: Option<PathBuf>) -> Self {
         Self {
             handle,
             tags_file,
@@ -35,22 +35,22 @@ impl Served {
     }
 
     /// The handlers that run for its events, which it tells in its figures. Once.
-    pub(super) fn set_handlers(&self, handlers: Handlers) {
+    pub(crate) fn set_handlers(&self, handlers: Handlers) {
         if self.handlers.set(handlers).is_err() {
             tracing::debug!("there were handlers already");
         }
     }
 
-    pub(super) fn handlers(&self) -> Option<&Handlers> {
+    pub(crate) fn handlers(&self) -> Option<&Handlers> {
         self.handlers.get()
     }
 
-    pub(super) const fn handle(&self) -> &Handle {
+    pub(crate) const fn handle(&self) -> &Handle {
         &self.handle
     }
 
     /// Makes these the tags, and no others.
-    pub(super) async fn set_tags(&self, tags: Tags) -> Result<(), Refused> {
+    pub(crate) async fn set_tags(&self, tags: Tags) -> Result<(), Refused> {
         let before = self.tags().into_keys().collect();
         self.change_tags(tags, before).await
     }
