@@ -84,7 +84,9 @@ pub(crate) async fn serve_one(name: &str, options: Alone) -> anyhow::Result<()> 
 
 /// Where the service listens: where gossip does, unless it is said; on this machine alone without gossip.
 fn listen(options: &Alone) -> SocketAddr {
-    let ip = options.gossip.map_or(Ipv4Addr::LOCALHOST.into(), |gossip| gossip.ip());
+    let ip = options
+        .gossip
+        .map_or(Ipv4Addr::LOCALHOST.into(), |gossip| gossip.ip());
     options.listen.unwrap_or_else(|| SocketAddr::new(ip, 0))
 }
 
@@ -94,7 +96,9 @@ fn with_cluster(mut config: Config, options: &Alone) -> Config {
     let gossip = &mut config.gossip;
     gossip.join.extend(options.join.iter().cloned());
     gossip.bind = options.gossip.or(gossip.bind);
-    gossip.bind.get_or_insert_with(|| SocketAddr::new(listen(options).ip(), 0));
+    gossip
+        .bind
+        .get_or_insert_with(|| SocketAddr::new(listen(options).ip(), 0));
     gossip.rpc.enabled = gossip.rpc.listen.is_some();
     let has_key = gossip.encrypt_key.is_some() || gossip.encrypt_key_file.is_some();
     if options.key_file.is_some() {
@@ -109,7 +113,9 @@ fn with_cluster(mut config: Config, options: &Alone) -> Config {
 /// The keys of the `taraf dev` that runs, or ran, for this folder or one above it.
 fn project_keyring() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
-    let files = here.ancestors().map(|folder| folder.join(PROJECT_DATA).join(KEYRING));
+    let files = here
+        .ancestors()
+        .map(|folder| folder.join(PROJECT_DATA).join(KEYRING));
     files.into_iter().find(|file| file.exists())
 }
 
@@ -170,7 +176,11 @@ mod tests {
         let of = |options: &Alone| {
             let config = with_cluster(Config::default(), options);
             let rpc = config.gossip.rpc.enabled;
-            (config.gossip.bind.unwrap().to_string(), listen(options).to_string(), rpc)
+            (
+                config.gossip.bind.unwrap().to_string(),
+                listen(options).to_string(),
+                rpc,
+            )
         };
         let local = "127.0.0.1:0".to_owned();
         assert_eq!(of(&Alone::default()), (local.clone(), local, false));
@@ -178,7 +188,10 @@ mod tests {
             gossip: Some("0.0.0.0:7946".parse().unwrap()),
             ..Alone::default()
         };
-        assert_eq!(of(&wide), ("0.0.0.0:7946".to_owned(), "0.0.0.0:0".to_owned(), false));
+        assert_eq!(
+            of(&wide),
+            ("0.0.0.0:7946".to_owned(), "0.0.0.0:0".to_owned(), false)
+        );
     }
 
     #[test]

@@ -160,12 +160,17 @@ async fn until_quiet(
         let endpoints = endpoints(&service);
         let drained = endpoints.iter();
         let drained = drained.filter(|one| lookup(one, "drained").as_bool() == Some(true));
-        let left = drained.filter_map(|one| lookup(one, "in_flight").as_u64()).sum();
+        let left = drained
+            .filter_map(|one| lookup(one, "in_flight").as_u64())
+            .sum();
         if left == 0 || Instant::now() >= end {
             return Ok(left);
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
-        let name = lookup(&service, "name").as_str().unwrap_or_default().to_owned();
+        let name = lookup(&service, "name")
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         service = find(operator, &name).await?;
     }
 }
@@ -201,7 +206,9 @@ fn count(service: &Value) -> String {
 /// Who of the cluster offers it.
 fn members(service: &Value) -> String {
     let endpoints = endpoints(service);
-    let members = endpoints.iter().filter_map(|one| one.get("member")?.as_str());
+    let members = endpoints
+        .iter()
+        .filter_map(|one| one.get("member")?.as_str());
     let members: std::collections::BTreeSet<&str> = members.collect();
     members.into_iter().collect::<Vec<_>>().join(",")
 }

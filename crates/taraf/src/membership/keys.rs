@@ -52,7 +52,10 @@ pub(super) fn of(config: &Gossip, folder: Option<&Path>) -> anyhow::Result<Keys>
     if !file.exists() {
         data::create(folder)?;
         let keyring = configured.clone().map_or_else(made, Ok)?;
-        let keys: Vec<_> = keyring.keys().map(|key| Secret::new(key.to_vec())).collect();
+        let keys: Vec<_> = keyring
+            .keys()
+            .map(|key| Secret::new(key.to_vec()))
+            .collect();
         keyring_file::save(&file, &keys).context("failed to keep the gossip key")?;
     }
     let keyring = keyring_file::load(&file).context("failed to read the gossip keys")?;
@@ -82,7 +85,10 @@ fn configured(config: &Gossip) -> anyhow::Result<Option<Keyring>> {
         (None, Some(file)) => {
             let place = file.display().to_string();
             let key = data::read_secret(file)?;
-            if key.as_ref().is_some_and(|key| key.expose().trim_start().starts_with('[')) {
+            if key
+                .as_ref()
+                .is_some_and(|key| key.expose().trim_start().starts_with('['))
+            {
                 let keyring = keyring_file::load(file);
                 return keyring.map(Some).context("gossip.encrypt_key_file");
             }

@@ -61,7 +61,10 @@ pub(super) fn of(handle: &Handle) -> Registry {
         &["direction"],
         move || {
             let counts = of.counters();
-            rows([("in", counts.packet_bytes_in), ("out", counts.packet_bytes_out)])
+            rows([
+                ("in", counts.packet_bytes_in),
+                ("out", counts.packet_bytes_out),
+            ])
         },
     );
     events(&registry, handle);
@@ -132,7 +135,8 @@ fn members(handle: &Handle) -> Rows {
 }
 
 fn queues(handle: &Handle) -> Rows {
-    let row = |(queue, figure_of): (&str, &str)| (vec![queue.to_owned()], figure(handle, figure_of));
+    let row =
+        |(queue, figure_of): (&str, &str)| (vec![queue.to_owned()], figure(handle, figure_of));
     QUEUES.map(row).into()
 }
 

@@ -152,7 +152,9 @@ fn name_members(services: &mut [Value], membership: &Membership) {
     for seen in &members.all {
         for (name, endpoint) in discovery::offer(&seen.member).services {
             let at = (name.to_string(), endpoint.address.to_string());
-            offered.entry(at).or_insert_with(|| seen.member.name.to_string());
+            offered
+                .entry(at)
+                .or_insert_with(|| seen.member.name.to_string());
         }
     }
     for service in services {

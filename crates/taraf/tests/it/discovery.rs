@@ -64,7 +64,11 @@ impl Node {
     }
 
     fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.program
             .operate(&self.site.token(), method, path, body.as_bytes())
     }
@@ -83,7 +87,9 @@ impl Node {
         let services = self.get("/v1/services");
         let items = services["items"].as_array().unwrap();
         let found = items.iter().find(|item| item["name"] == service);
-        found.map_or_else(Vec::new, |item| item["endpoints"].as_array().unwrap().clone())
+        found.map_or_else(Vec::new, |item| {
+            item["endpoints"].as_array().unwrap().clone()
+        })
     }
 
     fn member(&self, name: &str) -> Option<Value> {
@@ -141,7 +147,10 @@ fn a_tagged_agent_of_serf_is_reached_and_vanishes_when_it_is_killed() {
     let late = seen.elapsed();
     assert!(late < Duration::from_secs(1), "called only after {late:?}");
     let endpoint = node.endpoints("hello").remove(0);
-    assert_eq!((&endpoint["zone"], &endpoint["member"]), (&json!("cluj"), &json!("foreign")));
+    assert_eq!(
+        (&endpoint["zone"], &endpoint["member"]),
+        (&json!("cluj"), &json!("foreign"))
+    );
 
     serf.kill_9();
     // The plain server still answers: it is the silence of its member that counts.
@@ -150,7 +159,9 @@ fn a_tagged_agent_of_serf_is_reached_and_vanishes_when_it_is_killed() {
     });
     let member = eventually("it has failed", || status("failed"));
     let history = member["history"].as_array().unwrap();
-    let verdicts = history.iter().map(|entry| entry["verdict"].as_str().unwrap());
+    let verdicts = history
+        .iter()
+        .map(|entry| entry["verdict"].as_str().unwrap());
     let verdicts: Vec<&str> = verdicts.collect();
     assert_eq!(verdicts, ["joined", "suspected", "failed"]);
     assert_eq!(history[1]["by"], node.get("/v1/status")["gossip"]["name"]);
@@ -167,7 +178,14 @@ fn instance(node: &Node) -> Program {
     let keyring = keyring.to_str().unwrap();
     let gossip = node.program.text("gossip");
     Program::start(
-        &["service", "validate", "--join", gossip, "--key-file", keyring],
+        &[
+            "service",
+            "validate",
+            "--join",
+            gossip,
+            "--key-file",
+            keyring,
+        ],
         &[],
     )
 }
@@ -182,11 +200,16 @@ fn no_call_is_lost_while_the_instances_of_a_service_are_restarted_one_by_one() {
     let mut instances: Vec<Program> = (0..3).map(|_| instance(&node)).collect();
     let takes = |count: usize| {
         let what = format!("{count} instances take calls");
-        eventually(&what, || (node.endpoints("validate").len() == count).then_some(()));
+        eventually(&what, || {
+            (node.endpoints("validate").len() == count).then_some(())
+        });
     };
     takes(3);
     let url = format!("{}/check", node.program.text("gateway"));
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, answered) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let callers: Vec<_> = (0..4)
         .map(|_| {
             let (url, key) = (url.clone(), node.key.clone());
@@ -194,7 +217,10 @@ fn no_call_is_lost_while_the_instances_of_a_service_are_restarted_one_by_one() {
             std::thread::spawn(move || {
                 let mut failed = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    let headers = [("x-api-key", key.as_str()), ("content-type", "application/json")];
+                    let headers = [
+                        ("x-api-key", key.as_str()),
+                        ("content-type", "application/json"),
+                    ];
                     match try_call("POST", &url, &headers, br#"{"cnp": "1"}"#) {
                         Ok(answer) if answer.status == 200 => {
                             answered.fetch_add(1, Ordering::Relaxed);
@@ -218,12 +244,18 @@ fn no_call_is_lost_while_the_instances_of_a_service_are_restarted_one_by_one() {
         });
     }
     stop.store(true, Ordering::Relaxed);
-    let failed: Vec<String> = callers.into_iter().flat_map(|one| one.join().unwrap()).collect();
+    let failed: Vec<String> = callers
+        .into_iter()
+        .flat_map(|one| one.join().unwrap())
+        .collect();
     assert!(failed.is_empty(), "{} failed: {failed:?}", failed.len());
     assert!(answered.load(Ordering::Relaxed) > 60);
     // All that takes calls now was started during the load, and none is told to be in trouble.
     let endpoints = node.endpoints("validate");
-    assert!(endpoints.iter().all(|one| one["failures"] == 0), "{endpoints:?}");
+    assert!(
+        endpoints.iter().all(|one| one["failures"] == 0),
+        "{endpoints:?}"
+    );
 }
 
 #[test]
@@ -245,10 +277,16 @@ fn an_endpoint_is_drained_by_an_operators_word_and_taken_back() {
         let own = endpoints.into_iter().find(|one| one["address"] == address);
         own.unwrap()
     };
-    assert_eq!((&state(&drained)["state"], &state(&drained)["calls"]), (&json!("drained"), &json!(0)));
+    assert_eq!(
+        (&state(&drained)["state"], &state(&drained)["calls"]),
+        (&json!("drained"), &json!(0))
+    );
     let (code, listed) = node.taraf(&["services", "show", "validate"]);
     assert_eq!(code, 0, "{listed}");
-    assert!(listed.contains("drained") && listed.contains("validate-"), "{listed}");
+    assert!(
+        listed.contains("drained") && listed.contains("validate-"),
+        "{listed}"
+    );
     let (code, said) = node.taraf(&["services", "drain", "validate", &drained, "--undo"]);
     assert_eq!(code, 0, "{said}");
     assert_eq!(state(&drained)["state"], "closed");
@@ -271,15 +309,24 @@ fn dev_is_a_member_of_its_own_cluster_with_a_key_that_it_made() {
     let kept = std::fs::read_to_string(dir.path().join(".taraf/gossip.keyring")).unwrap();
     assert!(kept.contains(&key), "{kept}");
     let token = program.text("operator_token").to_owned();
-    let members = program.operate(&token, "GET", "/v1/members", b"").expect(200).json();
+    let members = program
+        .operate(&token, "GET", "/v1/members", b"")
+        .expect(200)
+        .json();
     let items = members["items"].as_array().unwrap();
     assert_eq!(items.len(), 1);
-    assert_eq!((&items[0]["self"], &items[0]["status"]), (&json!(true), &json!("alive")));
+    assert_eq!(
+        (&items[0]["self"], &items[0]["status"]),
+        (&json!(true), &json!("alive"))
+    );
     let offered = items[0]["tags"]["service"].as_str().unwrap();
     assert_eq!(offered, "companies,rates,validate");
     // Serf's own command line asks it.
     let rpc = format!("-rpc-addr={}", program.text("rpc"));
-    let listed = Command::new("serf").args(["members", &rpc]).output().unwrap();
+    let listed = Command::new("serf")
+        .args(["members", &rpc])
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("alive") && listed.contains("service=companies,rates,validate"));
     // The one who has no key is no member, and a member's services go beside those that are here.
@@ -311,9 +358,15 @@ fn told(reader: &mut impl std::io::BufRead, text: &str) -> Value {
 
 /// Opens a stream of the operator API.
 fn open(node: &Node, method: &str, path: &str, body: &str) -> BufReader<TcpStream> {
-    let address = node.program.text("operator").strip_prefix("http://").unwrap();
+    let address = node
+        .program
+        .text("operator")
+        .strip_prefix("http://")
+        .unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
     let token = node.site.token();
     let length = body.len();
     write!(
@@ -337,10 +390,17 @@ fn events_and_queries_go_over_http_and_handlers_answer() {
     let say = json!({"name": "deploy", "payload": "v2"});
     node.operate("POST", "/v1/gossip/events", &say).expect(202);
     let event = told(&mut events, "io.taraf.gossip.event.v1");
-    assert_eq!((&event["data"]["name"], &event["data"]["payload"]), (&json!("deploy"), &json!("v2")));
+    assert_eq!(
+        (&event["data"]["name"], &event["data"]["payload"]),
+        (&json!("deploy"), &json!("v2"))
+    );
 
     let ask = json!({"name": "load", "timeout": "5s"});
-    let answer = node.operate("POST", "/v1/gossip/queries", &json!({"name": "load", "timeout": "2s"}));
+    let answer = node.operate(
+        "POST",
+        "/v1/gossip/queries",
+        &json!({"name": "load", "timeout": "2s"}),
+    );
     let answer = answer.expect(200).json();
     assert_eq!(answer["acks"], json!([me]));
     assert_eq!(answer["responses"], json!([{"from": me, "payload": "7"}]));
@@ -354,10 +414,17 @@ fn events_and_queries_go_over_http_and_handlers_answer() {
     let nobody = json!({"addresses": [dead_address().to_string()]});
     let refused = node.operate("POST", "/v1/members", &nobody).expect(409);
     assert!(refused.text().contains("refused"), "{}", refused.text());
-    node.operate("GET", "/v1/members/nobody", &Value::Null).expect(404);
+    node.operate("GET", "/v1/members/nobody", &Value::Null)
+        .expect(404);
     let metrics = node.operate("GET", "/metrics", &Value::Null).text();
-    assert!(metrics.contains("taraf_gossip_members{status=\"alive\"} 1\n"), "{metrics}");
-    assert!(metrics.contains("taraf_gossip_serf_total{what=\"user_event\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("taraf_gossip_members{status=\"alive\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("taraf_gossip_serf_total{what=\"user_event\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -370,7 +437,10 @@ fn tags_that_do_not_fit_are_refused_at_the_start_and_at_a_reload() {
 
     let short = "gossip.tags.note = \"kept\"\n";
     let node = Node::start(short, HELLO);
-    let me = node.get("/v1/status")["gossip"]["name"].as_str().unwrap().to_owned();
+    let me = node.get("/v1/status")["gossip"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let note = || node.member(&me).unwrap()["tags"]["note"].clone();
     assert_eq!(note(), "kept");
     let file = node.site.config();
@@ -393,7 +463,8 @@ fn a_node_that_nobody_may_join_or_that_reaches_nobody_says_so() {
     let off = Node::start("gossip.enabled = false\n", HELLO);
     assert!(off.program.ready.get("gossip").is_none());
     assert_eq!(off.get("/v1/members")["items"], json!([]));
-    off.operate("POST", "/v1/gossip/events", &json!({"name": "a"})).expect(409);
+    off.operate("POST", "/v1/gossip/events", &json!({"name": "a"}))
+        .expect(409);
 
     let node = Node::start("", HELLO);
     let taken = node.program.text("gossip");
@@ -404,8 +475,14 @@ fn a_node_that_nobody_may_join_or_that_reaches_nobody_says_so() {
         said
     };
     let said = refused(&format!("gossip.bind = \"{taken}\"\n"));
-    assert!(said.contains(&format!("failed to listen on {taken} for gossip")), "{said}");
+    assert!(
+        said.contains(&format!("failed to listen on {taken} for gossip")),
+        "{said}"
+    );
     let nobody = dead_address();
     let said = refused(&format!("{FREE_PORTS}gossip.join = [\"{nobody}\"]\n"));
-    assert!(said.contains("gossip.join") && said.contains("connection refused"), "{said}");
+    assert!(
+        said.contains("gossip.join") && said.contains("connection refused"),
+        "{said}"
+    );
 }

@@ -120,6 +120,7 @@ impl Walk {
                     std::fs::write(self.dir.path().join(name), self.here(&text)).unwrap();
                 }
                 Step::Command(command, expected) => {
+                    let expected: Vec<_> = expected.iter().map(|line| self.here(line)).collect();
                     self.run(&self.here(&command), &expected);
                     taken += 1;
                 }
@@ -191,7 +192,10 @@ impl Walk {
 /// What a guide has begun in the background ends with it: its number lies in a file.
 impl Drop for Walk {
     fn drop(&mut self) {
-        let files = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+        let files = std::fs::read_dir(self.dir.path())
+            .into_iter()
+            .flatten()
+            .flatten();
         for file in files.filter(|file| file.path().extension().is_some_and(|end| end == "pid")) {
             let pids = std::fs::read_to_string(file.path()).unwrap_or_default();
             // It is gone already where the guide ended it.
