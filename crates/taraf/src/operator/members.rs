@@ -68,8 +68,7 @@ pub(crate) async fn list(
             offered.iter().any(|(name, _)| name.as_str() == service)
         };
         let is_so = |status: Wanted| word(seen) == status.word();
-        query.status.is_none_or(is_so)
-            && query.service.as_deref().is_none_or(offers)
+        query.status.is_none_or(is_so) && query.service.as_deref().is_none_or(offers)
     };
     let items = members.all.iter().filter(is_wanted);
     page(items.map(|seen| item(membership, seen)).collect(), None)
