@@ -118,15 +118,26 @@ impl Operation {
 
 /// Every operation of the API; `openapi.yaml` describes exactly these.
 fn operations() -> Vec<Entry> {
-    const FLOW: &str = "/v1/flows/{namespace}/{name}/{version}";
-    let op = |method, path, query, handler| {
-        let operation = Operation {
-            method,
-            path,
-            query,
-        };
-        (operation, handler)
+    let all = [of_node(), of_gossip(), of_keys_and_flows()];
+    all.into_iter().flatten().collect()
+}
+
+fn op(
+    method: &'static str,
+    path: &'static str,
+    query: &'static [&'static str],
+    handler: MethodRouter<Shared>,
+) -> Entry {
+    let operation = Operation {
+        method,
+        path,
+        query,
     };
+    (operation, handler)
+}
+
+/// What the node is and how it fares.
+fn of_node() -> Vec<Entry> {
     vec![
         op("get", "/health/live", &[], get(health::live)),
         op("get", "/health/ready", &[], get(health::ready)),
@@ -148,6 +159,15 @@ fn operations() -> Vec<Entry> {
             &[],
             post(overview::resume),
         ),
+        op("get", "/v1/routes", &[], get(overview::routes)),
+        op("get", "/v1/metrics/summary", &[], get(overview::summary)),
+        op("get", "/v1/events/stream", &[], get(events::stream)),
+    ]
+}
+
+/// Members of the cluster, what is said to them and asked of them.
+fn of_gossip() -> Vec<Entry> {
+    vec![
         op(
             "get",
             "/v1/members",
@@ -165,9 +185,12 @@ fn operations() -> Vec<Entry> {
         op("get", "/v1/gossip/history", &[], get(members::history)),
         op("post", "/v1/gossip/events", &[], post(gossip::say)),
         op("post", "/v1/gossip/queries", &[], post(gossip::ask)),
-        op("get", "/v1/routes", &[], get(overview::routes)),
-        op("get", "/v1/metrics/summary", &[], get(overview::summary)),
-        op("get", "/v1/events/stream", &[], get(events::stream)),
+    ]
+}
+
+fn of_keys_and_flows() -> Vec<Entry> {
+    const FLOW: &str = "/v1/flows/{namespace}/{name}/{version}";
+    vec![
         op("get", "/v1/keys", &["account"], get(keys::list)),
         op("post", "/v1/keys", &[], post(keys::create)),
         op("delete", "/v1/keys/{id}", &[], delete(keys::revoke)),

@@ -86,7 +86,7 @@ pub(crate) async fn serve_one(name: &str, options: Alone) -> anyhow::Result<()> 
 fn listen(options: &Alone) -> SocketAddr {
     let ip = options
         .gossip
-        .map_or(Ipv4Addr::LOCALHOST.into(), |gossip| gossip.ip());
+        .map_or_else(|| Ipv4Addr::LOCALHOST.into(), |gossip| gossip.ip());
     options.listen.unwrap_or_else(|| SocketAddr::new(ip, 0))
 }
 

@@ -21,6 +21,10 @@ pub(crate) const RPC_LISTEN: SocketAddr = loopback(RPC_PORT);
 /// `[gossip]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting by its own name"
+)]
 pub(crate) struct Gossip {
     /// Whether the node is a member at all.
     pub(crate) enabled: bool,

@@ -164,16 +164,29 @@ pub(crate) async fn ask(
     if accepts.is_some_and(|accept| accept.contains(EVENT_STREAM)) {
         return Ok(stream(&parts, answered));
     }
+    Ok(Json(collected(answered).await).into_response())
+}
+
+/// All replies until the query ends, as one document.
+async fn collected(mut answered: Answered) -> Value {
     let (mut acks, mut responses) = (Vec::new(), Vec::new());
-    collect(answered, async |reply| {
+    while let Some(reply) = next(&mut answered).await {
         match reply {
             Reply::Ack(from) => acks.push(json!(from.to_string())),
             Reply::Response(from, payload) => responses.push(response(&from, &payload)),
         }
-        acks.len().max(responses.len()) < ANSWERS_MAX
-    })
-    .await;
-    Ok(Json(json!({"acks": acks, "responses": responses})).into_response())
+        if acks.len().max(responses.len()) >= ANSWERS_MAX {
+            break;
+        }
+    }
+    json!({"acks": acks, "responses": responses})
+}
+
+/// The next reply; none when the query has ended.
+async fn next(answered: &mut Answered) -> Option<Reply> {
+    let Answered { deadline, replies } = answered;
+    let reply = tokio::time::timeout_at(*deadline, replies.recv()).await;
+    reply.ok().flatten()
 }
 
 fn response(from: &Name, payload: &[u8]) -> Value {
@@ -182,51 +195,36 @@ fn response(from: &Name, payload: &[u8]) -> Value {
     response
 }
 
-/// Hands on all replies until the query ends or nobody wants more.
-async fn collect(mut answered: Answered, mut take: impl AsyncFnMut(Reply) -> bool) {
-    let ends = tokio::time::sleep_until(answered.deadline);
-    tokio::pin!(ends);
-    loop {
-        let reply = tokio::select! {
-            biased;
-            reply = answered.replies.recv() => reply,
-            () = &mut ends => return,
-        };
-        let Some(reply) = reply else { return };
-        if !take(reply).await {
-            return;
-        }
-    }
-}
-
 /// The answers as they come: `ack`, `response`, and `done` at the end.
 fn stream(parts: &Shared, answered: Answered) -> Response {
     let (to, receiver) = mpsc::channel(WAITING_MAX);
     let token = parts.tasks.token();
     parts.tasks.spawn("query stream", async move {
-        let tell = async {
-            let (mut acks, mut responses) = (0_u64, 0_u64);
-            collect(answered, async |reply| {
-                let text = match reply {
-                    Reply::Ack(from) => {
-                        acks += 1;
-                        frame(Some("ack"), &json!({"from": from.to_string()}))
-                    }
-                    Reply::Response(from, payload) => {
-                        responses += 1;
-                        frame(Some("response"), &response(&from, &payload))
-                    }
-                };
-                to.send(text).await.is_ok()
-            })
-            .await;
-            let end = json!({"acks": acks, "responses": responses});
-            // Whoever asked may be gone.
-            drop(to.send(frame(Some("done"), &end)).await);
-        };
-        token.run_until_cancelled(tell).await;
+        token.run_until_cancelled(tell(answered, to)).await;
     });
     events::response(receiver)
+}
+
+async fn tell(mut answered: Answered, to: mpsc::Sender<Bytes>) {
+    let (mut acks, mut responses) = (0_u64, 0_u64);
+    while let Some(reply) = next(&mut answered).await {
+        let text = match reply {
+            Reply::Ack(from) => {
+                acks += 1;
+                frame(Some("ack"), &json!({"from": from.to_string()}))
+            }
+            Reply::Response(from, payload) => {
+                responses += 1;
+                frame(Some("response"), &response(&from, &payload))
+            }
+        };
+        if to.send(text).await.is_err() {
+            return;
+        }
+    }
+    let end = json!({"acks": acks, "responses": responses});
+    // Whoever asked may be gone.
+    drop(to.send(frame(Some("done"), &end)).await);
 }
 
 /// What happens in the cluster as a CloudEvent: `io.taraf.member.join.v1`, `io.taraf.gossip.user.v1` and so on.

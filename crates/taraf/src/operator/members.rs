@@ -24,9 +24,32 @@ pub(super) fn membership(parts: &Shared) -> Result<&Arc<Membership>, Problem> {
     parts.membership.as_ref().ok_or_else(none)
 }
 
+/// A status as it stands in a query.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Alive,
+    Suspect,
+    Leaving,
+    Left,
+    Failed,
+}
+
+impl Wanted {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 pub(crate) struct ListQuery {
-    status: Option<String>,
+    status: Option<Wanted>,
     service: Option<String>,
 }
 
@@ -44,9 +67,8 @@ pub(crate) async fn list(
             let offered = discovery::offer(&seen.member).services;
             offered.iter().any(|(name, _)| name.as_str() == service)
         };
-        let status = query.status.as_deref();
-        status.is_none_or(|status| word(seen) == status)
-            && query.service.as_deref().is_none_or(offers)
+        let is_so = |status: Wanted| word(seen) == status.word();
+        query.status.is_none_or(is_so) && query.service.as_deref().is_none_or(offers)
     };
     let items = members.all.iter().filter(is_wanted);
     page(items.map(|seen| item(membership, seen)).collect(), None)

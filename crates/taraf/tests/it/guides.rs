@@ -183,8 +183,7 @@ impl Walk {
                     std::fs::write(self.dir.path().join(name), self.here(&text)).unwrap();
                 }
                 Step::Command(command, expected) => {
-                    let expected: Vec<String> =
-                        expected.iter().map(|line| self.here(line)).collect();
+                    let expected: Vec<_> = expected.iter().map(|line| self.here(line)).collect();
                     self.run(&self.here(&command), &expected);
                     taken += 1;
                 }
