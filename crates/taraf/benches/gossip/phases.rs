@@ -12,7 +12,7 @@ use crate::namespace::{self, Loss};
 use crate::report::Measure;
 
 /// How long a join at once may take.
-const JOIN_LIMIT: Duration = Duration::from_secs(30);
+const JOIN_LIMIT: Duration = Duration::from_secs(25);
 /// After a join, so that what is told of it has been told.
 const SETTLE: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(10);
@@ -25,14 +25,14 @@ const CALLING: Duration = Duration::from_millis(1_500);
 const VERDICT_LIMIT: Duration = Duration::from_secs(45);
 const RETURN_LIMIT: Duration = Duration::from_secs(20);
 /// Between the events of a thousand: as many as Serf's packets can carry often enough.
-const MANY_GAP: Duration = Duration::from_millis(30);
-const MANY_LIMIT: Duration = Duration::from_secs(8);
+const MANY_GAP: Duration = Duration::from_millis(20);
+const MANY_LIMIT: Duration = Duration::from_secs(6);
 const LATE: Duration = Duration::from_secs(1);
 /// One of so many is frozen in turns, for longer than it takes to declare somebody dead.
 const FROZEN_SHARE: usize = 5;
 const FROZEN: Duration = Duration::from_secs(8);
 const THAWED: Duration = Duration::from_secs(1);
-const FROZEN_TURNS: usize = 3;
+const FROZEN_TURNS: usize = 2;
 
 /// The values of one measure after another.
 pub(crate) type Found = Vec<(Measure, f64)>;
