@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -105,12 +106,16 @@ impl Serf {
         if now.since(since) >= self.config.gossip_interval {
             self.extensions.eager = (now, 0);
         }
+        let next = self.next_by_name();
         let mut others = self.our_kind(from);
-        // With so many copies each, all but one in e^e members get one even if nobody gets two from one sender.
+        others.retain(|to| Some(*to) != next);
+        // With so many copies each, few get none by chance; to those it comes from whoever stands before them.
         let digits = others.len().saturating_add(1).checked_ilog2().unwrap_or(0);
         let fanout = usize::try_from(digits).unwrap_or(0).saturating_add(1);
         let left = EAGER_MAX.saturating_sub(self.extensions.eager.1);
-        for to in self.some_of(&mut others, fanout.min(left)) {
+        let some = self.some_of(&mut others, fanout);
+        let next = next.filter(|next| Some(*next) != from);
+        for to in next.into_iter().chain(some).take(left) {
             self.extensions.eager.1 = self.extensions.eager.1.saturating_add(1);
             self.out.sends.push((to, body.clone()));
         }
@@ -220,6 +225,19 @@ impl Serf {
         let address = lost.address;
         self.extensions.lost.push_back(lost);
         Some(address)
+    }
+
+    /// Where the member of our kind is that follows us in the order of names; after the last comes the first.
+    fn next_by_name(&self) -> Option<SocketAddr> {
+        let me = &self.config.name;
+        let after = (Bound::Excluded(me), Bound::Unbounded);
+        let all = &self.members.all;
+        let others = all
+            .range::<Name, _>(after)
+            .chain(all.range::<Name, _>(..me));
+        let mut others = others.map(|(_, known)| &known.member);
+        let next = others.find(|member| is_there(member.status) && takes_part(member))?;
+        Some(next.address.socket(next.port))
     }
 
     /// Where members of our kind are, but for ourselves and `except`.

@@ -28,8 +28,8 @@ Taraf: many services, one front door, composite services that lose nothing.
 `taraf help` shows every command, `taraf COMMAND --help` one with examples.";
 
 const EXIT_CODES: &str = "\
-Gossip, with Serf's flags and outputs: event, force-leave, info, join, keygen, keys, leave, members, monitor,
-query, reachability, rtt, tags; `taraf members -h` shows one. Through a link named `serf` all are Serf's.
+Gossip, with Serf's flags and outputs: agent, event, force-leave, info, join, keygen, keys, leave, members,
+monitor, query, reachability, rtt, tags; `taraf members -h` shows one. Through a link named `serf` all are Serf's.
 
 Exit codes: 0 done; 1 the asked thing failed; 2 wrong usage; 3 not found; 4 not allowed; 5 conflict;
 6 cannot reach; 7 timed out; 130 interrupted. `taraf flow try` has its own.";

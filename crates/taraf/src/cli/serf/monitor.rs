@@ -97,7 +97,7 @@ fn payload(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         "interface {}(nil)".to_owned()
     } else {
-        quote::bytes(bytes)
+        quote::bytes_alone(bytes)
     }
 }
 

@@ -24,10 +24,19 @@ fn escaped(character: char) -> String {
     known.to_owned()
 }
 
-/// Bytes, or none.
+/// Bytes inside another value.
 pub(super) fn bytes(bytes: &[u8]) -> String {
+    format!("[]uint8{{{}}}", numbers(bytes))
+}
+
+/// Bytes that stand alone: Go has another name for the same type then.
+pub(super) fn bytes_alone(bytes: &[u8]) -> String {
+    format!("[]byte{{{}}}", numbers(bytes))
+}
+
+fn numbers(bytes: &[u8]) -> String {
     let numbers: Vec<String> = bytes.iter().map(|byte| format!("{byte:#x}")).collect();
-    format!("[]uint8{{{}}}", numbers.join(", "))
+    numbers.join(", ")
 }
 
 /// A number as it comes out of msgpack: those that fit into its first byte have a sign in Go and are shown in
