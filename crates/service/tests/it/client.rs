@@ -285,10 +285,24 @@ async fn what_nobody_offers_is_told_from_what_has_no_endpoint() {
 #[tokio::test]
 async fn a_drained_endpoint_takes_no_new_calls_and_keeps_those_under_way() {
     let tasks = Tasks::new();
-    let peers = [Peer::echo(&tasks).await, Peer::echo(&tasks).await];
+    let goes_on = Arc::new(tokio::sync::Semaphore::new(0));
+    let held = Arc::clone(&goes_on);
+    let slow = Peer::start(&tasks, move |mut talk| {
+        let held = Arc::clone(&held);
+        async move {
+            while talk.head().await.is_some() {
+                talk.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+                    .await;
+                held.acquire().await.unwrap().forget();
+                talk.write("ok").await;
+            }
+        }
+    })
+    .await;
+    let peers = [slow, Peer::echo(&tasks).await];
     let both = peers.each_ref().map(|peer| peer.address);
     let rig = Rig::new(&both, Config::default(), &tasks);
-    // The answer's head is there, its body is not read: the call is under way.
+    // The answer's head is there, its body is not: the call is under way.
     let under_way = loop {
         let call = rig.client.call(get("/"), &CallPolicy::default()).await;
         let call = call.unwrap();
@@ -305,6 +319,7 @@ async fn a_drained_endpoint_takes_no_new_calls_and_keeps_those_under_way() {
     let states = || rig.client.pools()[0].endpoints.clone();
     assert_eq!(states()[0].state, taraf_service::EndpointState::Drained);
     assert_eq!(states()[0].in_flight, 1);
+    goes_on.add_permits(20);
     whole(under_way).await.unwrap();
     assert_eq!(states()[0].in_flight, 0);
     rig.drain(&both, &both);

@@ -21,7 +21,6 @@ const COLUMNS: [Column; 4] = [
 
 const ENDPOINTS: [Column; 9] = [
     Column::text("address", "address"),
-    Column::text("member", "member"),
     Column::state("state", "state"),
     Column::number("calls", "calls"),
     Column::number("failures", "failures"),
@@ -29,6 +28,7 @@ const ENDPOINTS: [Column; 9] = [
     Column::of("latency", latency),
     Column::number("weight", "weight"),
     Column::text("version", "version"),
+    Column::text("member", "member"),
 ];
 
 /// The moving average in milliseconds with three digits after the point.

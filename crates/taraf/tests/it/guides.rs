@@ -364,7 +364,7 @@ fn the_guide_to_settings_prints_what_is_printed() {
 #[test]
 fn the_guide_to_discovery_prints_what_is_printed() {
     let ports = ["8081", ":7950", ":7374"];
-    assert_eq!(Walk::start(&ports).take("discovery.md"), 15);
+    assert_eq!(Walk::start(&ports).take("discovery.md"), 16);
 }
 
 #[test]

@@ -31,6 +31,63 @@ async fn check(served: &Served, arguments: &[&str], code: i32, printed: &str) {
     );
 }
 
+/// What each call prints, one after the other.
+const CALLS: [(&[&str], i32, &str); 12] = [
+    (
+        &["members", "-status=failed"],
+        0,
+        "a2  127.0.0.3:7946  failed\n",
+    ),
+    (
+        &["members", "-name=["],
+        1,
+        "Error retrieving members: client closed\n",
+    ),
+    (
+        &["event", "deploy", "v2"],
+        0,
+        "Event 'deploy' dispatched! Coalescing enabled: true\n",
+    ),
+    (
+        &["join", "127.0.0.3"],
+        0,
+        "Successfully joined cluster by contacting 1 nodes.\n",
+    ),
+    (
+        &["join", "127.0.0.200"],
+        1,
+        "Error joining the cluster: 1 error occurred:\n\t* Failed to join 127.0.0.200: dial tcp 127.0.0.200:7946: \
+         connect: connection refused\n\n\n",
+    ),
+    (&["force-leave", "-prune", "a2"], 0, ""),
+    (
+        &["tags", "-set=v=1", "-delete=role"],
+        0,
+        "Successfully updated agent tags\n",
+    ),
+    (
+        &["members", "-tag", "v=1"],
+        0,
+        "a1  127.0.0.2:7946  alive  v=1\n",
+    ),
+    (&["rtt", "a2"], 0, "Estimated a2 <-> a1 rtt: 0.700 ms\n"),
+    (
+        &["rtt", "zz"],
+        1,
+        "Could not find a coordinate for node \"zz\"\n",
+    ),
+    (
+        &["info"],
+        0,
+        "agent:\n\tname = a1\nserf:\n\tfailed = 1\n\tmembers = 2\ntags:\n\tv = 1\n",
+    ),
+    (
+        &["keys", "-install=good"],
+        0,
+        "==> Installing key on all members...\n==> Successfully installed key!\n",
+    ),
+];
+
 #[tokio::test]
 async fn serfs_commands_are_served() {
     let served = Served::start().await;
@@ -42,85 +99,9 @@ async fn serfs_commands_are_served() {
         "a2  127.0.0.3:7946  failed            Protocol Version: 5  Available Protocol Range: [2, 5]",
     ];
     assert_eq!((code, &members[..]), (0, &expected[..]));
-    check(
-        &served,
-        &["members", "-status=failed"],
-        0,
-        "a2  127.0.0.3:7946  failed\n",
-    )
-    .await;
-    check(
-        &served,
-        &["members", "-name=["],
-        1,
-        "Error retrieving members: client closed\n",
-    )
-    .await;
-    check(
-        &served,
-        &["event", "deploy", "v2"],
-        0,
-        "Event 'deploy' dispatched! Coalescing enabled: true\n",
-    )
-    .await;
-    check(
-        &served,
-        &["join", "127.0.0.3"],
-        0,
-        "Successfully joined cluster by contacting 1 nodes.\n",
-    )
-    .await;
-    check(
-        &served,
-        &["join", "127.0.0.200"],
-        1,
-        "Error joining the cluster: 1 error occurred:\n\t* Failed to join 127.0.0.200: dial tcp 127.0.0.200:7946: \
-         connect: connection refused\n\n\n",
-    )
-    .await;
-    check(&served, &["force-leave", "-prune", "a2"], 0, "").await;
-    check(
-        &served,
-        &["tags", "-set=v=1", "-delete=role"],
-        0,
-        "Successfully updated agent tags\n",
-    )
-    .await;
-    check(
-        &served,
-        &["members", "-tag", "v=1"],
-        0,
-        "a1  127.0.0.2:7946  alive  v=1\n",
-    )
-    .await;
-    check(
-        &served,
-        &["rtt", "a2"],
-        0,
-        "Estimated a2 <-> a1 rtt: 0.700 ms\n",
-    )
-    .await;
-    check(
-        &served,
-        &["rtt", "zz"],
-        1,
-        "Could not find a coordinate for node \"zz\"\n",
-    )
-    .await;
-    check(
-        &served,
-        &["info"],
-        0,
-        "agent:\n\tname = a1\nserf:\n\tfailed = 1\n\tmembers = 2\ntags:\n\tv = 1\n",
-    )
-    .await;
-    check(
-        &served,
-        &["keys", "-install=good"],
-        0,
-        "==> Installing key on all members...\n==> Successfully installed key!\n",
-    )
-    .await;
+    for (arguments, code, printed) in CALLS {
+        check(&served, arguments, code, printed).await;
+    }
     let (code, printed) = serf(&served, &["keys", "-list"]).await;
     assert_eq!(code, 0);
     assert!(
