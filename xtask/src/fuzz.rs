@@ -22,7 +22,7 @@ struct Target {
     bytes_max: u32,
 }
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 15] = [
     Target {
         name: "log_record",
         feeds: "records with right checksums to the decoder",
@@ -85,6 +85,36 @@ const TARGETS: [Target; 10] = [
         feeds: "register files to the search",
         seeds: &["apps/romania/tests/golden"],
         bytes_max: 16_384,
+    },
+    Target {
+        name: "gossip_packets",
+        feeds: "packets of gossip with right seals and checksums to their reader",
+        seeds: &[],
+        bytes_max: 2048,
+    },
+    Target {
+        name: "gossip_streams",
+        feeds: "streams of gossip, in pieces, to their reader",
+        seeds: &[],
+        bytes_max: 4096,
+    },
+    Target {
+        name: "gossip_messages",
+        feeds: "Serf's messages to their readers",
+        seeds: &[],
+        bytes_max: 2048,
+    },
+    Target {
+        name: "gossip_rpc",
+        feeds: "requests and answers of Serf's RPC, in pieces, to their readers",
+        seeds: &[],
+        bytes_max: 2048,
+    },
+    Target {
+        name: "msgpack",
+        feeds: "msgpack to the reader of both dialects, beside another reader",
+        seeds: &[],
+        bytes_max: 1024,
     },
 ];
 

@@ -28,7 +28,8 @@ cargo xtask COMMAND
   bench NAME      a benchmark beside its peer, its result put into docs/reference/performance.md;
                   without a name, the list; with --print the document is left as it is
   sim             simulate engine, log and accounts under faults: --seeds N, --from SEED, --minutes M,
-                  --jobs J; --seed SEED shows one alone with everything that happens
+                  --jobs J; --seed SEED shows one alone with everything that happens;
+                  sim gossip simulates clusters of members: --members N, --seeds N, --loss PERCENT
   long NAME       a check too long for the suite, its result put into docs/reference/reliability.md;
                   without a name, the list; options such as --rounds 1000 go to the check
   fuzz [TARGET]   feed made-up bytes to the readers of foreign bytes, --seconds N each; what breaks one is

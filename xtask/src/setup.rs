@@ -7,10 +7,17 @@ use anyhow::{Result, bail};
 use crate::shell::{self, ask, python_environment, root};
 
 /// Debian packages, and a program with an argument by which each shows that it is there.
-const DEBIAN: [(&str, &str, &str); 4] = [
+const DEBIAN: [(&str, &str, &str); 9] = [
     ("python3", "python3", "--version"),
     ("curl", "curl", "--version"),
     ("openssl", "openssl", "version"),
+    // The peer that gossip, its RPC and its command line are compared with.
+    ("serf", "serf", "version"),
+    // What the guides to clusters set up.
+    ("haproxy", "/usr/sbin/haproxy", "-v"),
+    ("jq", "jq", "--version"),
+    ("nutcracker", "/usr/sbin/nutcracker", "--version"),
+    ("redis-server", "redis-server", "--version"),
     // Builds the library of the fuzz targets.
     ("g++", "g++", "--version"),
 ];

@@ -40,6 +40,9 @@ pub struct Endpoint {
     /// What it runs, for operators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Arc<str>>,
+    /// Whether it takes no new calls, by an operator's word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
 }
 
 const fn weight_default() -> u32 {
@@ -56,6 +59,7 @@ impl Endpoint {
             transport: Transport::Http1,
             zone: None,
             version: None,
+            drained: false,
         }
     }
 }

@@ -328,15 +328,16 @@ fn pairs<'a>(labels: &[&str], values: impl Iterator<Item = &'a str>) -> String {
     text
 }
 
-/// A gauge that is asked for its numbers when the text is made.
+/// A gauge or counter that is asked for its numbers when the text is made.
 struct Asked<F> {
+    type_: &'static str,
     labels: &'static [&'static str],
     ask: F,
 }
 
 impl<F: Fn() -> Vec<(Vec<String>, i64)> + Send + Sync> Metric for Asked<F> {
     fn write(&self, out: &mut String, name: &str, help: &str) {
-        head(out, name, help, Gauge::TYPE);
+        head(out, name, help, self.type_);
         for (values, number) in (self.ask)().into_iter().take(SERIES_MAX) {
             let labels = pairs(self.labels, values.iter().map(String::as_str));
             write_text!(out, "{name}{} {number}", braces(&labels));
@@ -425,7 +426,28 @@ impl Registry {
         labels: &'static [&'static str],
         ask: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
     ) {
-        self.enter(name, help, Arc::new(Asked { labels, ask }));
+        self.enter_asked(Gauge::TYPE, (name, help, labels), ask);
+    }
+
+    /// The same for a counter that another part keeps.
+    pub fn counted(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &'static [&'static str],
+        ask: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
+    ) {
+        self.enter_asked(Counter::TYPE, (name, help, labels), ask);
+    }
+
+    fn enter_asked(
+        &self,
+        type_: &'static str,
+        (name, help, labels): (&'static str, &'static str, &'static [&'static str]),
+        ask: impl Fn() -> Vec<(Vec<String>, i64)> + Send + Sync + 'static,
+    ) {
+        let asked = Asked { type_, labels, ask };
+        self.enter(name, help, Arc::new(asked));
     }
 
     /// All metrics as Prometheus text, sorted by name.

@@ -42,6 +42,8 @@ pub enum EndpointState {
     HalfOpen,
     /// Taken out because it fails more than its equals.
     Ejected,
+    /// Taken out by an operator; calls under way end.
+    Drained,
 }
 
 /// One endpoint, for operators.
@@ -129,6 +131,7 @@ impl Pool {
             let place = Place::Endpoint(endpoint.address, endpoint.transport.clone());
             let known = before.and_then(|pool| pool.find(&place).cloned());
             let member = known.unwrap_or_else(|| Arc::new(Member::new(place, config.breaker)));
+            member.drain(endpoint.drained);
             (endpoint.weight, member)
         };
         let pool = Self {
@@ -195,6 +198,7 @@ impl Pool {
                 let load = member.in_flight();
                 let is_avoided = avoid.is_some_and(|avoided| Arc::ptr_eq(avoided, member));
                 let refused = is_strict && (is_avoided || member.is_ejected(now));
+                let refused = refused || member.is_drained();
                 (load < in_flight_max && !refused && member.permits(now)).then_some(load)
             };
             match balance::choose(&self.weights, &mut rng, load) {
@@ -215,7 +219,7 @@ impl Pool {
         let name = self.standing.name.clone();
         let is_full =
             |(_, member): &(u32, Arc<Member>)| member.in_flight() >= shared.config.in_flight_max;
-        if self.members.is_empty() {
+        if self.members.iter().all(|(_, member)| member.is_drained()) {
             CallError::NoEndpoint(name)
         } else if self.members.iter().any(is_full) {
             CallError::Overloaded(name)

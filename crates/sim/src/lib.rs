@@ -9,6 +9,7 @@ mod dice;
 mod disk;
 mod event;
 mod flows;
+pub mod gossip;
 mod history;
 mod opening;
 mod plan;

@@ -5,6 +5,8 @@
     reason = "a command line talks to its caller"
 )]
 
+mod clusters;
+
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +17,7 @@ use taraf_sim::{Bug, Outcome, simulate};
 const HELP: &str = "\
 cargo xtask sim [--seeds N] [--from SEED] [--minutes M] [--jobs J] [--bug NAME]
 cargo xtask sim --seed SEED [--bug NAME]     that one alone, with everything that happens
+cargo xtask sim gossip [...]                 clusters of members instead
 
 Simulates N seeds (1000) from SEED (a fresh one), for M minutes at most, on J threads (1).
 The first failure is printed with the command that shows it again, and ends with exit code 1.
@@ -31,6 +34,15 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("gossip", rest)) = words
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        return clusters::run(rest).unwrap_or_else(|why| {
+            eprintln!("sim gossip: {why}\n\n{}", clusters::HELP);
+            ExitCode::from(2)
+        });
+    }
     let arguments = match parse(&words) {
         Ok(arguments) => arguments,
         Err(why) => {

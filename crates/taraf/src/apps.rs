@@ -9,7 +9,7 @@ mod publish;
 mod services;
 mod shipped;
 
-pub(crate) use alone::serve_one;
+pub(crate) use alone::{Alone, serve_one};
 pub(crate) use manifest::{App, FlowSource};
 pub(crate) use manifests::Manifests;
 pub(crate) use project::{CONFIG_FILE, DOCUMENTS, FLOWS, Project, SERVICES};

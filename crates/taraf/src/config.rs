@@ -1,5 +1,6 @@
 //! The one configuration file: its sections, their defaults, and what overrides them.
 
+pub(crate) mod gossip;
 mod load;
 mod suggest;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use taraf_service::Transport;
+
+pub(crate) use gossip::Gossip;
 
 /// Where the listeners begin: the gateway takes the first port, the operator API the second.
 pub(crate) const FIRST_PORT: u16 = 7400;
@@ -36,6 +39,8 @@ pub(crate) struct Config {
     /// Services that run elsewhere, by name. A shipped service named here is not started.
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) apps: Apps,
+    /// Membership of a cluster.
+    pub(crate) gossip: Gossip,
     pub(crate) stop: Stop,
 }
 
@@ -174,13 +179,16 @@ impl Config {
         self
     }
 
-    /// Takes over what can be changed while calls go on: endpoints of services, plans, who may call.
+    /// Takes over what can be changed while calls go on: endpoints of services, plans, who may call, what our member
+    /// says of itself and does at events.
     pub(crate) fn take(&mut self, other: Self) {
         self.services = other.services;
         self.gateway.auth = other.gateway.auth;
         // Plans that the program added to those of the file stay.
         self.accounts.plans.extend(other.accounts.plans);
         self.apps.folder = other.apps.folder;
+        self.gossip.tags = other.gossip.tags;
+        self.gossip.handlers = other.gossip.handlers;
     }
 
     /// Whether the routes of a service answer from its document.

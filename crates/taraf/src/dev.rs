@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::apps::{self, OnConflict, Project};
 use crate::config::Config;
+use crate::config::gossip::{BIND, RPC_LISTEN};
 use crate::node::signal::Signals;
 use crate::node::{DataPlace, Node};
 use crate::telemetry;
@@ -60,7 +61,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let dir = dir.with_context(|| format!("failed to find {}", options.dir.display()))?;
     let mut config = project_config(&dir)?;
     config.log.ballast_bytes = config.log.ballast_bytes.min(BALLAST_BYTES_MAX);
-    telemetry::init(&config.telemetry)?;
+    // What is on a developer's machine is nobody else's.
+    config.gossip.encrypt.get_or_insert(true);
+    let lines = telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let place = data_place(&options, &config, &dir);
     if let Some(first) = options.ports {
@@ -78,7 +81,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let project = Project::read(&dir)?;
     let mut reloader = Reloader::new(config.clone(), shipped);
     let all = reloader.first(&project)?;
-    let node = Node::start(&config, &place, &all, OnConflict::Number).await?;
+    let node = Node::start(&config, &place, &all, OnConflict::Number, lines).await?;
     let key = credentials::api_key(&node.accounts, &place, PLAN).await?;
     let ready = Ready::of(&node, &key, &place, &dir);
     ready.announce()?;
@@ -117,14 +120,18 @@ fn data_place(options: &Options, config: &Config, dir: &Path) -> DataPlace {
     }
 }
 
-/// The listeners take consecutive ports: the gateway the first, the operator API the second.
-/// Those that are not built keep their places, so that nothing moves when they come.
+/// The listeners take consecutive ports: the gateway the first, the operator API the second, gossip the third, Serf's
+/// RPC the fourth. Those that are not built keep their places, so that nothing moves when they come.
 fn take_ports(config: &mut Config, first: u16) -> anyhow::Result<()> {
-    let second = first
-        .checked_add(1)
-        .context("there is no port after 65535")?;
+    let port = |place: u16| {
+        let port = first.checked_add(place);
+        port.context("there is no port after 65535")
+    };
     config.gateway.listen.set_port(first);
-    config.operator.listen.set_port(second);
+    config.operator.listen.set_port(port(1)?);
+    config.gossip.bind.get_or_insert(BIND).set_port(port(2)?);
+    let rpc = &mut config.gossip.rpc.listen;
+    rpc.get_or_insert(RPC_LISTEN).set_port(port(3)?);
     Ok(())
 }
 
@@ -164,6 +171,8 @@ mod tests {
         take_ports(&mut config, 9000).unwrap();
         assert_eq!(config.gateway.listen.port(), 9000);
         assert_eq!(config.operator.listen.port(), 9001);
+        assert_eq!(config.gossip.bind.unwrap().port(), 9002);
+        assert_eq!(config.gossip.rpc.listen.unwrap().port(), 9003);
         assert!(take_ports(&mut config, u16::MAX).is_err());
     }
 

@@ -5,6 +5,7 @@ mod apps;
 mod cli;
 mod config;
 mod dev;
+mod membership;
 mod node;
 mod operator;
 mod telemetry;

@@ -1,8 +1,10 @@
 //! Start and stop of a node, in order.
 
 pub(crate) mod data;
+pub(crate) mod directories;
 mod document;
 mod groups;
+mod member;
 mod serve;
 pub(crate) mod signal;
 mod space;
@@ -18,10 +20,11 @@ use taraf_engine::Engine;
 use taraf_gateway::auth::Authenticators;
 use taraf_gateway::openapi::Source;
 use taraf_gateway::{Accounts, Gateway, Routes, Target, auth};
+use taraf_gossip::rpc::Lines;
 use taraf_log::backup::{BLOBS, LOG};
 use taraf_log::blob::BlobStore;
 use taraf_log::{FileLog, Log, MemoryLog, Space};
-use taraf_service::{Client, Directory};
+use taraf_service::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -30,7 +33,9 @@ use crate::adapters::flows::EngineFlows;
 use crate::adapters::outside;
 use crate::apps::{self, App, OnConflict, Started};
 use crate::config::Config;
+use crate::membership::Membership;
 use crate::operator;
+use directories::Directories;
 use groups::Groups;
 
 pub(crate) use serve::{Chosen, serve};
@@ -58,7 +63,8 @@ pub(crate) struct Node {
     /// How long calls under way, and then each part, may take to end.
     stop_limits: (Duration, Duration),
     started: Started,
-    directory: watch::Sender<Arc<Directory>>,
+    directories: Arc<Directories>,
+    pub(crate) membership: Option<Arc<Membership>>,
     routes: watch::Sender<Arc<Routes>>,
     documents: watch::Sender<Arc<Vec<Source>>>,
     doorkeepers: Doorkeepers,
@@ -87,7 +93,8 @@ type Opening = (
 struct Core {
     client: Client,
     started: Started,
-    directory: watch::Sender<Arc<Directory>>,
+    directories: Arc<Directories>,
+    membership: Option<Arc<Membership>>,
     accounts: Accounts,
     engine: Engine,
     space: watch::Receiver<Space>,
@@ -100,6 +107,7 @@ impl Node {
         place: &DataPlace,
         apps: &[App],
         on_conflict: OnConflict,
+        lines: Lines,
     ) -> anyhow::Result<Self> {
         let began = Timestamp::now();
         let config = &config.clone().placed(place.folder());
@@ -107,7 +115,7 @@ impl Node {
         let door = listen(config.operator.listen, "the operator API").await?;
         let groups = Groups::new();
         let mut kept = None;
-        let core = match place {
+        let mut core = match place {
             DataPlace::Folder(dir) => {
                 data::create(dir)?;
                 let opened = FileLog::open(&dir.join(LOG), config.log.clone(), &groups.log);
@@ -128,6 +136,8 @@ impl Node {
                 Core::start(log, config, kept, apps, &groups).await?
             }
         };
+        let folder = place.folder();
+        core.membership = member::start(config, folder, &core, lines, &groups.gossip).await?;
         apps::publish_all(&core.engine, apps, on_conflict).await?;
         let info = operator::NodeInfo {
             gateway: config.gateway.listen,
@@ -136,7 +146,15 @@ impl Node {
             started: began,
         };
         let token = token(config, place)?;
-        Self::open(core, config, apps, groups, (door, info, token, kept)).await
+        let node = Self::open(core, config, apps, groups, (door, info, token, kept)).await?;
+        // Last: whoever finds us finds us answering.
+        if let Some(membership) = &node.membership
+            && let Err(error) = membership.join(&config.gossip).await
+        {
+            node.stop().await;
+            return Err(error);
+        }
+        Ok(node)
     }
 
     /// Opens the doors: the gateway's, then the operator's.
@@ -176,6 +194,7 @@ impl Node {
         ];
         registries.extend(core.started.metrics.clone());
         registries.push(space::metrics(core.space.clone()));
+        registries.extend(core.membership.iter().map(|own| own.metrics()));
         let node = Self {
             gateway,
             operator: info.operator,
@@ -186,7 +205,8 @@ impl Node {
             doorkeepers,
             settings,
             reasons,
-            directory: core.directory,
+            directories: core.directories,
+            membership: core.membership,
             started: core.started,
             engine: core.engine,
             accounts: core.accounts,
@@ -196,7 +216,9 @@ impl Node {
             engine: node.engine.clone(),
             accounts: node.accounts.clone(),
             client: core.client,
-            directory: node.directory.subscribe(),
+            directory: node.directories.subscribe(),
+            directories: Arc::clone(&node.directories),
+            membership: node.membership.clone(),
             routes: follow_routes,
             registries,
             token,
@@ -232,14 +254,17 @@ impl Node {
     }
 
     async fn try_change(&self, config: &Config, apps: &[App]) -> anyhow::Result<()> {
-        let directory = self.started.directory(config, apps)?;
+        let known = self.started.known(config, apps)?;
         let sources = sources(&self.started, apps);
         let routes = routes(config, apps, &sources, &self.doorkeepers)?;
         for (name, plan) in &config.accounts.plans {
             let set = self.accounts.set_plan(name, plan.clone()).await;
             set.with_context(|| format!("the plan `{name}` cannot be taken over"))?;
         }
-        self.directory.send_replace(Arc::new(directory));
+        if let Some(membership) = &self.membership {
+            member::change(config, membership, &self.started).await?;
+        }
+        self.directories.set_known(known);
         self.documents.send_replace(Arc::new(sources));
         self.routes.send_replace(Arc::new(routes));
         Ok(())
@@ -262,9 +287,22 @@ impl Node {
         format!("{scheme}://{}", self.gateway.addr())
     }
 
+    /// Adds to a ready line where the member is reached, if there is one.
+    pub(crate) fn add_gossip(&self, line: &mut serde_json::Value) {
+        if let Some(membership) = &self.membership {
+            line["gossip"] = membership.address().to_string().into();
+            if let Some(rpc) = membership.rpc() {
+                line["rpc"] = rpc.to_string().into();
+            }
+        }
+    }
+
     /// Stops in the reverse order of the start; each part finishes what it has begun.
     pub(crate) async fn stop(self) {
         self.reasons.send_replace(vec!["stopping".to_owned()]);
+        if let Some(membership) = &self.membership {
+            membership.leave().await;
+        }
         let (calls, limit) = self.stop_limits;
         self.groups.stop(calls, limit).await;
     }
@@ -279,10 +317,11 @@ impl Core {
         apps: &[App],
         groups: &Groups,
     ) -> anyhow::Result<Self> {
-        let (directory, follow) = watch::channel(Arc::new(Directory::new()));
+        let directories = Directories::new();
+        let follow = directories.subscribe();
         let client = outside::client(follow, &config.client, &groups.client)?;
         let started = apps::start(apps, config, &client, &groups.services).await?;
-        directory.send_replace(Arc::new(started.directory(config, apps)?));
+        directories.set_known(started.known(config, apps)?);
 
         let space = log.space();
         let settings = config.accounts.clone();
@@ -296,7 +335,8 @@ impl Core {
         Ok(Self {
             client,
             started,
-            directory,
+            directories,
+            membership: None,
             accounts: accounts.context("failed to start the accounts")?,
             engine: engine.context("failed to start the engine")?,
             space,

@@ -5,9 +5,11 @@ mod backup;
 mod document;
 mod events;
 mod flows;
+mod gossip;
 mod health;
 mod keys;
 mod latency;
+mod members;
 mod overview;
 mod request;
 mod runs;
@@ -33,6 +35,9 @@ use taraf_service::{Client, Directory, ServiceName, problem, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::membership::Membership;
+use crate::node::directories::Directories;
+
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
@@ -45,6 +50,10 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) client: Client,
     pub(crate) directory: watch::Receiver<Arc<Directory>>,
+    /// Takes endpoints out by an operator's word.
+    pub(crate) directories: Arc<Directories>,
+    /// Nothing when the node is no member of a cluster.
+    pub(crate) membership: Option<Arc<Membership>>,
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) registries: Vec<Registry>,
     pub(crate) token: Secret,
@@ -109,15 +118,26 @@ impl Operation {
 
 /// Every operation of the API; `openapi.yaml` describes exactly these.
 fn operations() -> Vec<Entry> {
-    const FLOW: &str = "/v1/flows/{namespace}/{name}/{version}";
-    let op = |method, path, query, handler| {
-        let operation = Operation {
-            method,
-            path,
-            query,
-        };
-        (operation, handler)
+    let all = [of_node(), of_gossip(), of_keys_and_flows()];
+    all.into_iter().flatten().collect()
+}
+
+fn op(
+    method: &'static str,
+    path: &'static str,
+    query: &'static [&'static str],
+    handler: MethodRouter<Shared>,
+) -> Entry {
+    let operation = Operation {
+        method,
+        path,
+        query,
     };
+    (operation, handler)
+}
+
+/// What the node is and how it fares.
+fn of_node() -> Vec<Entry> {
     vec![
         op("get", "/health/live", &[], get(health::live)),
         op("get", "/health/ready", &[], get(health::ready)),
@@ -127,9 +147,50 @@ fn operations() -> Vec<Entry> {
         op("get", "/v1/status", &[], get(overview::status)),
         op("get", "/v1/backup", &[], get(backup::stream)),
         op("get", "/v1/services", &[], get(overview::services)),
+        op(
+            "post",
+            "/v1/services/{name}/drain",
+            &[],
+            post(overview::drain),
+        ),
+        op(
+            "post",
+            "/v1/services/{name}/resume",
+            &[],
+            post(overview::resume),
+        ),
         op("get", "/v1/routes", &[], get(overview::routes)),
         op("get", "/v1/metrics/summary", &[], get(overview::summary)),
         op("get", "/v1/events/stream", &[], get(events::stream)),
+    ]
+}
+
+/// Members of the cluster, what is said to them and asked of them.
+fn of_gossip() -> Vec<Entry> {
+    vec![
+        op(
+            "get",
+            "/v1/members",
+            &["status", "service"],
+            get(members::list),
+        ),
+        op("post", "/v1/members", &[], post(members::join)),
+        op("get", "/v1/members/{name}", &[], get(members::show)),
+        op(
+            "delete",
+            "/v1/members/{name}",
+            &["prune"],
+            delete(members::remove),
+        ),
+        op("get", "/v1/gossip/history", &[], get(members::history)),
+        op("post", "/v1/gossip/events", &[], post(gossip::say)),
+        op("post", "/v1/gossip/queries", &[], post(gossip::ask)),
+    ]
+}
+
+fn of_keys_and_flows() -> Vec<Entry> {
+    const FLOW: &str = "/v1/flows/{namespace}/{name}/{version}";
+    vec![
         op("get", "/v1/keys", &["account"], get(keys::list)),
         op("post", "/v1/keys", &[], post(keys::create)),
         op("delete", "/v1/keys/{id}", &[], delete(keys::revoke)),

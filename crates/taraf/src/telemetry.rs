@@ -1,20 +1,24 @@
-//! Where log lines go: text on a terminal, JSON otherwise, always to standard error.
+//! Where log lines go: text on a terminal, JSON otherwise, always to standard error; those of membership to whoever
+//! monitors it, too.
 
 mod terminal;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use taraf_gossip::rpc::Lines;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Format, Telemetry};
+use crate::membership::lines;
 
 /// What is logged when nobody says otherwise. The access log has the target `access`.
 const DEFAULT_FILTER: &str = "info";
 
 /// Starts logging. `RUST_LOG` goes before the configured level; a filter that cannot be read is an
-/// error rather than silence. A second call changes nothing.
-pub(crate) fn init(config: &Telemetry) -> anyhow::Result<()> {
+/// error rather than silence. A second call changes nothing. Answers where the lines of membership are kept.
+pub(crate) fn init(config: &Telemetry) -> anyhow::Result<Lines> {
     let written = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let filter = written
         .as_deref()
@@ -27,17 +31,18 @@ pub(crate) fn init(config: &Telemetry) -> anyhow::Result<()> {
     // https://no-color.org: set and not empty.
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = terminal && !is_plain;
-    let subscriber = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format {
-        Format::Text => subscriber.with_ansi(ansi).try_init(),
-        Format::Auto if terminal => {
-            let subscriber = subscriber.with_ansi(ansi);
-            subscriber.event_format(terminal::Terse).try_init()
-        }
-        Format::Auto | Format::Json => subscriber.json().flatten_event(true).try_init(),
+    let kept = Lines::default();
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = match config.format {
+        Format::Text => layer.with_ansi(ansi).boxed(),
+        Format::Auto if terminal => layer.with_ansi(ansi).event_format(terminal::Terse).boxed(),
+        Format::Auto | Format::Json => layer.json().flatten_event(true).boxed(),
     };
-    if started.is_err() {
+    let registry = tracing_subscriber::registry()
+        .with(lines::keep(kept.clone()))
+        .with(layer.with_filter(filter));
+    if registry.try_init().is_err() {
         tracing::debug!("logging had been started before");
     }
-    Ok(())
+    Ok(kept)
 }

@@ -45,6 +45,8 @@ pub(crate) struct Member {
     multiplexed: [Mutex<Vec<Arc<Multiplexed>>>; SHARDS],
     /// Set when the directory no longer names it: calls under way end, nothing is kept.
     retired: AtomicBool,
+    /// Set while an operator wants it to take no new calls.
+    drained: AtomicBool,
     breaker: Mutex<Breaker>,
     /// The number of the breaker's clean ticket, so that calls that succeed take no lock.
     clean: AtomicU64,
@@ -82,6 +84,7 @@ impl Member {
             idle_count: AtomicU32::new(0),
             multiplexed: std::array::from_fn(|_| Mutex::default()),
             retired: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             breaker: Mutex::new(Breaker::new(config)),
             clean: AtomicU64::new(0),
             ejected_until_ms: AtomicU64::new(0),
@@ -103,6 +106,15 @@ impl Member {
     pub(super) fn is_ejected(&self, now: Duration) -> bool {
         let until = self.ejected_until_ms.load(Ordering::Relaxed);
         until > 0 && u128::from(until) > now.as_millis()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes no new calls from now on.
+    pub(super) fn drain(&self, drained: bool) {
+        self.drained.store(drained, Ordering::Relaxed);
     }
 
     pub(super) fn permits(&self, now: Duration) -> bool {
@@ -373,6 +385,7 @@ impl Member {
 
     pub(super) fn view(&self, weight: u32, now: Duration) -> EndpointView {
         let state = match self.with_breaker(|breaker| breaker.state()) {
+            _any if self.is_drained() => EndpointState::Drained,
             _any if self.is_ejected(now) => EndpointState::Ejected,
             State::Closed => EndpointState::Closed,
             State::Open { .. } => EndpointState::Open,

@@ -283,6 +283,53 @@ async fn what_nobody_offers_is_told_from_what_has_no_endpoint() {
 }
 
 #[tokio::test]
+async fn a_drained_endpoint_takes_no_new_calls_and_keeps_those_under_way() {
+    let tasks = Tasks::new();
+    let goes_on = Arc::new(tokio::sync::Semaphore::new(0));
+    let held = Arc::clone(&goes_on);
+    let slow = Peer::start(&tasks, move |mut talk| {
+        let held = Arc::clone(&held);
+        async move {
+            while talk.head().await.is_some() {
+                talk.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+                    .await;
+                held.acquire().await.unwrap().forget();
+                talk.write("ok").await;
+            }
+        }
+    })
+    .await;
+    let peers = [slow, Peer::echo(&tasks).await];
+    let both = peers.each_ref().map(|peer| peer.address);
+    let rig = Rig::new(&both, Config::default(), &tasks);
+    // The answer's head is there, its body is not: the call is under way.
+    let under_way = loop {
+        let call = rig.client.call(get("/"), &CallPolicy::default()).await;
+        let call = call.unwrap();
+        if peers[0].requests() > 0 {
+            break call;
+        }
+    };
+    rig.drain(&both, &both[..1]);
+    let before = peers[0].requests();
+    for _ in 0..20 {
+        assert_eq!(rig.get("/").await.unwrap().0, 200);
+    }
+    assert_eq!(peers[0].requests(), before);
+    let states = || rig.client.pools()[0].endpoints.clone();
+    assert_eq!(states()[0].state, taraf_service::EndpointState::Drained);
+    assert_eq!(states()[0].in_flight, 1);
+    goes_on.add_permits(20);
+    whole(under_way).await.unwrap();
+    assert_eq!(states()[0].in_flight, 0);
+    rig.drain(&both, &both);
+    assert!(matches!(rig.get("/").await, Err(CallError::NoEndpoint(_))));
+    rig.publish(&both);
+    assert_eq!(rig.get("/").await.unwrap().0, 200);
+    assert_eq!(states()[0].state, taraf_service::EndpointState::Closed);
+}
+
+#[tokio::test]
 async fn other_hosts_are_called_as_the_policy_allows_and_the_table_rewrites() {
     let tasks = Tasks::new();
     let peer = Peer::echo(&tasks).await;

@@ -149,6 +149,18 @@ impl Rig {
         self.directory.send_replace(Arc::new(directory(addresses)));
     }
 
+    /// The same addresses, of which these take no new calls.
+    pub(crate) fn drain(&self, addresses: &[SocketAddr], drained: &[SocketAddr]) {
+        let endpoint = |address: &SocketAddr| Endpoint {
+            drained: drained.contains(address),
+            ..Endpoint::new(*address)
+        };
+        let name = ServiceName::new("peer").unwrap();
+        let endpoints = addresses.iter().map(endpoint).collect();
+        let directory = Directory::new().with(name, endpoints);
+        self.directory.send_replace(Arc::new(directory));
+    }
+
     /// The status and the body of `GET path`.
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, Bytes), CallError> {
         self.send(get(path), &CallPolicy::default()).await

@@ -2,4 +2,5 @@
 #![expect(clippy::panic, reason = "a test stops at the first surprise")]
 
 mod bugs;
+mod clusters;
 mod seeds;

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use taraf_base::Tasks;
 use taraf_service::metrics::Registry;
-use taraf_service::{Client, Descriptor, Directory, Service, ServiceName, serve};
+use taraf_service::{Client, Descriptor, Service, ServiceName, serve};
 use tokio::net::TcpListener;
 
 use super::App;
-use crate::adapters::discovery;
+use crate::adapters::discovery::{self, Known};
 use crate::config::Config;
 
 /// The services that were started, and what all of the applications' services say of themselves.
@@ -25,13 +25,20 @@ pub(crate) struct Started {
 
 impl Started {
     /// Who answers for each service, with endpoints as configuration and manifests say now.
-    pub(crate) fn directory(&self, config: &Config, apps: &[App]) -> anyhow::Result<Directory> {
+    pub(crate) fn known(&self, config: &Config, apps: &[App]) -> anyhow::Result<Known> {
         let elsewhere = elsewhere(config, apps);
         let directory = discovery::directory(&elsewhere, &self.names, self.addr)?;
+        let fixed = elsewhere.iter().filter(|(_, all)| !all.is_empty());
+        let fixed: Result<_, _> = fixed.map(|(name, _)| ServiceName::new(name)).collect();
         let services = config.services.iter();
-        Ok(services.fold(directory, |directory, (name, service)| {
-            directory.speaking(name, &service.transport())
-        }))
+        Ok(Known {
+            directory,
+            fixed: fixed?,
+            transports: services
+                .map(|(name, service)| (name.clone(), service.transport()))
+                .collect(),
+            ..Known::default()
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the arguments to the command that does them, and to the exit code.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,8 +10,8 @@ use clap::error::ErrorKind;
 use super::failure::{Exit, Failure};
 use super::output::{Output, OutputArgs};
 use super::{
-    backup, call, completions, explain, flow, key, repair, restore, run, serve, services, start,
-    status, verify, version,
+    backup, call, completions, explain, flow, key, repair, restore, run, serf, serve, services,
+    start, status, verify, version,
 };
 
 /// What a bare `taraf` shows: the six things that people do first.
@@ -27,6 +28,9 @@ Taraf: many services, one front door, composite services that lose nothing.
 `taraf help` shows every command, `taraf COMMAND --help` one with examples.";
 
 const EXIT_CODES: &str = "\
+Gossip, with Serf's flags and outputs: agent, event, force-leave, info, join, keygen, keys, leave, members,
+monitor, query, reachability, rtt, tags; `taraf members -h` shows one. Through a link named `serf` all are Serf's.
+
 Exit codes: 0 done; 1 the asked thing failed; 2 wrong usage; 3 not found; 4 not allowed; 5 conflict;
 6 cannot reach; 7 timed out; 130 interrupted. `taraf flow try` has its own.";
 
@@ -58,7 +62,7 @@ enum Command {
     Service(serve::ServiceArgs),
     /// The server on one screen.
     Status(status::Args),
-    /// What is offered, and where it answers: list, show.
+    /// What is offered, by whom and where: list, show, drain.
     Services(services::Args),
     /// API keys: create, list, rotate, revoke, usage.
     Key(key::Args),
@@ -88,6 +92,14 @@ enum Command {
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    if Path::new(&program).file_stem() == Some(OsStr::new("serf")) {
+        return serf::as_serf(arguments);
+    }
+    if let Some(ended) = serf::as_part_of_taraf(std::env::args_os().skip(1)) {
+        return ended;
+    }
     main_with(std::env::args_os())
 }
 

@@ -19,6 +19,7 @@ mod restore;
 mod run;
 mod run_query;
 mod run_view;
+mod serf;
 mod serve;
 mod services;
 mod start;

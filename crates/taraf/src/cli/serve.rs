@@ -44,7 +44,7 @@ pub(crate) struct ServeArgs {
 #[command(
     args_conflicts_with_subcommands = false,
     before_long_help = "Examples:
-  taraf service rates --listen 127.0.0.1:8081
+  taraf service rates --join 127.0.0.1:7946
   taraf service companies import --from open-data/"
 )]
 pub(crate) struct ServiceArgs {
@@ -57,6 +57,16 @@ pub(crate) struct ServiceArgs {
     /// kept].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Joins the cluster of this member, and is found there; can be repeated.
+    #[arg(long, value_name = "ADDR")]
+    join: Vec<String>,
+    /// Where it listens for gossip [default: the same address as --listen, a free port].
+    #[arg(long, value_name = "ADDR")]
+    gossip: Option<SocketAddr>,
+    /// The cluster's gossip key, or a node's keyring file [default: that of this folder's `taraf
+    /// dev`].
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     #[command(subcommand)]
     action: Option<ServiceAction>,
 }
@@ -99,6 +109,13 @@ pub(crate) async fn service(args: ServiceArgs, output: &Output) -> Result<Exit, 
     if let Some(ServiceAction::Import(import)) = args.action {
         return import::run(&args.name, args.data, import, output).await;
     }
-    crate::apps::serve_one(&args.name, args.listen, args.data.as_deref()).await?;
+    let options = crate::apps::Alone {
+        listen: args.listen,
+        data: args.data,
+        join: args.join,
+        gossip: args.gossip,
+        key_file: args.key_file,
+    };
+    Box::pin(crate::apps::serve_one(&args.name, options)).await?;
     Ok(Exit::Done)
 }

@@ -84,7 +84,8 @@ impl Config {
             files.chain(&mut tls.client_ca)
         });
         let roots = self.client.root_certificates.iter_mut();
-        let files = secrets.chain(keys).chain(tls).chain(roots);
+        let gossip = self.gossip.files();
+        let files = secrets.chain(keys).chain(tls).chain(roots).chain(gossip);
         for path in fixed.into_iter().flatten().chain(files) {
             *path = base.join(&*path);
         }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use taraf_base::Secret;
 
+use crate::membership::Membership;
 use crate::node::{DataPlace, Node, data};
 
 /// The ready line in the data directory, by which the command line finds a running `dev`.
@@ -22,7 +23,7 @@ pub(crate) struct Ready {
 
 impl Ready {
     pub(crate) fn of(node: &Node, key: &Secret, place: &DataPlace, dir: &Path) -> Self {
-        let line = json!({
+        let mut line = json!({
             "ready": true,
             "gateway": node.gateway_url(),
             "operator": format!("http://{}", node.operator),
@@ -30,6 +31,11 @@ impl Ready {
             "operator_token": node.token.expose(),
             "pid": std::process::id(),
         });
+        node.add_gossip(&mut line);
+        let membership = node.membership.as_deref();
+        if let Some(key) = membership.and_then(Membership::key) {
+            line["gossip_key"] = key.expose().as_str().into();
+        }
         let (shown, file) = match place {
             DataPlace::Memory => ("data in memory only".to_owned(), None),
             DataPlace::Folder(folder) => {
@@ -74,6 +80,11 @@ impl Ready {
     fn block(&self) -> String {
         let text = |member: &str| self.line[member].as_str().unwrap_or_default();
         let (gateway, key) = (text("gateway"), text("api_key"));
+        let gossip = match (text("gossip"), text("gossip_key")) {
+            ("", _) => "off".to_owned(),
+            (address, "") => address.to_owned(),
+            (address, key) => format!("{address} · encrypted with {key}"),
+        };
         let mut block = format!(
             "\n  Taraf {} · dev · {}\n\n",
             env!("CARGO_PKG_VERSION"),
@@ -82,6 +93,7 @@ impl Ready {
         let lines = [
             ("Gateway", gateway.to_owned()),
             ("Operator", format!("{}/v1/status", text("operator"))),
+            ("Gossip", gossip),
             ("Key", key.to_owned()),
             ("Token", text("operator_token").to_owned()),
             (

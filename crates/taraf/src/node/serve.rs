@@ -28,7 +28,7 @@ pub(crate) async fn serve(file: &Path, chosen: Chosen) -> anyhow::Result<()> {
     config.engine.hold = chosen.hold;
     config.engine.accepts_replay = chosen.accepts_replay;
     config.accounts.accepts_replay = chosen.accepts_replay;
-    telemetry::init(&config.telemetry)?;
+    let lines = telemetry::init(&config.telemetry)?;
     let signals = Signals::catch()?;
     let hangups = Hangups::catch()?;
     let place = config.data.dir.clone().map(DataPlace::Folder);
@@ -39,13 +39,14 @@ pub(crate) async fn serve(file: &Path, chosen: Chosen) -> anyhow::Result<()> {
         )
     })?;
     let apps = all_apps(&config)?;
-    let node = Node::start(&config, &place, &apps, OnConflict::Refuse).await?;
-    let line = json!({
+    let node = Node::start(&config, &place, &apps, OnConflict::Refuse, lines).await?;
+    let mut line = json!({
         "ready": true,
         "gateway": node.gateway_url(),
         "operator": format!("http://{}", node.operator),
         "pid": std::process::id(),
     });
+    node.add_gossip(&mut line);
     writeln!(std::io::stdout(), "{line}").context("failed to say that the node is ready")?;
     if chosen.hold {
         tracing::warn!("runs are held: POST /v1/release on the operator API lets them go on");

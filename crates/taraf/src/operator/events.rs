@@ -1,6 +1,7 @@
-//! Lifecycle events of runs as server-sent events.
+//! Lifecycle events of runs, and what happens in the cluster, as server-sent events.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,14 +12,19 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http_body::Frame;
 use serde::Serialize;
+use taraf_gossip::rpc::event::Event;
 use taraf_service::BoxError;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
 use super::Shared;
+use super::gossip::cloud_event;
 
 /// Events that wait for one reader; a slower one is told how many it missed.
 const WAITING_MAX: usize = 64;
+
+/// The name under which a reader is told what happens in the cluster; runs have none.
+const GOSSIP: &str = "gossip";
 
 /// A comment that often, so that both ends notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,14 +32,31 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// `GET /v1/events/stream`.
 pub(crate) async fn stream(State(parts): State<Shared>) -> Response {
     let events = parts.engine.subscribe();
+    let membership = parts.membership.as_ref();
+    let cluster = membership.map(|own| (own.handle().subscribe(), own.reading().me.to_string()));
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let token = parts.tasks.token();
     parts.tasks.spawn("event stream", async move {
+        let happens = async {
+            match cluster {
+                Some((cluster, me)) => {
+                    let told = |event: &Arc<Event>| frame(Some(GOSSIP), &cloud_event(&me, event));
+                    forward(cluster, &sender, told).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = forward(events, &sender) => {}
+            () = forward(events, &sender, |event| frame(None, event)) => {}
+            () = happens => {}
             () = token.cancelled() => {}
         }
     });
+    response(receiver)
+}
+
+/// The answer whose body is what comes through the channel.
+pub(super) fn response(receiver: mpsc::Receiver<Bytes>) -> Response {
     let mut response = Response::new(Body::new(Frames(receiver)));
     let headers = response.headers_mut();
     let text = http::HeaderValue::from_static;
@@ -42,14 +65,15 @@ pub(crate) async fn stream(State(parts): State<Shared>) -> Response {
     response
 }
 
-/// Hands events on until the reader goes away or the engine stops.
-async fn forward<E: Serialize + Clone>(
+/// Hands events on until the reader goes away or those who tell of them stop.
+async fn forward<E: Clone>(
     mut events: broadcast::Receiver<E>,
     to: &mpsc::Sender<Bytes>,
+    told: impl Fn(&E) -> Bytes,
 ) {
     loop {
         let text = match tokio::time::timeout(KEEP_ALIVE, events.recv()).await {
-            Ok(Ok(event)) => frame(None, &event),
+            Ok(Ok(event)) => told(&event),
             Ok(Err(RecvError::Lagged(missed))) => {
                 frame(Some("lagged"), &serde_json::json!({"missed": missed}))
             }
@@ -63,7 +87,7 @@ async fn forward<E: Serialize + Clone>(
 }
 
 /// One event of the stream. JSON has no raw line ends, so it is one `data` line.
-fn frame<T: Serialize>(name: Option<&str>, data: &T) -> Bytes {
+pub(super) fn frame<T: Serialize>(name: Option<&str>, data: &T) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
     let name = name
         .map(|name| format!("event: {name}\n"))
@@ -99,7 +123,7 @@ mod tests {
             sender.send(n).unwrap();
         }
         drop(sender);
-        forward(receiver, &to).await;
+        forward(receiver, &to, |event| frame(None, event)).await;
         drop(to);
         let mut text = String::new();
         while let Some(frame) = frames.recv().await {
@@ -116,7 +140,7 @@ mod tests {
         let (sender, receiver) = broadcast::channel::<u8>(2);
         let (to, mut frames) = mpsc::channel(8);
         tokio::select! {
-            () = forward(receiver, &to) => panic!("it ended"),
+            () = forward(receiver, &to, |event| frame(None, event)) => panic!("it ended"),
             frame = frames.recv() => assert_eq!(frame.unwrap(), ":\n\n"),
         }
         drop(sender);

@@ -1,18 +1,22 @@
 //! The node at a glance: status, services, routes, metrics.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use taraf_base::Timestamp;
 use taraf_gateway::{Auth, Authenticator, Route, Target};
-use taraf_service::{Directory, PoolView, Problem, metrics};
+use taraf_service::{Directory, PoolView, Problem, metrics, problem};
 
+use super::request::Body;
 use super::{Parts, Shared, health, latency, page};
-use crate::adapters::problems;
+use crate::adapters::{discovery, problems};
+use crate::membership::{Membership, word};
 
 /// `GET /v1/status`.
 pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, Problem> {
@@ -44,10 +48,27 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         "data": parts.node.data,
         "space": parts.space.borrow().as_str(),
         "services": services,
+        "gossip": parts.membership.as_deref().map(membership_item),
         "flows": parts.engine.flows().iter().count(),
         "runs": count_runs(&parts).await?,
         "settings": settings,
     })))
+}
+
+/// This node as a member, and how many members there are.
+fn membership_item(membership: &Membership) -> Value {
+    let members = membership.members().borrow().clone();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for seen in &members.all {
+        *counts.entry(word(seen)).or_default() += 1;
+    }
+    json!({
+        "name": membership.reading().me.to_string(),
+        "address": membership.address(),
+        "rpc": membership.rpc(),
+        "encrypted": membership.key().is_some(),
+        "members": counts,
+    })
 }
 
 /// `POST /v1/release`: what `taraf serve --hold` holds is performed from here on.
@@ -72,7 +93,80 @@ async fn count_runs(parts: &Parts) -> Result<BTreeMap<&'static str, u64>, Proble
 /// `GET /v1/services`.
 pub(crate) async fn services(State(parts): State<Shared>) -> Json<Value> {
     let directory = parts.directory.borrow().clone();
-    page(service_items(&directory, &parts.client.pools()), None)
+    let mut items = service_items(&directory, &parts.client.pools());
+    if let Some(membership) = &parts.membership {
+        name_members(&mut items, membership);
+    }
+    page(items, None)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meant {
+    /// `IP:PORT` of one; all that there are without it.
+    endpoint: Option<SocketAddr>,
+}
+
+/// `POST /v1/services/{name}/drain`: this node sends no more calls there; those under way end.
+pub(crate) async fn drain(
+    state: State<Shared>,
+    name: Path<String>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    take_out(state, name, &body, true)
+}
+
+/// `POST /v1/services/{name}/resume`: what was drained takes calls again.
+pub(crate) async fn resume(
+    state: State<Shared>,
+    name: Path<String>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    take_out(state, name, &body, false)
+}
+
+fn take_out(
+    State(parts): State<Shared>,
+    Path(name): Path<String>,
+    body: &Body,
+    out: bool,
+) -> Result<Json<Value>, Problem> {
+    let Meant { endpoint } = body.json()?;
+    if !parts.directories.drain(&name, endpoint, out) {
+        let what = match endpoint {
+            Some(address) => format!("the service `{name}` has no endpoint at {address}"),
+            None => format!("no service is called `{name}`, or nobody answers for it"),
+        };
+        return Err(problem::NOT_FOUND.with_detail(what));
+    }
+    let directory = parts.directory.borrow().clone();
+    let items = service_items(&directory, &parts.client.pools());
+    let item = items.into_iter().find(|item| item["name"] == name);
+    Ok(Json(item.unwrap_or(Value::Null)))
+}
+
+/// Says of each endpoint which member of the cluster offers it.
+fn name_members(services: &mut [Value], membership: &Membership) {
+    let members = membership.members().borrow().clone();
+    let mut offered: BTreeMap<(String, String), String> = BTreeMap::new();
+    for seen in &members.all {
+        for (name, endpoint) in discovery::offer(&seen.member).services {
+            let at = (name.to_string(), endpoint.address.to_string());
+            offered
+                .entry(at)
+                .or_insert_with(|| seen.member.name.to_string());
+        }
+    }
+    for service in services {
+        let name = service["name"].as_str().unwrap_or_default().to_owned();
+        let endpoints = service["endpoints"].as_array_mut();
+        for endpoint in endpoints.into_iter().flatten() {
+            let address = endpoint["address"].as_str().unwrap_or_default().to_owned();
+            if let Some(member) = offered.get(&(name.clone(), address)) {
+                endpoint["member"] = member.as_str().into();
+            }
+        }
+    }
 }
 
 /// The directory's endpoints, each with what the pools know of it.

@@ -13,6 +13,7 @@ mod conformance;
 mod crash;
 mod curl;
 mod data;
+mod discovery;
 mod document;
 mod guides;
 mod hostile;

@@ -166,13 +166,17 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), said)
 }
 
+/// How many listeners `--ports` places one after the other.
+const PORTS: u16 = 6;
+
 /// The first of several consecutive ports that nobody uses now.
 pub(crate) fn free_ports() -> u16 {
-    eventually("two free ports", || {
+    eventually("free ports", || {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
-        let next = port.checked_add(1)?;
-        TcpListener::bind(("127.0.0.1", next)).ok().map(|_| port)
+        let last = port.checked_add(PORTS - 1)?;
+        let others = (port + 1..=last).map(|port| TcpListener::bind(("127.0.0.1", port)));
+        others.collect::<Result<Vec<_>, _>>().ok().map(|_| port)
     })
 }
 

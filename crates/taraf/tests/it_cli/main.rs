@@ -10,6 +10,7 @@ mod exits;
 mod golden;
 mod importing;
 mod program;
+mod serf;
 mod server;
 mod stub;
 mod testing;

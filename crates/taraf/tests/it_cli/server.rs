@@ -224,14 +224,15 @@ fn runs_are_steered() {
 #[test]
 fn services_and_status_fit_a_screen() {
     let services = json!({"items": [{"name": "rates", "endpoints": [
-        {"address": "127.0.0.1:9", "state": "closed", "calls": 4, "latency_us": 1_250},
+        {"address": "127.0.0.1:9", "state": "closed", "calls": 4, "latency_us": 1_250, "member": "n1"},
     ]}]});
     let stub = Stub::always(200, services);
     let list = at(&stub).run(&["services", "list"]).expect(0);
-    assert_eq!(list.out.lines().nth(1), Some("rates\t1\t127.0.0.1:9"));
+    assert_eq!(list.out.lines().nth(1), Some("rates\t1\t127.0.0.1:9\tn1"));
     let show = at(&stub).run(&["services", "show", "rates"]).expect(0);
     assert!(
-        show.out.contains("127.0.0.1:9\tclosed\t4\t\t\t1.250 ms"),
+        show.out
+            .contains("127.0.0.1:9\tclosed\t4\t\t\t1.250 ms\t\t\tn1"),
         "{}",
         show.out
     );

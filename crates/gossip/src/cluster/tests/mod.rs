@@ -1,0 +1,10 @@
+//! Whole members on a network in memory: what they tell, in simulated time.
+
+mod events;
+mod extensions;
+mod going;
+mod keys;
+mod net;
+mod restart;
+
+use net::Net;

@@ -1,0 +1,90 @@
+//! Clusters of members under faults: all that must be true is, whatever the seed.
+
+use std::time::Duration;
+
+use taraf_sim::gossip::{Bug, Plan, Report, simulate};
+
+#[track_caller]
+fn sound(plan: &Plan) -> Report {
+    let report = simulate(plan);
+    assert_eq!(
+        report.failure, None,
+        "cargo xtask sim gossip --seed {} --members {}\n{report}",
+        plan.seed, plan.members
+    );
+    report
+}
+
+#[test]
+fn small_clusters_under_every_fault() {
+    for seed in 0..12 {
+        sound(&Plan::new(seed, 10));
+    }
+}
+
+#[test]
+fn small_clusters_under_fresh_faults() {
+    let from = taraf_base::random_u64() >> 16;
+    for seed in from..from + 4 {
+        sound(&Plan::new(seed, 5 + usize::try_from(seed % 20).unwrap()));
+    }
+}
+
+#[test]
+fn a_cluster_of_a_hundred_under_faults() {
+    sound(&Plan::new(1, 100));
+}
+
+#[test]
+fn in_quiet_nobody_is_declared_failed_who_runs_and_the_dead_are_found_in_time() {
+    let mut plan = Plan::new(2, 100);
+    plan.faults = 0;
+    let report = sound(&plan);
+    assert_eq!(report.false_failures, 0);
+    // Every packet arrives within milliseconds: an event is everywhere within a few rounds of gossip.
+    assert!(
+        *report.events.last().unwrap() < Duration::from_secs(5),
+        "{report}"
+    );
+    for (first, last) in &report.verdicts {
+        // At least the shortest suspicion (8 s for a hundred); at most as foretold, and some periods more.
+        assert!(*first >= Duration::from_secs(8), "{report}");
+        assert!(*last < Duration::from_secs(25), "{report}");
+    }
+}
+
+#[test]
+fn the_same_seed_comes_to_the_same_end() {
+    let (first, again) = (sound(&Plan::new(3, 20)), sound(&Plan::new(3, 20)));
+    assert_eq!(first.to_string(), again.to_string());
+    assert_ne!(first.to_string(), sound(&Plan::new(4, 20)).to_string());
+}
+
+/// The bug is found within so many seeds, by what is broken then.
+#[track_caller]
+fn found(bug: Bug, within: u64, by: &str) {
+    for seed in 0..within {
+        let mut plan = Plan::new(seed, 10);
+        plan.bug = Some(bug);
+        if let Some(failure) = simulate(&plan).failure {
+            assert!(failure.starts_with(by), "seed {seed}: {failure}");
+            return;
+        }
+    }
+    panic!("{} was not found within {within} seeds", bug.name());
+}
+
+#[test]
+fn streams_that_never_connect_are_found() {
+    found(Bug::NoStreams, 1, "all see all after the join");
+}
+
+#[test]
+fn failed_members_that_are_not_tried_again_are_found() {
+    found(Bug::NoReconnect, 20, "all see all after the faults");
+}
+
+#[test]
+fn events_that_are_told_twice_are_found() {
+    found(Bug::Replay, 20, "exactly once");
+}
