@@ -73,7 +73,7 @@ fn who_leaves_is_left_for_all() {
     }
     net.with(2, Cluster::leave);
     net.with(2, |cluster, now, token| {
-        cluster.join(now, token, vec![address(1)], true)
+        cluster.join(now, token, vec![address(1)], true);
     });
     assert_eq!(
         net.logs()[&2],
@@ -153,14 +153,14 @@ fn a_failed_member_is_declared_to_have_left_everywhere() {
     });
     net.logs();
     net.with(1, |cluster, now, token| {
-        cluster.force_leave(now, token, &Name::from("n3"), false)
+        cluster.force_leave(now, token, &Name::from("n3"), false);
     });
     net.run(3_000);
     let logs = net.logs();
     assert_eq!(logs[&1], ["member-leave n3", "done"]);
     assert_eq!(logs[&4], ["member-leave n3"]);
     net.with(2, |cluster, now, token| {
-        cluster.force_leave(now, token, &Name::from("n3"), true)
+        cluster.force_leave(now, token, &Name::from("n3"), true);
     });
     net.run(3_000);
     assert!(net.nodes.values().all(|node| node.status("n3").is_none()));
@@ -193,14 +193,14 @@ fn new_tags_are_told_to_all_and_too_many_are_refused() {
     let mut net = Net::of(3);
     let tags = |value: &str| Tags([("role".to_owned(), value.to_owned())].into());
     net.with(2, |cluster, now, token| {
-        cluster.set_tags(now, token, tags("new"))
+        cluster.set_tags(now, token, tags("new"));
     });
     net.run(3_000);
     let logs = net.logs();
     assert_eq!(logs[&1], ["member-update n2"]);
     assert_eq!(logs[&2], ["member-update n2", "done"]);
     net.with(2, |cluster, now, token| {
-        cluster.set_tags(now, token, tags(&"x".repeat(600)))
+        cluster.set_tags(now, token, tags(&"x".repeat(600)));
     });
     let refused = "done: Encoded length of tags exceeds limit of 512 bytes by 98";
     assert_eq!(net.logs()[&2], [refused]);

@@ -28,7 +28,7 @@ fn encrypted(count: u8) -> Net {
 fn command(net: &mut Net, operation: KeyOperation, key: Option<u8>) -> String {
     let key = Secret::new(key.map_or_else(Vec::new, |key| vec![key; 16]));
     net.with(1, |cluster, now, token| {
-        cluster.keys(now, token, operation, key)
+        cluster.keys(now, token, operation, key);
     });
     net.until("the command ends", 5, |net| {
         net.node(1)

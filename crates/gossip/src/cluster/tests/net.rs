@@ -162,7 +162,7 @@ impl Net {
     pub(super) fn join(&mut self, number: u8, other: u8, replays: bool) {
         let addresses = vec![address(other)];
         self.with(number, |cluster, now, token| {
-            cluster.join(now, token, addresses, replays)
+            cluster.join(now, token, addresses, replays);
         });
     }
 
