@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::shell::{self, ask, python_environment, root};
 
 /// Debian packages, and a program with an argument by which each shows that it is there.
-const DEBIAN: [(&str, &str, &str); 8] = [
+const DEBIAN: [(&str, &str, &str); 12] = [
     ("python3", "python3", "--version"),
     ("curl", "curl", "--version"),
     ("openssl", "openssl", "version"),
@@ -17,6 +17,11 @@ const DEBIAN: [(&str, &str, &str); 8] = [
     ("bind9", "/usr/sbin/named", "-v"),
     ("bind9-dnsutils", "dig", "-v"),
     ("knot-dnsutils", "kdig", "--version"),
+    // What the guides to clusters set up.
+    ("haproxy", "/usr/sbin/haproxy", "-v"),
+    ("jq", "jq", "--version"),
+    ("nutcracker", "/usr/sbin/nutcracker", "--version"),
+    ("redis-server", "redis-server", "--version"),
     // Builds the library of the fuzz targets.
     ("g++", "g++", "--version"),
 ];

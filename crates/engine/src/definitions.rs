@@ -1,8 +1,10 @@
 //! Published definitions: a machine over its own partition, and the catalog that is made from it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use taraf_log::snapshot::Reader;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -269,14 +271,16 @@ impl Machine for Sources {
         }
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = vec![SNAPSHOT_VERSION];
         let texts: Vec<&Text> = self.texts.values().collect();
         crate::partition::put(&mut bytes, &texts);
-        bytes
+        to.write_all(&bytes)
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let mut snapshot = Vec::new();
+        from.read_to_end(&mut snapshot)?;
         let texts: Vec<Text> = match snapshot.split_first() {
             Some((1, body)) => {
                 let texts: Vec<TextV1> = crate::partition::get(body)?;

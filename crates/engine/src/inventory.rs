@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use taraf_log::snapshot::Reader;
 
 use taraf_flow::{DataName, Definition};
 use taraf_log::backup::{Contents, Named};
@@ -84,11 +85,17 @@ impl Inventory {
         self.named.findings.push(error.to_string());
     }
 
-    fn journals(&mut self, file: &dyn DiskFile) -> Result<(), String> {
+    fn journals(&mut self, path: &Path, file: &dyn DiskFile) -> Result<(), String> {
         let bytes = whole(file).map_err(|error| error.to_string())?;
         let inspected = journal::inspect(&bytes).map_err(|error| error.to_string())?;
         let journals = self.journals.entry(inspected.partition).or_default();
         journals.written = journals.written.max(inspected.written);
+        for at in inspected.damaged {
+            let path = path.display();
+            self.named.findings.push(format!(
+                "{path}: journals of live runs are damaged at byte {at}"
+            ));
+        }
         for (run, names) in inspected.names {
             journals.names.entry(run).or_default().extend(names);
         }
@@ -114,7 +121,7 @@ impl Inventory {
 }
 
 impl Contents for Inventory {
-    fn snapshot(&mut self, partition: PartitionId, at: Position, data: &[u8]) {
+    fn snapshot(&mut self, partition: PartitionId, at: Position, data: Reader<'_>) {
         if !is_of_runs(partition) {
             return;
         }
@@ -144,7 +151,7 @@ impl Contents for Inventory {
     fn file(&mut self, path: &Path, file: &dyn DiskFile) {
         let kind = path.extension().and_then(|kind| kind.to_str());
         let read = match kind {
-            Some("journals") => self.journals(file),
+            Some("journals") => self.journals(path, file),
             Some("pack") => self.pack(path, file),
             _ => Ok(()),
         };

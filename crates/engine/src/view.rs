@@ -3,6 +3,7 @@
 use serde::Serialize;
 use taraf_base::Timestamp;
 use taraf_flow::{Data, FlowError};
+use taraf_log::PartitionId;
 
 use crate::{FlowId, FlowRef, RunId};
 
@@ -194,4 +195,7 @@ pub struct RunPage {
     /// Where the next page begins, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Partitions that are not led now: their runs are not among these.
+    #[serde(skip)]
+    pub unled: Vec<PartitionId>,
 }

@@ -1,6 +1,8 @@
 //! [pure] Accounts, API keys, plans and usage as a machine over the log.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+use taraf_log::snapshot::Reader;
 
 use serde::{Deserialize, Serialize};
 use taraf_base::{Timestamp, typed_id};
@@ -256,17 +258,17 @@ impl Machine for Registry {
         record::decode(header, body)
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        snapshot::encode(self)
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()> {
+        snapshot::write(self, to)
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
-        *self = snapshot::decode(bytes)?;
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        *self = snapshot::read(from)?;
         Ok(())
     }
 
-    fn is_current(bytes: &[u8]) -> bool {
-        snapshot::is_current(bytes)
+    fn is_current(head: &[u8]) -> bool {
+        snapshot::is_current(head)
     }
 
     fn empty(&self) -> Self {

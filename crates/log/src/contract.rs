@@ -12,11 +12,12 @@ use bytes::Bytes;
 use taraf_base::Timestamp;
 
 use crate::record::{self, Header, Record};
-use crate::{Batch, BatchId, Epoch, Error, Log, PartitionId, Position, Resolution, Term};
+use crate::{Batch, BatchId, Epoch, Error, Log, PartitionId, Position, Resolution, Term, snapshot};
 
 const P: PartitionId = PartitionId(16);
 const OTHER: PartitionId = PartitionId(17);
 const NEIGHBOUR: PartitionId = PartitionId(18);
+const LARGE: PartitionId = PartitionId(19);
 const READ_BYTES: usize = 1 << 20;
 /// What a frame has before its header.
 const PREFIX_BYTES: usize = 8;
@@ -366,24 +367,44 @@ async fn trimming_keeps_the_tail<B: Backend>(backend: &mut B) {
 
 async fn snapshots_are_kept_and_found<B: Backend>(backend: &mut B) {
     let log = backend.fresh().await;
-    assert_eq!(log.get_snapshot(P, Position::MAX).await.unwrap(), None);
+    assert_eq!(found(&log, P, u64::MAX).await, None);
     for at in [10, 20, 30] {
         let data = Bytes::from(vec![u8::try_from(at).unwrap(); 100]);
-        log.put_snapshot(P, Position(at), data).await.unwrap();
+        log.put_snapshot(P, Position(at), data.into())
+            .await
+            .unwrap();
     }
-    log.put_snapshot(OTHER, Position(5), Bytes::new())
+    log.put_snapshot(OTHER, Position(5), Bytes::new().into())
         .await
         .unwrap();
+    // Many pieces, of which some are larger than what is written at once.
+    let pieces: Vec<Vec<u8>> = (0..50).map(|n| vec![n; usize::from(n) * 12_345]).collect();
+    let large = pieces.concat();
+    let data =
+        snapshot::Data::new(move |to| pieces.iter().try_for_each(|piece| to.write_all(piece)));
+    log.put_snapshot(LARGE, Position(7), data).await.unwrap();
+    let broken = snapshot::Data::new(|to| {
+        to.write_all(b"half of a ")?;
+        Err(std::io::Error::other("no more"))
+    });
+    assert!(log.put_snapshot(LARGE, Position(8), broken).await.is_err());
     let log = backend.restart(log).await;
-    let find = async |at: u64| log.get_snapshot(P, Position(at)).await.unwrap();
+    let whole = found(&log, LARGE, u64::MAX).await;
+    assert_eq!(whole, Some((Position(7), large.into())));
+    let find = async |at| found(&log, P, at).await;
     assert_eq!(
         find(u64::MAX).await,
         Some((Position(30), vec![30; 100].into()))
     );
     assert_eq!(find(29).await, Some((Position(20), vec![20; 100].into())));
     assert_eq!(find(9).await, None);
-    let other = log.get_snapshot(OTHER, Position::MAX).await.unwrap();
+    let other = found(&log, OTHER, u64::MAX).await;
     assert_eq!(other, Some((Position(5), Bytes::new())));
+}
+
+async fn found(log: &impl Log, of: PartitionId, at_most: u64) -> Option<(Position, Bytes)> {
+    let (at, data) = log.get_snapshot(of, Position(at_most)).await.unwrap()?;
+    Some((at, data.into_bytes().unwrap()))
 }
 
 async fn everything_outlives_a_restart<B: Backend>(backend: &mut B) {

@@ -11,6 +11,7 @@ pub mod machine;
 mod memory;
 mod null;
 pub mod record;
+pub mod snapshot;
 mod space;
 
 pub use batch::{Batch, BatchId, Chunk, Epoch, PartitionId, Position};

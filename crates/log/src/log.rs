@@ -2,10 +2,9 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::{Batch, BatchId, Chunk, Epoch, Error, PartitionId, Position, Space};
+use crate::{Batch, BatchId, Chunk, Epoch, Error, PartitionId, Position, Space, snapshot};
 
 /// Partitioned logs that survive what their [`Durability`] says.
 ///
@@ -72,6 +71,7 @@ pub trait Log: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Keeps a snapshot of the state after record `at`. Durable when `Ok`; the newest two are kept.
+    /// `data` are asked for on a thread that may block.
     ///
     /// # Errors
     /// When it could not be stored; earlier snapshots are untouched.
@@ -79,10 +79,10 @@ pub trait Log: Send + Sync + 'static {
         &self,
         partition: PartitionId,
         at: Position,
-        data: Bytes,
+        data: snapshot::Data,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// The newest intact snapshot taken at or before `at_most`.
+    /// The newest intact snapshot taken at or before `at_most`. Reading it may block.
     ///
     /// # Errors
     /// When the backend does not answer.
@@ -90,7 +90,7 @@ pub trait Log: Send + Sync + 'static {
         &self,
         partition: PartitionId,
         at_most: Position,
-    ) -> impl Future<Output = Result<Option<(Position, Bytes)>, Error>> + Send;
+    ) -> impl Future<Output = Result<Option<(Position, snapshot::Reader<'static>)>, Error>> + Send;
 
     /// What the backend can take and promises.
     fn limits(&self) -> Limits;

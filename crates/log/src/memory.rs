@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
-    Resolution, Space, Term,
+    Resolution, Space, Term, snapshot,
 };
 
 const BATCH_BYTES_MAX: usize = crate::file::BATCH_BYTES_MAX;
@@ -168,8 +168,9 @@ impl Log for MemoryLog {
         &self,
         partition: PartitionId,
         at: Position,
-        data: Bytes,
+        data: snapshot::Data,
     ) -> Result<(), Error> {
+        let data = data.into_bytes().map_err(Error::io("take a snapshot"))?;
         self.with(partition, |p| {
             p.snapshots.insert(at, data);
             while p.snapshots.len() > SNAPSHOTS_KEPT {
@@ -183,10 +184,10 @@ impl Log for MemoryLog {
         &self,
         partition: PartitionId,
         at_most: Position,
-    ) -> Result<Option<(Position, Bytes)>, Error> {
+    ) -> Result<Option<(Position, snapshot::Reader<'static>)>, Error> {
         Ok(self.with(partition, |p| {
             let (at, data) = p.snapshots.range(..=at_most).next_back()?;
-            Some((*at, data.clone()))
+            Some((*at, data.clone().into()))
         }))
     }
 

@@ -1,10 +1,8 @@
 //! A log that acknowledges at once and keeps nothing, for work that is not meant to survive.
 
-use bytes::Bytes;
-
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
-    Resolution, Term,
+    Resolution, Term, snapshot,
 };
 
 /// The same limit as the file log's, so that what runs here also runs there.
@@ -38,7 +36,12 @@ impl Log for NullLog {
         Ok(())
     }
 
-    async fn put_snapshot(&self, _: PartitionId, _: Position, _: Bytes) -> Result<(), Error> {
+    async fn put_snapshot(
+        &self,
+        _: PartitionId,
+        _: Position,
+        _: snapshot::Data,
+    ) -> Result<(), Error> {
         Ok(())
     }
 
@@ -46,7 +49,7 @@ impl Log for NullLog {
         &self,
         _partition: PartitionId,
         _at_most: Position,
-    ) -> Result<Option<(Position, Bytes)>, Error> {
+    ) -> Result<Option<(Position, snapshot::Reader<'static>)>, Error> {
         Ok(None)
     }
 

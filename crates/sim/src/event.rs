@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use taraf_engine::RunId;
 use taraf_engine::partition::{Control, Input};
 use taraf_gateway::registry::{Input as KeyInput, KeyId};
 use taraf_log::blob::Blob;
+use taraf_log::snapshot::Data;
 use taraf_log::{Batch, Error, PartitionId, Position};
 
 use crate::plan::Fault;
@@ -116,7 +116,7 @@ pub(crate) enum Lead {
     /// The log up to that record is replayed for a snapshot.
     Replay(Position),
     /// Its snapshot is stored.
-    Store(Position, Bytes),
+    Store(Position, Data),
     /// It rests.
     Rest,
     /// The state is looked at.

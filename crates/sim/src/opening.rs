@@ -126,8 +126,8 @@ pub(crate) fn recover<M: Machine>(
     let (tail, _) = log.tail(partition);
     let mut recovery = Recovery::new(partition, machine, tail);
     let mut replay = || -> Result<(), Error> {
-        if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX)? {
-            recovery.restore(at, &bytes)?;
+        if let Some((at, data)) = log.get_snapshot(partition, Position::MAX)? {
+            recovery.restore(at, data)?;
         }
         while let Some(from) = recovery.next() {
             let chunk = log.read(partition, from, READ_BYTES)?;

@@ -1,8 +1,10 @@
 //! [pure] The engine's machine as the simulation runs it: the real one, behind which bugs may be planted.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use taraf_log::snapshot::Reader;
 
 use taraf_base::Timestamp;
 use taraf_engine::RunId;
@@ -207,12 +209,12 @@ impl Machine for Planted {
         Partition::decode(header, body)
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.real.snapshot()
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.real.write_snapshot(to)
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        self.real.restore(snapshot)?;
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.real.read_snapshot(from)?;
         self.restored = self
             .real
             .state()
@@ -229,8 +231,8 @@ impl Machine for Planted {
         Self::new(self.real.empty(), self.bug, strings)
     }
 
-    fn is_current(snapshot: &[u8]) -> bool {
-        Partition::is_current(snapshot)
+    fn is_current(head: &[u8]) -> bool {
+        Partition::is_current(head)
     }
 
     const HASHED: Option<u16> = Partition::HASHED;

@@ -496,11 +496,11 @@ fn happen_to_any<M: Machine, D: Driver<M>>(
             }
         }
         Lead::Replay(at) => replay(context, log, seat, at),
-        Lead::Store(at, bytes) => {
+        Lead::Store(at, data) => {
             let newest = context.bug == Some(Bug::TrimBeforeSnapshot);
             let early = newest.then(|| log.trim(partition, at.next()));
             let stored = log
-                .put_snapshot(partition, at, &bytes)
+                .put_snapshot(partition, at, data)
                 .and_then(|()| log.trim(partition, seat.stored(at)));
             for result in early.into_iter().chain([stored]) {
                 if let Err(error) = result {
@@ -528,8 +528,8 @@ fn replay<M: Machine, D: Driver<M>>(
     let partition = seat.owner.partition;
     let mut recovery = Recovery::new(partition, seat.core.machine().empty(), at);
     let mut replay = || -> Result<(), Error> {
-        if let Some((before, bytes)) = log.get_snapshot(partition, at)? {
-            recovery.restore(before, &bytes)?;
+        if let Some((before, data)) = log.get_snapshot(partition, at)? {
+            recovery.restore(before, data)?;
         }
         while let Some(from) = recovery.next() {
             recovery.apply(&log.read(partition, from, READ_BYTES)?)?;
@@ -538,9 +538,9 @@ fn replay<M: Machine, D: Driver<M>>(
     };
     match replay() {
         Ok(()) => {
-            let bytes = recovery.finish().snapshot();
+            let data = recovery.finish().into_snapshot();
             let delay = context.dice.latency(5_000);
-            context.after(delay, seat.owner.event(Lead::Store(at, bytes)));
+            context.after(delay, seat.owner.event(Lead::Store(at, data)));
         }
         Err(error @ Error::Diverged { .. }) => context.fail(CHECKPOINTS, error),
         Err(error) => {

@@ -26,6 +26,7 @@ use taraf_log::backup::{BLOBS, LOG};
 use taraf_log::blob::BlobStore;
 use taraf_log::{FileLog, Log, MemoryLog, Space};
 use taraf_service::Client;
+use taraf_service::metrics::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -192,15 +193,7 @@ impl Node {
         core.engine.add_front_door(gateway.addr());
         let (reasons, follow_reasons) = watch::channel(Vec::new());
         let (settings, follow_settings) = watch::channel(Arc::default());
-        let mut registries = vec![
-            gateway.metrics().clone(),
-            core.engine.metrics().clone(),
-            core.client.metrics().clone(),
-        ];
-        registries.extend(core.started.metrics.clone());
-        registries.push(space::metrics(core.space.clone()));
-        registries.extend(core.membership.iter().map(|own| own.metrics()));
-        registries.push(core.naming.metrics());
+        let registries = registries(&core, &gateway);
         let node = Self {
             gateway,
             operator: info.operator,
@@ -377,6 +370,20 @@ async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> 
     TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address} for {what}"))
+}
+
+/// What is measured, by the parts that measure it.
+fn registries(core: &Core, gateway: &Gateway) -> Vec<Registry> {
+    let mut registries = vec![
+        gateway.metrics().clone(),
+        core.engine.metrics().clone(),
+        core.client.metrics().clone(),
+    ];
+    registries.extend(core.started.metrics.clone());
+    registries.push(space::metrics(core.space.clone()));
+    registries.extend(core.membership.iter().map(|own| own.metrics()));
+    registries.push(core.naming.metrics());
+    registries
 }
 
 /// The documents of all services, whoever runs them.

@@ -45,8 +45,7 @@ impl Engine {
     /// for each.
     ///
     /// # Errors
-    /// When the page's cursor is none of ours, a partition does not answer, or the archive cannot
-    /// be searched in time.
+    /// When the page's cursor is none of ours, or the archive cannot be searched in time.
     pub async fn list(&self, filter: &Filter, page: &Page) -> Result<RunPage, Error> {
         let before = page.after.as_deref().map(str::parse::<RunId>).transpose();
         let before = before.map_err(|error| Error::Refused {
@@ -56,8 +55,12 @@ impl Engine {
         let limit = page.limit.clamp(1, Page::MAX);
         let wanted = limit.saturating_add(1);
         let mut runs = Vec::new();
+        let mut unled = Vec::new();
         for leader in &self.inner.leaders {
-            runs.extend(live(leader, filter, before, wanted).await?);
+            match live(leader, filter, before, wanted).await {
+                Ok(found) => runs.extend(found),
+                Err(_stopped) => unled.push(leader.partition),
+            }
         }
         // Partitions before the archive, as in `get`: what moves meanwhile is found twice, not
         // never.
@@ -74,7 +77,7 @@ impl Engine {
         runs.iter_mut().for_each(payloads::name_payloads);
         let last = runs.last().filter(|_| more);
         let next = last.map(|run| run.id.to_string());
-        Ok(RunPage { runs, next })
+        Ok(RunPage { runs, next, unled })
     }
 
     /// What happened in a run: so many entries behind number `after`, at most [`JournalPage::MAX`].

@@ -17,9 +17,12 @@ pub(crate) struct Inspected {
     pub(crate) written: Position,
     /// Payloads that the entries of each run name.
     pub(crate) names: BTreeMap<RunId, BTreeSet<DataName>>,
+    /// Where frames that were durable are not what was written: entries of journals are lost.
+    pub(crate) damaged: Vec<usize>,
 }
 
-/// Goes through a file up to its end, or to the first frame that is not whole.
+/// Goes through a file. What follows the last mark may be torn and is nothing then, since the log has it;
+/// a frame before a mark was durable with it.
 ///
 /// # Errors
 /// When it is none, or a newer program wrote it or something in it.
@@ -28,15 +31,17 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, FrameError> {
         partition: frame::partition_of(bytes)?,
         written: Position::ZERO,
         names: BTreeMap::new(),
+        damaged: Vec::new(),
     };
     let mut rest = bytes.get(FILE_HEAD_BYTES..).unwrap_or_default();
-    while let Some(Ok(head)) = rest.first_chunk::<HEAD_BYTES>().map(frame::head) {
-        let split = rest.split_at_checked(HEAD_BYTES.saturating_add(head.len));
-        let Some((whole, behind)) = split else { break };
-        if frame::check(&head, whole).is_err() {
-            break;
-        }
-        match head.holds {
+    while !rest.is_empty() {
+        let Some((holds, whole, behind)) = whole_frame(rest) else {
+            let Some(skipped) = to_next(rest) else { break };
+            found.damaged.push(bytes.len().saturating_sub(rest.len()));
+            rest = rest.get(skipped..).unwrap_or_default();
+            continue;
+        };
+        match holds {
             Holds::Mark(position) => found.written = position,
             Holds::Part { run, .. } => {
                 for entry in frame::part(whole)?.entries.iter() {
@@ -50,4 +55,27 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Inspected, FrameError> {
         rest = behind;
     }
     Ok(found)
+}
+
+/// What the first frame holds, its bytes, and those behind it; none when it is not whole.
+fn whole_frame(bytes: &[u8]) -> Option<(Holds, &[u8], &[u8])> {
+    let head = frame::head(bytes.first_chunk::<HEAD_BYTES>()?).ok()?;
+    let (whole, behind) = bytes.split_at_checked(HEAD_BYTES.saturating_add(head.len))?;
+    frame::check(&head, whole).ok()?;
+    Some((head.holds, whole, behind))
+}
+
+/// How far the next whole frame is behind one that is not, when a mark follows it. Lengths say nothing
+/// here: every byte may begin a frame.
+fn to_next(bytes: &[u8]) -> Option<usize> {
+    let mut places = (1..bytes.len()).filter(|at| bytes.get(*at..).and_then(whole_frame).is_some());
+    let next = places.next()?;
+    let mut rest = bytes.get(next..)?;
+    loop {
+        match whole_frame(rest) {
+            Some((Holds::Mark(_), ..)) => return Some(next),
+            Some((Holds::Part { .. }, _, behind)) => rest = behind,
+            None => rest = rest.get(to_next(rest)?..)?,
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::partition::What;
 
 /// What is in memory is written after so long, so that the log can be trimmed behind it.
-const WRITE_EVERY: Duration = Duration::from_secs(60);
+const WRITE_EVERY: Duration = Duration::from_secs(3);
 /// Bytes read from the log at once.
 const READ_BYTES: usize = 1 << 20;
 /// How long to wait before what failed is tried again.

@@ -30,7 +30,7 @@ use crate::RunId;
 use crate::partition::{Event, Open, What};
 
 /// Bytes in memory that are written together.
-const WRITE_BYTES: usize = 8 << 20;
+const WRITE_BYTES: usize = 2 << 20;
 /// Records after which what is in memory is written, however few bytes it has: the log is trimmed
 /// behind it.
 const WRITE_RECORDS: u64 = 100_000;

@@ -366,6 +366,36 @@ fn a_file_says_which_payloads_its_journals_name() {
 }
 
 #[test]
+fn a_damaged_frame_before_a_mark_is_told_and_a_torn_end_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let journals = open(dir.path());
+    committed(&journals, &[begin(1)]);
+    journals.write().unwrap();
+    let first = fs::read(files(dir.path()).remove(0)).unwrap().len();
+    committed(&journals, &[begin(2)]);
+    journals.write().unwrap();
+    let bytes = fs::read(files(dir.path()).remove(0)).unwrap();
+    let head = usize::try_from(HEAD).unwrap();
+    assert_eq!(inspect(&bytes).unwrap().damaged, Vec::<usize>::new());
+    for (at, damaged) in [
+        (head, Some(head)),
+        (head + 8, Some(head)),
+        (first - 1, Some(first - frame::HEAD_BYTES)),
+        (first + 50, Some(first)),
+        (bytes.len() - 1, None),
+    ] {
+        let mut other = bytes.clone();
+        other[at] ^= 1;
+        let found = inspect(&other).unwrap();
+        let damaged: Vec<usize> = damaged.into_iter().collect();
+        assert_eq!(found.damaged, damaged, "byte {at}");
+    }
+    for end in first..bytes.len() {
+        assert_eq!(inspect(&bytes[..end]).unwrap().damaged, Vec::<usize>::new());
+    }
+}
+
+#[test]
 fn golden_journals_of_the_first_format_are_read_for_ever() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journals-v1.journals");
     let dir = tempfile::tempdir().unwrap();

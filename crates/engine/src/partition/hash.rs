@@ -42,6 +42,15 @@ impl StateHash {
         self.changed.insert(run);
     }
 
+    /// A run is new, and this is the digest of its bytes.
+    pub(super) fn knows(&mut self, run: RunId, hash: u64) {
+        self.changed(run);
+        self.last = None;
+        self.changed.remove(&run);
+        self.sum = self.sum.wrapping_add(hash);
+        self.known.insert(run, hash);
+    }
+
     /// The sum, with all that changed. `bytes` are those of a run that is there; equal runs have equal
     /// ones.
     pub(super) fn sum(&mut self, bytes: impl Fn(RunId) -> Option<Vec<u8>>) -> u64 {
@@ -66,9 +75,14 @@ pub(super) fn digest(subject: u128, bytes: &[u8]) -> u64 {
         mixed ^ (mixed >> 29)
     };
     let mut hash = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    for word in subject.to_le_bytes().chunks(8).chain(bytes.chunks(8)) {
+    let subject = subject.to_le_bytes();
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in subject.as_chunks::<8>().0.iter().chain(words) {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
         let mut whole = [0; 8];
-        for (place, byte) in whole.iter_mut().zip(word) {
+        for (place, byte) in whole.iter_mut().zip(rest) {
             *place = *byte;
         }
         hash = mix(hash, u64::from_le_bytes(whole));

@@ -1,8 +1,10 @@
 //! [pure] The partition as a machine of the log.
 
 use std::borrow::Cow;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use taraf_log::snapshot::Reader;
 
 use taraf_base::Timestamp;
 use taraf_flow::Definition;
@@ -159,17 +161,17 @@ impl Machine for Partition {
         codec::decode(header, body)
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.state.save()
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()> {
+        self.state.save(to)
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
-        self.state = State::load(snapshot, self.settings.rest.clone())?;
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.state = State::load(from, self.settings.rest.clone())?;
         Ok(())
     }
 
-    fn is_current(snapshot: &[u8]) -> bool {
-        snapshot.first() == Some(&codec::SNAPSHOT_VERSION)
+    fn is_current(head: &[u8]) -> bool {
+        head.first() == Some(&codec::SNAPSHOT_VERSION)
     }
 
     fn empty(&self) -> Self {

@@ -19,8 +19,8 @@ pub struct Rest {
 impl Default for Rest {
     fn default() -> Self {
         Self {
-            awake_max: 1_024,
-            awake_bytes_max: 8 << 20,
+            awake_max: 512,
+            awake_bytes_max: 4 << 20,
             here_bytes_max: 64,
             attic: None,
         }

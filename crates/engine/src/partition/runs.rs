@@ -10,6 +10,7 @@ use taraf_log::machine::DecodeError;
 
 use super::action::Purpose;
 use super::event::What;
+use super::hash::digest;
 use super::packed::{self, Label};
 use super::rest::{Rest, Spot};
 use super::run::Run;
@@ -17,6 +18,8 @@ use crate::{RunId, Status};
 
 /// Runs that are looked at for rest after each event: more than begin by one, so that rest keeps up.
 const LOOKED_AT: usize = 2;
+/// Longer labels are rare.
+const LABEL_BYTES: u32 = 256;
 /// A run is weighed again when it has grown by what it weighed, but not for fewer bytes than these.
 const GROWN_BYTES_MIN: usize = 4 << 10;
 
@@ -233,8 +236,7 @@ impl Runs {
             see(Waiting::Run(&awake.run));
         }
         for (id, asleep) in &self.asleep {
-            let label = Label::read(&self.bytes(asleep)).expect(READ_BACK);
-            match label.timers {
+            match self.label(asleep).timers {
                 Some(timers) => see(Waiting::Timers(*id, &timers)),
                 None => see(Waiting::Run(&self.unpacked(asleep))),
             }
@@ -271,15 +273,20 @@ impl Runs {
         self.awake.insert(awake.run.id, awake);
     }
 
-    /// Keeps a run as a snapshot has it, and answers its label. It rests until it moves.
-    pub(super) fn insert_packed(&mut self, bytes: &[u8]) -> Result<Label, DecodeError> {
-        let label = Label::read(bytes)?;
+    /// Keeps a run as a snapshot has it, and answers its label. It rests until it moves: then the hash of
+    /// its bytes is answered too, so that nobody fetches them again for it.
+    pub(super) fn insert_packed(
+        &mut self,
+        bytes: Vec<u8>,
+    ) -> Result<(Label, Option<u64>), DecodeError> {
+        let label = Label::read(&bytes)?;
         if label.ended.is_some() {
-            self.insert(packed::unpack(bytes)?);
-        } else {
-            self.lay(label.id, bytes.to_vec(), label.status);
+            self.insert(packed::unpack(&bytes)?);
+            return Ok((label, None));
         }
-        Ok(label)
+        let hash = digest(label.id.get(), &bytes);
+        self.lay(label.id, bytes, label.status);
+        Ok((label, Some(hash)))
     }
 
     /// Applies an event to a run, and answers whether there is one and whether it has ended by it.
@@ -356,6 +363,18 @@ impl Runs {
             (Place::Away(spot), Some(attic)) => Cow::Owned(attic.get(*spot).expect(READ_BACK)),
             (Place::Away(_), None) => Cow::Borrowed(&[]),
         }
+    }
+
+    /// What stands before a resting run, for which the first bytes mostly do.
+    fn label(&self, asleep: &Asleep) -> Label {
+        if let (Place::Away(spot), Some(attic)) = (&asleep.place, &self.rest.attic) {
+            let len = spot.len.min(LABEL_BYTES);
+            let head = attic.get(Spot { at: spot.at, len });
+            if let Some(Ok(label)) = head.map(|head| Label::read(&head)) {
+                return label;
+            }
+        }
+        Label::read(&self.bytes(asleep)).expect(READ_BACK)
     }
 
     fn free(&self, asleep: &Asleep) {

@@ -1,14 +1,18 @@
 //! [pure] The state of a partition as a snapshot, drawn in `docs/protocols/run-log.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, Read as _, Write};
 use std::ops::RangeInclusive;
 
+use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::ser::SerializeSeq as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteBuf, Bytes};
 use taraf_base::Timestamp;
 use taraf_flow::DataName;
 use taraf_log::machine::DecodeError;
+use taraf_log::snapshot::Reader;
 
 use super::codec;
 use super::rest::Rest;
@@ -28,15 +32,6 @@ struct Saved<'a> {
     runs: Packed<'a>,
     moved: &'a Moved,
     payloads: &'a BTreeMap<RunId, BTreeSet<DataName>>,
-}
-
-/// Version 5 as it is read: the runs are bytes of the snapshot.
-#[derive(Deserialize)]
-struct Restored<'a> {
-    #[serde(borrow)]
-    runs: Vec<&'a Bytes>,
-    moved: Moved,
-    payloads: BTreeMap<RunId, BTreeSet<DataName>>,
 }
 
 /// Versions 3 and 4, whose records named no payloads.
@@ -75,64 +70,123 @@ impl Serialize for Packed<'_> {
     }
 }
 
+/// Version 5 as it is read: into a state, one run at a time.
+struct Saving<'a>(&'a mut State);
+
+/// The runs of it.
+struct Recalling<'a>(&'a mut State);
+
+impl<'de> DeserializeSeed<'de> for Saving<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_tuple(3, self)
+    }
+}
+
+impl<'de> Visitor<'de> for Saving<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("runs, what moved, and names of payloads")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<(), A::Error> {
+        let missing = |at| A::Error::invalid_length(at, &"3 parts");
+        let runs = parts.next_element_seed(Recalling(&mut *self.0))?;
+        runs.ok_or_else(|| missing(0))?;
+        let moved = parts.next_element()?.ok_or_else(|| missing(1))?;
+        self.0.recall_moved(moved);
+        let payloads = parts.next_element()?.ok_or_else(|| missing(2))?;
+        self.0.recall_payloads(payloads);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Recalling<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Recalling<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("packed runs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut runs: A) -> Result<(), A::Error> {
+        while let Some(packed) = runs.next_element::<ByteBuf>()? {
+            let recalled = self.0.recall_packed(packed.into_vec());
+            recalled.map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
 /// Equal states have equal snapshots.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.save() == other.save()
+        let saved = |state: &Self| {
+            let mut bytes = Vec::new();
+            state.save(&mut bytes).map(|()| bytes).ok()
+        };
+        saved(self) == saved(other)
     }
 }
 
 impl State {
-    /// The whole state as bytes.
-    #[must_use]
-    pub fn save(&self) -> Vec<u8> {
+    /// Writes the whole state, one run at a time.
+    ///
+    /// # Errors
+    /// As `to` answers.
+    pub fn save(&self, to: &mut dyn Write) -> io::Result<()> {
         let saved = Saved {
             runs: Packed(&self.runs),
             moved: &self.moved,
             payloads: &self.payloads,
         };
-        let mut bytes = vec![codec::SNAPSHOT_VERSION];
-        codec::put(&mut bytes, &saved);
-        bytes
+        to.write_all(&[codec::SNAPSHOT_VERSION])?;
+        rmp_serde::encode::write(to, &saved).map_err(io::Error::other)
     }
 
-    /// The state of such bytes.
+    /// The state that was written so.
     ///
     /// # Errors
-    /// When they are no snapshot of a version that this program knows.
-    pub fn load(bytes: &[u8], rest: Rest) -> Result<Self, DecodeError> {
+    /// When it is none of a version that this program knows.
+    pub fn load(from: &mut Reader<'_>, rest: Rest) -> Result<Self, DecodeError> {
         let mut state = Self::new(rest);
-        let journals = match bytes.split_first() {
-            Some((&codec::SNAPSHOT_VERSION, body)) => {
-                let saved: Restored<'_> = rmp_serde::from_slice(body)?;
-                state.recall_moved(saved.moved);
-                for packed in saved.runs {
-                    state.recall_packed(packed)?;
-                }
-                state.payloads = saved.payloads;
-                Vec::new()
+        let mut version = [0];
+        let empty = |_| DecodeError::Malformed("the snapshot is empty".to_owned());
+        from.read_exact(&mut version).map_err(empty)?;
+        let [version] = version;
+        if version == codec::SNAPSHOT_VERSION {
+            let mut from = rmp_serde::Deserializer::new(from);
+            Saving(&mut state).deserialize(&mut from)?;
+            return Ok(state);
+        }
+        let mut body = Vec::new();
+        from.read_to_end(&mut body)?;
+        let journals = if NAMELESS.contains(&version) {
+            let saved: Nameless<'_> = rmp_serde::from_slice(&body)?;
+            state.recall_moved(saved.moved);
+            for packed in saved.runs {
+                state.recall_packed(packed.to_vec())?;
             }
-            Some((version, body)) if NAMELESS.contains(version) => {
-                let saved: Nameless<'_> = rmp_serde::from_slice(body)?;
-                state.recall_moved(saved.moved);
-                for packed in saved.runs {
-                    state.recall_packed(packed)?;
-                }
-                saved.journals
+            saved.journals
+        } else if UNPACKED.contains(&version) {
+            let saved: Unpacked = codec::get(&body)?;
+            state.recall_moved(saved.moved);
+            for run in saved.runs {
+                state.recall_run(run);
             }
-            Some((version, body)) if UNPACKED.contains(version) => {
-                let saved: Unpacked = codec::get(body)?;
-                state.recall_moved(saved.moved);
-                for run in saved.runs {
-                    state.recall_run(run);
-                }
-                saved.journals
-            }
-            Some((version, _)) => {
-                let version = u16::from(*version);
-                return Err(DecodeError::UnknownVersion { kind: 0, version });
-            }
-            None => return Err(DecodeError::Malformed("the snapshot is empty".to_owned())),
+            saved.journals
+        } else {
+            let version = u16::from(version);
+            return Err(DecodeError::UnknownVersion { kind: 0, version });
         };
         state.inherited = journals.into_iter().collect();
         Ok(state)

@@ -236,22 +236,33 @@ impl State {
     }
 
     /// Takes a run from a snapshot.
-    pub(super) fn recall_packed(&mut self, packed: &[u8]) -> Result<(), DecodeError> {
-        let Label { id, ended, key, .. } = self.runs.insert_packed(packed)?;
+    pub(super) fn recall_packed(&mut self, packed: Vec<u8>) -> Result<(), DecodeError> {
+        let (Label { id, ended, key, .. }, hash) = self.runs.insert_packed(packed)?;
         if let Some(key) = key {
             self.keys.insert(key, id);
         }
         if let Some(at) = ended {
             self.ended.insert((at, id));
         }
-        self.hash.changed(id);
+        match hash {
+            Some(hash) => self.hash.knows(id, hash),
+            None => self.hash.changed(id),
+        }
         Ok(())
     }
 
-    /// Takes the keys of runs that moved.
+    /// Takes the names of payloads, which are hashed with their runs.
+    pub(super) fn recall_payloads(&mut self, payloads: BTreeMap<RunId, BTreeSet<DataName>>) {
+        for run in payloads.keys() {
+            self.hash.changed(*run);
+        }
+        self.payloads = payloads;
+    }
+
+    /// Takes the keys of runs that moved. That of a run that is kept goes before.
     pub(super) fn recall_moved(&mut self, moved: Moved) {
         for (_, key, id) in &moved.keys {
-            self.keys.insert(key.clone(), *id);
+            self.keys.entry(key.clone()).or_insert(*id);
         }
         self.moved = moved;
     }

@@ -8,7 +8,7 @@ use taraf_base::Tasks;
 use taraf_engine::partition::{Control, Input, Reply};
 use taraf_engine::{Config, Engine, Error, Filter, FlowRef, Page, Start, Status};
 use taraf_flow::Data;
-use taraf_log::{Log, MemoryLog};
+use taraf_log::{Epoch, Log, MemoryLog};
 use taraf_service::{Client, Directory, client};
 use tokio::sync::watch;
 
@@ -213,6 +213,32 @@ async fn pages_hold_every_run_once_and_newest_first() {
         engine.list(&Filter::default(), &bad).await,
         Err(Error::Refused { .. })
     ));
+    assert!(tasks.drain(LIMIT).await.is_empty());
+}
+
+/// One partition that somebody else leads, or that cannot be replayed, hides no run of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_a_partition_that_is_not_led_are_missing_from_a_list_that_says_so() {
+    let (tasks, log) = (Tasks::new(), Arc::new(MemoryLog::new()));
+    let engine = engine(Arc::clone(&log), &tasks).await;
+    engine.publish(&flow("- w: {wait: PT1H}")).await.unwrap();
+    let mut all = Vec::new();
+    while all.len() < 30 {
+        all.push(engine.start_run(start(json!({}))).await.unwrap().id);
+    }
+    let lost = all[0].partition();
+    let (epoch_of_another, others) = (Epoch(1_000), all.iter().filter(|id| id.partition() != lost));
+    let _other = log.claim(lost, epoch_of_another).await.unwrap();
+    // It finds out when it records something.
+    engine.cancel(all[0]).await.unwrap_err();
+    let page = Page {
+        after: None,
+        limit: 100,
+    };
+    let found = engine.list(&Filter::default(), &page).await.unwrap();
+    assert_eq!(found.unled, [lost]);
+    assert_eq!(found.runs.len(), others.count());
+    assert!(found.runs.iter().all(|run| run.id.partition() != lost));
     assert!(tasks.drain(LIMIT).await.is_empty());
 }
 

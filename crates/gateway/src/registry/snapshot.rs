@@ -1,13 +1,14 @@
 //! [pure] The state as bytes: written and read one key at a time, drawn in `docs/protocols/accounts-log.md`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use taraf_base::Timestamp;
-use taraf_log::machine::DecodeError;
+use taraf_log::machine::{DecodeError, Machine as _};
+use taraf_log::snapshot::Reader;
 
 use super::state::{Key, Registry};
 use super::{AccountId, KeyHash, KeyId, Months};
@@ -19,9 +20,7 @@ pub(super) const VERSION: u16 = 2;
 const VERSION_MAPS: u16 = 1;
 /// Bytes that the hash takes at once.
 const HASHED_AT_ONCE: usize = 8 << 10;
-/// What a key takes, to make room: its id, its hash and some small numbers.
-const KEY_BYTES: usize = 72;
-/// No key is written in fewer.
+/// No key is written in fewer bytes: its id, its hash and some small numbers.
 const KEY_BYTES_MIN: usize = 56;
 
 /// What comes first: the plans, how many accounts and keys there are, and what lines were charged.
@@ -35,24 +34,18 @@ type HeadV2 = (
 type AccountV2 = (AccountId, String, Option<String>, Timestamp, usize);
 /// Id, first of its line if that is another, hash, number of the plan in the order of names, label,
 /// creation, end, last day of use.
-type KeyV2<'a> = (
+type KeyV2<L> = (
     KeyId,
     Option<KeyId>,
     KeyHash,
     usize,
-    &'a str,
+    L,
     Timestamp,
     Option<Timestamp>,
     Option<u32>,
 );
 
-pub(super) fn encode(state: &Registry) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(state.key_count().saturating_mul(KEY_BYTES));
-    write_to(state, &mut bytes).expect("memory takes all that is written");
-    bytes
-}
-
-/// The first eight bytes of a hash over what [`encode`] would answer.
+/// The first eight bytes of a hash over what [`write`] writes.
 pub(super) fn hash(state: &Registry) -> u64 {
     #[derive(Debug)]
     struct Hashed(Sha256);
@@ -69,32 +62,40 @@ pub(super) fn hash(state: &Registry) -> u64 {
     }
 
     let mut writer = io::BufWriter::with_capacity(HASHED_AT_ONCE, Hashed(Sha256::new()));
-    write_to(state, &mut writer).expect("a hash takes all that is written");
+    write(state, &mut writer).expect("a hash takes all that is written");
     let hashed = writer.into_inner().expect("a hash takes all that is left");
     let digest = hashed.0.finalize();
     let first = digest.iter().take(8);
     first.fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
-/// Whether a snapshot has the version that is written today.
-pub(super) fn is_current(bytes: &[u8]) -> bool {
-    bytes.first_chunk() == Some(&VERSION.to_le_bytes())
+/// Whether a snapshot that begins so has the version that is written today.
+pub(super) fn is_current(head: &[u8]) -> bool {
+    head.first_chunk() == Some(&VERSION.to_le_bytes())
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Registry, DecodeError> {
-    let Some((version, body)) = bytes.split_first_chunk() else {
-        return Err(malformed("an account snapshot without a version"));
-    };
-    match u16::from_le_bytes(*version) {
-        VERSION => read(body),
-        VERSION_MAPS => Ok(rmp_serde::from_slice::<StateV1>(body)?.into_registry()),
+/// Reads a snapshot of any version.
+///
+/// # Errors
+/// When it is none that this program knows.
+pub(super) fn read(from: &mut Reader<'_>) -> Result<Registry, DecodeError> {
+    let mut version = [0; 2];
+    let short = |_| malformed("an account snapshot without a version");
+    from.read_exact(&mut version).map_err(short)?;
+    match u16::from_le_bytes(version) {
+        VERSION => read_keys(from),
+        VERSION_MAPS => Ok(rmp_serde::from_read::<_, StateV1>(from)?.into_registry()),
         other => Err(malformed(&format!(
             "an account snapshot of version {other}"
         ))),
     }
 }
 
-fn write_to(state: &Registry, to: &mut impl Write) -> io::Result<()> {
+/// Writes one, one key at a time.
+///
+/// # Errors
+/// As `to` answers.
+pub(super) fn write(state: &Registry, to: &mut dyn Write) -> io::Result<()> {
     to.write_all(&VERSION.to_le_bytes())?;
     let accounts = state.accounts().count();
     put(
@@ -111,7 +112,7 @@ fn write_to(state: &Registry, to: &mut impl Write) -> io::Result<()> {
             let plan = plans.get(usize::from(row.plan)).copied().unwrap_or(0);
             let label = state.keys.label_of(number);
             let (ends, used) = (state.keys.rows.ends(id), state.keys.used(number));
-            let key: KeyV2<'_> = (id, line, row.hash, plan, label, row.created(), ends, used);
+            let key: KeyV2<&str> = (id, line, row.hash, plan, label, row.created(), ends, used);
             put(to, &key)?;
         }
     }
@@ -125,33 +126,34 @@ fn by_name(state: &Registry) -> Vec<usize> {
     names.map(|name| at(name).unwrap_or(0)).collect()
 }
 
-fn put(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+fn put(to: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     rmp_serde::encode::write(to, value).map_err(io::Error::other)
 }
 
-fn read(body: &[u8]) -> Result<Registry, DecodeError> {
-    let mut reader = rmp_serde::Deserializer::from_read_ref(body);
+fn read_keys(from: &mut Reader<'_>) -> Result<Registry, DecodeError> {
+    // A damaged count must not ask for more memory than there are bytes.
+    let keys_max = usize::try_from(from.left()).unwrap_or(usize::MAX) / KEY_BYTES_MIN;
+    let mut reader = rmp_serde::Deserializer::new(from);
     let (plans, accounts, keys, usage) = HeadV2::deserialize(&mut reader)?;
     let mut state = Registry::default();
     for (name, plan) in plans {
         state.set_plan(&name, plan);
     }
-    // A damaged count must not ask for more memory than there are bytes.
-    state.keys.reserve(keys.min(body.len() / KEY_BYTES_MIN));
+    state.keys.reserve(keys.min(keys_max));
     for _ in 0..accounts {
         let (account, name, email, created, keys) = AccountV2::deserialize(&mut reader)?;
         state.add_account(account, name, email, created);
-        state.reserve_keys_of(account, keys.min(body.len() / KEY_BYTES_MIN));
+        state.reserve_keys_of(account, keys.min(keys_max));
         for _ in 0..keys {
             let (id, line, hash, plan, label, created, ends, last_used_day) =
-                KeyV2::deserialize(&mut reader)?;
+                KeyV2::<String>::deserialize(&mut reader)?;
             let plan = state.plan_names().get(plan).cloned();
             let key = Key {
                 account,
                 line: line.unwrap_or(id),
                 hash,
                 plan: plan.ok_or_else(|| malformed("a key of an unknown plan"))?,
-                label: label.to_owned(),
+                label,
                 created,
                 ends,
                 last_used_day,
@@ -213,7 +215,7 @@ fn malformed(what: &str) -> DecodeError {
 /// So that two states can be compared whatever the numbers of their rows.
 impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
-        encode(self) == encode(other)
+        self.snapshot() == other.snapshot()
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::blob::BlobId;
 use crate::file::disk::DiskFile;
-use crate::{Batch, PartitionId, Position};
+use crate::{Batch, PartitionId, Position, snapshot};
 
 /// Who reads what a log, and the files beside it, hold: each method is called with what is sound.
 pub trait Contents {
     /// The data of a snapshot. All snapshots come before any batch, those of a partition in order.
-    fn snapshot(&mut self, partition: PartitionId, at: Position, data: &[u8]);
+    fn snapshot(&mut self, partition: PartitionId, at: Position, data: snapshot::Reader<'_>);
     /// A batch or a claim; those of a partition in order.
     fn batch(&mut self, partition: PartitionId, batch: &Batch);
     /// A file that is neither of the log nor a blob, by its path in the data directory. Comes after
@@ -33,7 +33,7 @@ pub struct Named {
 
 /// For those who want to know about bytes alone.
 impl Contents for () {
-    fn snapshot(&mut self, _partition: PartitionId, _at: Position, _data: &[u8]) {}
+    fn snapshot(&mut self, _partition: PartitionId, _at: Position, _data: snapshot::Reader<'_>) {}
     fn batch(&mut self, _partition: PartitionId, _batch: &Batch) {}
     fn file(&mut self, _path: &Path, _file: &dyn DiskFile) {}
     fn finish(&mut self) -> Named {

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::config::Config;
 use super::cut::Holds;
 use super::disk::{Disk, LockGuard};
@@ -15,7 +13,7 @@ use super::spare::Prompt;
 use super::store;
 use super::writer::Writer;
 use crate::{
-    Batch, BatchId, Chunk, Epoch, Error, Limits, PartitionId, Position, Resolution, batch,
+    Batch, BatchId, Chunk, Epoch, Error, Limits, PartitionId, Position, Resolution, batch, snapshot,
 };
 
 /// A file log whose owner says when it writes. `T` is who waits for what was handed in.
@@ -182,7 +180,7 @@ impl<T> DirectLog<T> {
         &self,
         partition: PartitionId,
         at: Position,
-        data: &[u8],
+        data: snapshot::Data,
     ) -> Result<(), Error> {
         snapshots::put(self.disk.as_ref(), &self.snapshots, partition, at, data)
     }
@@ -195,7 +193,7 @@ impl<T> DirectLog<T> {
         &self,
         partition: PartitionId,
         at_most: Position,
-    ) -> Result<Option<(Position, Bytes)>, Error> {
+    ) -> Result<Option<(Position, snapshot::Reader<'static>)>, Error> {
         snapshots::get(self.disk.as_ref(), &self.snapshots, partition, at_most)
     }
 

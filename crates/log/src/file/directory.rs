@@ -8,6 +8,7 @@
 //! ballast                  zeros, given up when the disk is full
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskFile, Lock, LockGuard};
@@ -112,10 +113,22 @@ pub(super) fn read_open(file: &dyn DiskFile, path: &Path) -> Result<Vec<u8>, Err
 /// # Errors
 /// When a step fails; the old file is then still there.
 pub(super) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    write_file_by(disk, path, |file| file.write_at(bytes, 0))
+}
+
+/// The same with what `write` writes to the new file.
+///
+/// # Errors
+/// As [`write_file`].
+pub(super) fn write_file_by(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&dyn DiskFile) -> io::Result<()>,
+) -> Result<(), Error> {
     let doing = || Error::io(format!("write {}", path.display()));
     let temporary = path.with_extension("tmp");
     let file = disk.create(&temporary).map_err(doing())?;
-    file.write_at(bytes, 0).map_err(doing())?;
+    write(file.as_ref()).map_err(doing())?;
     file.sync().map_err(doing())?;
     disk.rename(&temporary, path).map_err(doing())?;
     disk.sync_dir(path.parent().unwrap_or(path))

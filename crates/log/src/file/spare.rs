@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use taraf_base::Tasks;
 
@@ -19,9 +20,15 @@ const FILL_BYTES: usize = 1 << 20;
 /// More than one serves nobody: the next is prepared while the current segment fills.
 const SPARES_MAX: usize = 2;
 
+/// The first spare is prepared so long after the start, unless somebody waits for it: until then others
+/// have more use for the disk and the processor.
+const FIRST_AFTER: Duration = Duration::from_secs(2);
+
 /// The thread that keeps a spare segment ready.
 pub(super) struct Preparer {
     wanted: mpsc::SyncSender<()>,
+    /// Tells it that somebody waits.
+    hurry: mpsc::SyncSender<()>,
     ready: mpsc::Receiver<Result<PathBuf, Error>>,
 }
 
@@ -29,8 +36,10 @@ impl Preparer {
     /// Starts preparing the first spare.
     pub(super) fn start(disk: Arc<dyn Disk>, dir: PathBuf, bytes: u64, tasks: &Tasks) -> Self {
         let (wanted, wants) = mpsc::sync_channel(1);
+        let (hurry, hurried) = mpsc::sync_channel(1);
         let (spares, ready) = mpsc::sync_channel(1);
         tasks.spawn_blocking("log-spare", move || {
+            let _in_time_or_not = hurried.recv_timeout(FIRST_AFTER);
             // Ends with the writer, which holds the other side.
             while let Ok(()) = wants.recv() {
                 if spares.send(prepare(disk.as_ref(), &dir, bytes)).is_err() {
@@ -38,7 +47,11 @@ impl Preparer {
                 }
             }
         });
-        let mut spares = Self { wanted, ready };
+        let mut spares = Self {
+            wanted,
+            hurry,
+            ready,
+        };
         spares.want();
         spares
     }
@@ -48,6 +61,11 @@ impl Spares for Preparer {
     /// Waits while it is being prepared.
     fn take(&mut self) -> Result<PathBuf, Error> {
         let gone = || Error::Poisoned("the thread that prepares segments has ended".to_owned());
+        if let Ok(prepared) = self.ready.try_recv() {
+            return prepared;
+        }
+        // It has been told already, or does not wait.
+        let _known = self.hurry.try_send(());
         self.ready.recv().map_err(|_ended| gone())?
     }
 

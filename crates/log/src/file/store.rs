@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use taraf_base::Tasks;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -20,7 +19,7 @@ use super::writer::{Start, Writer};
 use super::{directory, snapshots};
 use crate::{
     Batch, BatchId, Chunk, Durability, Epoch, Error, Limits, Log, PartitionId, Position,
-    Resolution, Space, Term, batch,
+    Resolution, Space, Term, batch, snapshot,
 };
 
 /// The log in local segment files. Acknowledged means synced.
@@ -262,17 +261,17 @@ impl Log for FileLog {
         &self,
         partition: PartitionId,
         at: Position,
-        data: Bytes,
+        data: snapshot::Data,
     ) -> Result<(), Error> {
         let (disk, dir) = (Arc::clone(&self.disk), self.snapshots.clone());
-        blocking(move || snapshots::put(disk.as_ref(), &dir, partition, at, &data)).await
+        blocking(move || snapshots::put(disk.as_ref(), &dir, partition, at, data)).await
     }
 
     async fn get_snapshot(
         &self,
         partition: PartitionId,
         at_most: Position,
-    ) -> Result<Option<(Position, Bytes)>, Error> {
+    ) -> Result<Option<(Position, snapshot::Reader<'static>)>, Error> {
         let (disk, dir) = (Arc::clone(&self.disk), self.snapshots.clone());
         blocking(move || snapshots::get(disk.as_ref(), &dir, partition, at_most)).await
     }

@@ -1,5 +1,6 @@
 //! [pure] What a state machine is: decide what follows, evolve by what is written.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use taraf_base::Timestamp;
@@ -7,6 +8,7 @@ use taraf_base::Timestamp;
 use crate::Position;
 use crate::blob::Blob;
 use crate::record::Header;
+use crate::snapshot::Reader;
 
 /// A deterministic state machine whose events are the records of a partition.
 ///
@@ -50,20 +52,40 @@ pub trait Machine: Send + 'static + Sized {
     /// On an unknown kind or version, which stops the partition: a record is never skipped.
     fn decode(header: &Header, body: &[u8]) -> Result<Self::Event, DecodeError>;
 
-    /// The whole state, versioned.
-    fn snapshot(&self) -> Vec<u8>;
+    /// Writes the whole state, versioned.
+    ///
+    /// # Errors
+    /// As `to` answers.
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()>;
 
     /// Replaces the (empty) state by that of a snapshot of any version ever written.
     ///
     /// # Errors
-    /// When the bytes are no snapshot that this program knows.
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError>;
+    /// When the bytes are no snapshot that this program knows, or cannot be read.
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError>;
 
-    /// Whether a snapshot has the version that [`Machine::snapshot`] writes. The hash of a state that
-    /// was restored from an earlier one says nothing about the program that took it.
+    /// Whether a snapshot that begins so has the version that [`Machine::write_snapshot`] writes. The hash
+    /// of a state that was restored from an earlier one says nothing about the program that took it.
     #[must_use]
-    fn is_current(_snapshot: &[u8]) -> bool {
+    fn is_current(_head: &[u8]) -> bool {
         true
+    }
+
+    /// The whole state as bytes, for states that are small.
+    #[must_use]
+    fn snapshot(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write_snapshot(&mut bytes)
+            .expect("memory takes all that is written");
+        bytes
+    }
+
+    /// Replaces the state by that of such bytes.
+    ///
+    /// # Errors
+    /// As [`Machine::read_snapshot`].
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+        self.read_snapshot(&mut snapshot.into())
     }
 
     /// An empty state with the settings of this one, into which the log can be replayed: so snapshots
@@ -136,6 +158,13 @@ pub enum DecodeError {
     /// The bytes are not what the kind and version say.
     #[error("the bytes are not well formed: {0}")]
     Malformed(String),
+}
+
+/// What is read of a snapshot was checked before.
+impl From<io::Error> for DecodeError {
+    fn from(error: io::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
 }
 
 impl From<rmp_serde::decode::Error> for DecodeError {

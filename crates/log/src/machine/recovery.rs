@@ -2,11 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
 use taraf_base::Timestamp;
 
 use super::{DecodeError, Machine, checkpoint, snapshot};
 use crate::record::{self, FrameError, Record};
+use crate::snapshot::{Data, Reader};
 use crate::{Chunk, Error, Log, PartitionId, Position};
 
 /// Bytes asked for at once.
@@ -66,13 +66,13 @@ impl<M: Machine> Recovery<M> {
     /// # Errors
     /// [`Error::Poisoned`] when it is none of ours, or of a record that the log does not hold;
     /// [`Error::Diverged`] when it restores to another state than the one that was taken.
-    pub fn restore(&mut self, at: Position, bytes: &[u8]) -> Result<(), Error> {
+    pub fn restore(&mut self, at: Position, mut data: Reader<'_>) -> Result<(), Error> {
         let (partition, tail) = (self.partition, self.tail);
         if at > tail {
             let why = format!("{partition} has a snapshot of record {at}, but ends at {tail}");
             return Err(Error::Poisoned(why));
         }
-        let restored = snapshot::restore(&mut self.recovered.machine, bytes);
+        let restored = snapshot::restore(&mut self.recovered.machine, &mut data);
         let (time, hashes) = restored.map_err(|error| {
             Error::Poisoned(format!("{partition}, snapshot at record {at}: {error}"))
         })?;
@@ -153,8 +153,8 @@ pub(super) async fn recover<M: Machine, L: Log>(
     accepts_replay: bool,
 ) -> Result<Recovered<M>, Error> {
     let mut recovery = Recovery::new(partition, machine, tail).accepting(accepts_replay);
-    if let Some((at, bytes)) = log.get_snapshot(partition, Position::MAX).await? {
-        recovery.restore(at, &bytes)?;
+    if let Some((at, data)) = log.get_snapshot(partition, Position::MAX).await? {
+        recovery.restore(at, data)?;
     }
     while let Some(from) = recovery.next() {
         let chunk = log.read(partition, from, READ_BYTES_MAX).await?;
@@ -167,8 +167,8 @@ pub(super) async fn recover<M: Machine, L: Log>(
 impl<M: Machine> Recovered<M> {
     /// What is stored as its snapshot.
     #[must_use]
-    pub fn snapshot(&mut self) -> Bytes {
-        snapshot::take(&mut self.machine, self.time)
+    pub fn into_snapshot(self) -> Data {
+        snapshot::take(self.machine, self.time)
     }
 
     /// Applies a record; answers what was found and what is recorded when it is a checkpoint.

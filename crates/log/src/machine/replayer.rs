@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use taraf_base::Tasks;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::recovery::{READ_BYTES_MAX, Recovery};
 use super::snapshot::Pace;
 use super::{Config, Followers, Machine, Status};
+use crate::snapshot::Data;
 use crate::{Error, Log, PartitionId, Position};
 
 /// When a snapshot is due, and the empty state that it is replayed into.
@@ -76,7 +76,7 @@ impl<L: Log> Keeper<L> {
         tasks.spawn_blocking("log-replayer", move || {
             runtime.block_on(async {
                 match self.replayed(machine, at, &stop).await {
-                    Ok(Some(bytes)) => self.keep(at, bytes).await,
+                    Ok(Some(data)) => self.keep(at, data).await,
                     Ok(None) => {}
                     Err(error @ Error::Diverged { .. }) => {
                         tracing::error!(%error, "a partition is led no more");
@@ -96,13 +96,13 @@ impl<L: Log> Keeper<L> {
     /// Stores a snapshot, then lets go of the records before the *previous* one, so that a damaged
     /// newest snapshot can still be replaced by the one before; but not of what somebody who follows
     /// has not seen.
-    async fn keep(&self, at: Position, bytes: Bytes) {
+    async fn keep(&self, at: Position, data: Data) {
         let partition = self.partition;
         let (previous, tail) = {
             let status = self.status.borrow();
             (status.snapshot, status.position)
         };
-        if let Err(error) = self.log.put_snapshot(partition, at, bytes).await {
+        if let Err(error) = self.log.put_snapshot(partition, at, data).await {
             tracing::error!(%partition, %error, "failed to store a snapshot");
             return;
         }
@@ -121,12 +121,12 @@ impl<L: Log> Keeper<L> {
         machine: M,
         at: Position,
         stop: &CancellationToken,
-    ) -> Result<Option<Bytes>, Error> {
+    ) -> Result<Option<Data>, Error> {
         let partition = self.partition;
         let recovery = Recovery::new(partition, machine, at);
         let mut recovery = recovery.accepting(self.accepts_replay);
-        if let Some((before, bytes)) = self.log.get_snapshot(partition, at).await? {
-            recovery.restore(before, &bytes)?;
+        if let Some((before, data)) = self.log.get_snapshot(partition, at).await? {
+            recovery.restore(before, data)?;
         }
         while let Some(from) = recovery.next() {
             if stop.is_cancelled() {
@@ -137,6 +137,6 @@ impl<L: Log> Keeper<L> {
             // Others have their turn between two chunks: nobody waits for a snapshot.
             std::thread::yield_now();
         }
-        Ok(Some(recovery.finish().snapshot()))
+        Ok(Some(recovery.finish().into_snapshot()))
     }
 }

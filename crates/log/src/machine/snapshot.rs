@@ -5,11 +5,13 @@
 //! format u8 | time i64 | state hash u64 | the machine's bytes
 //! ```
 
-use bytes::Bytes;
+use std::io::{BufRead as _, Read as _};
+
 use taraf_base::Timestamp;
 
 use super::{DecodeError, Machine};
 use crate::Position;
+use crate::snapshot::{Data, Reader};
 
 const FORMAT: u8 = 1;
 /// Snapshots of one position at rest: trimming follows the one before the newest, so that after
@@ -74,14 +76,13 @@ impl Pace {
 }
 
 /// Everything needed to go on without the records before.
-pub(super) fn take<M: Machine>(machine: &mut M, time: Timestamp) -> Bytes {
-    let state = machine.snapshot();
-    let mut bytes = Vec::with_capacity(state.len().saturating_add(17));
-    bytes.push(FORMAT);
-    bytes.extend_from_slice(&time.as_millis().to_le_bytes());
-    bytes.extend_from_slice(&machine.state_hash().to_le_bytes());
-    bytes.extend_from_slice(&state);
-    bytes.into()
+pub(super) fn take<M: Machine>(mut machine: M, time: Timestamp) -> Data {
+    Data::new(move |to| {
+        to.write_all(&[FORMAT])?;
+        to.write_all(&time.as_millis().to_le_bytes())?;
+        to.write_all(&machine.state_hash().to_le_bytes())?;
+        machine.write_snapshot(to)
+    })
 }
 
 /// Restores the machine and answers the time of the last record it has seen, and the hashes of what was
@@ -91,22 +92,23 @@ pub(super) fn take<M: Machine>(machine: &mut M, time: Timestamp) -> Bytes {
 /// When the bytes are no snapshot.
 pub(super) fn restore<M: Machine>(
     machine: &mut M,
-    bytes: &[u8],
+    from: &mut Reader<'_>,
 ) -> Result<(Timestamp, (u64, u64)), DecodeError> {
-    let cut = || DecodeError::Malformed("the snapshot is cut off".to_owned());
-    let (&[format], rest) = bytes.split_first_chunk::<1>().ok_or_else(cut)?;
+    let [format] = first(from)?;
     if format != FORMAT {
         return Err(DecodeError::UnknownKind(format));
     }
-    let (time, rest) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
-    let (hash, state) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
-    machine.restore(state)?;
-    let (taken, restored) = (u64::from_le_bytes(*hash), machine.state_hash());
-    let taken = if M::is_current(state) {
-        taken
-    } else {
-        restored
-    };
-    let time = Timestamp::from_millis(i64::from_le_bytes(*time));
-    Ok((time, (restored, taken)))
+    let time = Timestamp::from_millis(i64::from_le_bytes(first(from)?));
+    let taken = u64::from_le_bytes(first(from)?);
+    let is_current = M::is_current(from.fill_buf()?);
+    machine.read_snapshot(from)?;
+    let restored = machine.state_hash();
+    Ok((time, (restored, if is_current { taken } else { restored })))
+}
+
+fn first<const N: usize>(from: &mut Reader<'_>) -> Result<[u8; N], DecodeError> {
+    let mut bytes = [0; N];
+    let cut = |_| DecodeError::Malformed("the snapshot is cut off".to_owned());
+    from.read_exact(&mut bytes).map_err(cut)?;
+    Ok(bytes)
 }

@@ -82,7 +82,7 @@ async fn a_backup_holds_what_was_acknowledged_before_it_and_is_put_back() {
     }
     let snapshot = Bytes::from_static(b"a state");
     node.log
-        .put_snapshot(P, Position(100), snapshot.clone())
+        .put_snapshot(P, Position(100), snapshot.clone().into())
         .await
         .unwrap();
     let blob = node.blobs.put(Bytes::from(vec![7; 100_000])).await.unwrap();
@@ -114,7 +114,8 @@ async fn a_backup_holds_what_was_acknowledged_before_it_and_is_put_back() {
     assert_eq!(found[..before.len()], before[..]);
     assert_eq!(node.blobs.get(&blob).await.unwrap(), vec![7; 100_000]);
     let found = node.log.get_snapshot(P, Position::MAX).await.unwrap();
-    assert_eq!(found, Some((Position(100), snapshot)));
+    let (at, data) = found.unwrap();
+    assert_eq!((at, data.into_bytes().unwrap()), (Position(100), snapshot));
     Writer::claim(&node.log, P)
         .await
         .append(1, 10)

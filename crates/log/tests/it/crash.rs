@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use taraf_base::Rng;
 use taraf_log::contract::{Writer, read_all};
@@ -357,19 +358,27 @@ async fn a_damaged_snapshot_is_passed_over() {
     let disk = MemoryDisk::new();
     let open = Open::new(&disk, config(SEGMENT_BYTES)).unwrap();
     for at in [1, 2] {
-        let data = vec![u8::try_from(at).unwrap(); 50].into();
+        let data = Bytes::from(vec![u8::try_from(at).unwrap(); 700_000]).into();
         open.log.put_snapshot(P, Position(at), data).await.unwrap();
     }
     open.close().await;
-    let mut files = disk.files();
-    let newest = files
-        .iter_mut()
-        .filter(|(path, _)| path.extension().unwrap_or_default() == "snapshot");
-    newest.last().unwrap().1[40] ^= 1;
-    let open = Open::new(&MemoryDisk::with_files(files), config(SEGMENT_BYTES)).unwrap();
-    let found = open.log.get_snapshot(P, Position::MAX).await.unwrap();
-    assert_eq!(found.unwrap().0, Position(1));
-    open.close().await;
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes[40] ^= 1,
+        |bytes| bytes[699_999] ^= 1,
+        |bytes| bytes.truncate(600_000),
+        |bytes| bytes.truncate(31),
+    ];
+    for damage in damages {
+        let mut files = disk.files();
+        let newest = files
+            .iter_mut()
+            .filter(|(path, _)| path.extension().unwrap_or_default() == "snapshot");
+        damage(newest.last().unwrap().1);
+        let open = Open::new(&MemoryDisk::with_files(files), config(SEGMENT_BYTES)).unwrap();
+        let found = open.log.get_snapshot(P, Position::MAX).await.unwrap();
+        assert_eq!(found.unwrap().0, Position(1));
+        open.close().await;
+    }
 }
 
 #[tokio::test]

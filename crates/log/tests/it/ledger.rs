@@ -1,8 +1,10 @@
 //! A small machine that shows every path of a replica: named sums, and inputs that misbehave.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use taraf_log::snapshot::Reader;
 
 use bytes::Bytes;
 use taraf_base::Timestamp;
@@ -191,7 +193,7 @@ impl Machine for Ledger {
         Self::default()
     }
 
-    fn snapshot(&self) -> Vec<u8> {
+    fn write_snapshot(&self, to: &mut dyn Write) -> io::Result<()> {
         self.taken.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.count.to_le_bytes());
@@ -200,10 +202,12 @@ impl Machine for Ledger {
             bytes.extend_from_slice(&name.to_le_bytes());
             bytes.extend_from_slice(&sum.to_le_bytes());
         }
-        bytes
+        to.write_all(&bytes)
     }
 
-    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+    fn read_snapshot(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let mut snapshot = Vec::new();
+        from.read_to_end(&mut snapshot)?;
         let mut numbers = snapshot
             .chunks_exact(8)
             .map(|b| u64::from_le_bytes(b.try_into().unwrap()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use taraf_base::{Tasks, Timestamp};
 use taraf_log::machine::{Class, Config, Handle, Phase, ProposeError, Replica};
 use taraf_log::{Epoch, Error, Fault, Log, MemoryLog, NullLog, PartitionId, Position};
@@ -292,7 +293,7 @@ async fn a_snapshot_that_restores_to_another_state_is_refused() {
     let mut bytes = vec![1];
     bytes.extend_from_slice(&[9; 16]);
     bytes.extend_from_slice(&[0; 16]);
-    log.put_snapshot(P, Position(1), bytes.into())
+    log.put_snapshot(P, Position(1), Bytes::from(bytes).into())
         .await
         .unwrap();
     let (log, tasks) = (Arc::new(log), Tasks::new());

@@ -1,5 +1,6 @@
 //! A process under test: started, watched from outside, ended with the bench.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,8 @@ impl Process {
         name: &str,
         trace: Option<&Path>,
     ) -> Self {
+        let program = Path::new(command.get_program()).file_name();
+        let program = program.unwrap().to_owned();
         if let Some(trace) = trace {
             command = traced(&command, trace);
         }
@@ -35,7 +38,10 @@ impl Process {
             .stdout(output);
         let child = command.spawn().unwrap();
         let own = child.id();
-        let pid = if trace.is_some() { child_of(own) } else { own };
+        let pid = match trace {
+            Some(_) => child_of(own, &program),
+            None => own,
+        };
         Self {
             child,
             pid,
@@ -109,15 +115,17 @@ fn traced(command: &Command, output: &Path) -> Command {
     outer
 }
 
-fn child_of(tracer: u32) -> u32 {
+/// The tracer has other children for a moment, with which it finds out what the kernel can do.
+fn child_of(tracer: u32, program: &OsStr) -> u32 {
     let file = format!("/proc/{tracer}/task/{tracer}/children");
     wait("the traced process", || {
-        std::fs::read_to_string(&file)
-            .ok()?
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
+        let children = std::fs::read_to_string(&file).ok()?;
+        let mut children = children.split_whitespace();
+        let traced = children.find(|pid| {
+            let runs = std::fs::read_link(format!("/proc/{pid}/exe"));
+            runs.is_ok_and(|runs| runs.file_name() == Some(program))
+        });
+        traced?.parse().ok()
     })
 }
 

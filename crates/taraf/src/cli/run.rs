@@ -167,6 +167,7 @@ async fn list(
     let query = query.join(" ");
     let mut runs: Vec<Value> = Vec::new();
     let mut after: Option<String> = None;
+    let mut unled = Value::Null;
     while runs.len() < limit {
         let wanted = (limit - runs.len()).min(PAGE);
         let mut path = format!("/v1/runs?limit={wanted}{selection}");
@@ -176,6 +177,7 @@ async fn list(
         }
         let page = operator.json(Call::get(path)).await?;
         after = page.get("next").and_then(Value::as_str).map(str::to_owned);
+        unled = page.get("unled").cloned().unwrap_or_default();
         let found = items(page);
         let is_last = found.is_empty() || after.is_none();
         runs.extend(found);
@@ -185,6 +187,11 @@ async fn list(
     }
     runs.truncate(limit);
     output.list(&runs, &run_view::LIST)?;
+    if !unled.is_null() {
+        output.say(&format!(
+            "runs of the partitions {unled} are missing: the server does not lead them, and `taraf status` says why"
+        ));
+    }
     if after.is_some() {
         output.say(&format!(
             "there are more than {limit}: --limit N shows more"

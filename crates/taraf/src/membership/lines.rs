@@ -1,7 +1,10 @@
 //! What a member logs, as Serf's agent writes it, for whoever monitors it over RPC.
 
 use std::fmt::{self, Write as _};
+use std::sync::LazyLock;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use taraf_gossip::rpc::{Level, Lines};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -82,7 +85,20 @@ const fn level_of(level: tracing::Level) -> Level {
 
 /// The time of this place, as Go's log has it.
 fn now() -> String {
-    jiff::Zoned::now().strftime("%Y/%m/%d %H:%M:%S").to_string()
+    let now = Timestamp::now().to_zoned(place());
+    now.strftime("%Y/%m/%d %H:%M:%S").to_string()
+}
+
+/// The time zone of this place. Its file is read as it is: to look for its name is a walk through all zones of the world, at
+/// each start.
+fn place() -> TimeZone {
+    static PLACE: LazyLock<TimeZone> = LazyLock::new(|| {
+        let is_named = std::env::var_os("TZ").is_some();
+        let file = (!is_named).then(|| std::fs::read("/etc/localtime").ok());
+        let zone = file.flatten().map(|file| TimeZone::tzif("local", &file));
+        zone.and_then(Result::ok).unwrap_or_else(TimeZone::system)
+    });
+    PLACE.clone()
 }
 
 /// The message of an event, and its fields behind it.
@@ -114,6 +130,13 @@ mod tests {
         assert_eq!(component_of("taraf_gossip::rpc::server"), "agent.ipc");
         assert_eq!(component_of("taraf_gossip::handlers::run"), "agent");
         assert_eq!(component_of("taraf::cli::serf::agent::served"), "agent");
+    }
+
+    #[test]
+    fn the_zone_of_the_file_is_that_of_its_name() {
+        let now = Timestamp::now();
+        let known = TimeZone::system().to_datetime(now);
+        assert_eq!(place().to_datetime(now), known);
     }
 
     #[test]

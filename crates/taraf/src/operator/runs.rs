@@ -126,7 +126,11 @@ pub(crate) async fn list(
     let (filter, wanted) = selection(query)?;
     let found = parts.engine.list(&filter, &wanted).await.map_err(refused)?;
     let items = found.runs.iter().map(shown).collect();
-    Ok(page(items, found.next))
+    let Json(mut page) = page(items, found.next);
+    if !found.unled.is_empty() {
+        page["unled"] = found.unled.iter().map(|partition| partition.0).collect();
+    }
+    Ok(Json(page))
 }
 
 /// What a query asks for.

@@ -1,14 +1,21 @@
 //! Guides are walked: each command is run as it is printed, and prints what the guide says.
 
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::program::{Program, free_ports};
+use super::program::{LIMIT, Program, free_ports};
 
 /// Stands for whatever it may be: within a line, or alone for any number of lines.
 const ANYTHING: &str = "…";
+/// How the addresses of guides to clusters begin.
+const HOSTS: &str = "127.0.0.";
+/// Between two times that a command is repeated.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a command may take, in seconds.
 const COMMAND_LIMIT_S: &str = "120";
@@ -86,12 +93,40 @@ fn is_line(expected: &str, line: &str) -> bool {
     ends.any(|at| is_line(others, &rest[at..]))
 }
 
+/// A command that goes on behind the next ones, with all that it starts.
+struct Job {
+    command: String,
+    child: Child,
+    output: PathBuf,
+}
+
+impl Job {
+    fn signal(&self, signal: &str) {
+        let group = format!("-{}", self.child.id());
+        let sent = Command::new("kill").args([signal, "--", &group]).output();
+        // What has ended already needs no signal.
+        drop(sent.unwrap());
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.signal("-KILL");
+        drop(self.child.wait());
+    }
+}
+
 /// A reader of a guide, in a folder with the examples.
 struct Walk {
     dir: TempDir,
     programs: Vec<Program>,
-    /// What the guide's ports are here.
-    ports: Vec<(&'static str, String)>,
+    /// By their numbers, from 1.
+    jobs: Vec<Option<Job>>,
+    /// What the guide's ports and addresses are here.
+    own: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
+    /// How long a command is repeated until it prints what it should.
+    patience: Duration,
 }
 
 impl Walk {
@@ -108,7 +143,35 @@ impl Walk {
         Self {
             dir,
             programs: Vec::new(),
-            ports: ports.iter().map(own).collect(),
+            jobs: Vec::new(),
+            own: ports.iter().map(own).collect(),
+            variables: Vec::new(),
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// For a guide to a cluster, whose reader sees for some seconds how it finds itself. Its addresses are those of
+    /// this process alone.
+    fn among_hosts(example: &str) -> Self {
+        let mut walk = Self::start(&[]);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        walk.own = vec![(HOSTS, format!("127.{}.{low}.", high.max(1)))];
+        walk.patience = LIMIT;
+        walk.settle(&walk.dir.path().join("examples").join(example));
+        walk
+    }
+
+    /// Gives the files of a folder the addresses that are ours.
+    fn settle(&self, folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                self.settle(&path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // Into the same file, which can be run if it could.
+                std::fs::write(&path, self.here(&text)).unwrap();
+            }
         }
     }
 
@@ -129,6 +192,7 @@ impl Walk {
                 }
             }
         }
+        drop(std::mem::take(&mut self.jobs));
         for program in std::mem::take(&mut self.programs) {
             program.stop();
         }
@@ -136,8 +200,8 @@ impl Walk {
     }
 
     fn here(&self, text: &str) -> String {
-        let all = self.ports.iter();
-        all.fold(text.to_owned(), |text, (port, own)| text.replace(port, own))
+        let all = self.own.iter();
+        all.fold(text.to_owned(), |text, (one, own)| text.replace(one, own))
     }
 
     #[track_caller]
@@ -146,6 +210,19 @@ impl Walk {
         match words.as_slice() {
             // The guide's reader takes these from what the program printed.
             ["export", ..] if command.contains(ANYTHING) => {}
+            ["export", set, ..] => {
+                let (name, _) = set.split_once('=').unwrap();
+                let mut shell = self.shell(&format!("{command}; printf %s \"${name}\""));
+                let value = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+                self.variables.push((name.to_owned(), value));
+            }
+            [command @ .., "&"] => self.begin(&command.join(" ")),
+            ["kill", signal @ .., job] if job.starts_with('%') => {
+                let signal = signal.first().copied().unwrap_or("-TERM");
+                let number: usize = job.trim_start_matches('%').parse().unwrap();
+                let job = self.jobs[number - 1].take();
+                job.unwrap().signal(signal);
+            }
             ["taraf", "dev", rest @ ..] => {
                 let first = free_ports().to_string();
                 let words = [&["dev"], rest, &["--ports", &first]].concat();
@@ -157,29 +234,70 @@ impl Walk {
                 self.programs
                     .push(Program::start_in(self.dir.path(), rest, &apart));
             }
-            _ => {
-                let printed = self.shell(command);
-                let lines: Vec<&str> = printed.lines().collect();
-                let wanted = expected.join("\n");
-                assert!(
-                    is_printed(expected, &lines),
-                    "$ {command}\n{printed}\n--- the guide:\n{wanted}"
-                );
-            }
+            _ => self.see(command, expected),
         }
     }
 
-    /// What a command prints, with the program on the path.
+    /// Runs a command until it prints what it should.
     #[track_caller]
-    fn shell(&self, command: &str) -> String {
+    fn see(&self, command: &str, expected: &[String]) {
+        let began = Instant::now();
+        loop {
+            let output = self.shell(command).output().unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let lines: Vec<&str> = printed.lines().collect();
+            if output.status.success() && is_printed(expected, &lines) {
+                return;
+            }
+            let wanted = expected.join("\n");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                began.elapsed() < self.patience,
+                "$ {command}\n{printed}{said}\n--- the guide:\n{wanted}\n{}",
+                self.said()
+            );
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// Begins a command that goes on.
+    fn begin(&mut self, command: &str) {
+        let output = self.dir.path().join(format!("job-{}", self.jobs.len() + 1));
+        let out = File::create(&output).unwrap();
+        let err = out.try_clone().unwrap();
+        let mut shell = self.shell(&format!("exec {command}"));
+        shell.stdin(Stdio::null()).stdout(out).stderr(err);
+        let child = shell.process_group(0).spawn().unwrap();
+        self.jobs.push(Some(Job {
+            command: command.to_owned(),
+            child,
+            output,
+        }));
+    }
+
+    /// What the commands that go on have said.
+    fn said(&self) -> String {
+        let jobs = self.jobs.iter().flatten();
+        let text = |job: &Job| {
+            let said = std::fs::read_to_string(&job.output).unwrap_or_default();
+            format!("--- {}\n{said}", job.command)
+        };
+        jobs.map(text).collect()
+    }
+
+    /// A command, with the program on the path.
+    fn shell(&self, command: &str) -> Command {
         let own = Path::new(env!("CARGO_BIN_EXE_taraf")).parent().unwrap();
         let path = std::env::var_os("PATH").unwrap();
         let all = std::iter::once(own.to_owned()).chain(std::env::split_paths(&path));
+        // Where Debian has servers, which not everybody has on the path.
+        let all = all.chain([PathBuf::from("/usr/sbin")]);
         let mut shell = Command::new("timeout");
         shell
             .args([COMMAND_LIMIT_S, "bash", "-c", command])
             .current_dir(self.dir.path())
             .env("PATH", std::env::join_paths(all).unwrap())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("no_proxy", "*");
         if let Some(program) = self.programs.last() {
             shell.env("GATEWAY", program.text("gateway"));
@@ -187,10 +305,7 @@ impl Walk {
                 shell.env(variable, program.ready[member].as_str().unwrap_or_default());
             }
         }
-        let output = shell.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "$ {command}\n{said}");
-        String::from_utf8(output.stdout).unwrap()
+        shell
     }
 }
 
@@ -226,6 +341,29 @@ fn the_guide_to_connections_prints_what_is_printed() {
 #[test]
 fn the_guide_to_protected_services_prints_what_is_printed() {
     assert_eq!(Walk::start(&[]).take("protected-services.md"), 1);
+}
+
+#[test]
+fn the_guide_to_load_balancing_prints_what_is_printed() {
+    assert_eq!(Walk::among_hosts("web").take("load-balancing.md"), 23);
+}
+
+#[test]
+fn the_guide_to_caches_prints_what_is_printed() {
+    assert_eq!(Walk::among_hosts("cache").take("cache-cluster.md"), 16);
+}
+
+#[test]
+fn the_guide_to_deploys_prints_what_is_printed() {
+    assert_eq!(Walk::among_hosts("deploy").take("deploys.md"), 22);
+}
+
+#[test]
+fn the_guide_to_settings_prints_what_is_printed() {
+    assert_eq!(
+        Walk::among_hosts("settings").take("spreading-settings.md"),
+        11
+    );
 }
 
 #[test]

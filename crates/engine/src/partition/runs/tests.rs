@@ -181,13 +181,16 @@ fn runs_of_a_snapshot_rest_until_they_move() {
     let before = many(rest(None));
     let mut after = Runs::new(rest(None));
     for bytes in packed(&before) {
-        assert_eq!(after.insert_packed(&bytes).unwrap().status, Status::Waiting);
+        assert_eq!(
+            after.insert_packed(bytes.clone()).unwrap().0.status,
+            Status::Waiting
+        );
     }
     assert_eq!(after.resting(), after.len());
     assert_eq!(packed(&before), packed(&after));
     wait(&mut after, 5, 2);
     assert_eq!(after.resting(), after.len() - 1);
-    assert!(after.insert_packed(b"no run").is_err());
+    assert!(after.insert_packed(b"no run".to_vec()).is_err());
 }
 
 #[test]
