@@ -297,7 +297,7 @@ fn times(one: f64, other: f64) -> String {
 pub(crate) fn tables(results: &Results, sizes: &[usize]) -> String {
     let mut text = String::new();
     for size in sizes {
-        write!(text, "{}\n", table(results, *size)).unwrap();
+        writeln!(text, "{}", table(results, *size)).unwrap();
     }
     text + &aims(results, sizes)
 }
