@@ -369,7 +369,7 @@ fn monitor(start: Start) {
     for expected in [
         "Event Info:",
         "\tName: \"deploy\"",
-        "\tPayload: []uint8{0x76, 0x32}",
+        "\tPayload: []byte{0x76, 0x32}",
     ] {
         assert!(ours.contains(&expected.to_owned()), "{ours:?}");
     }
