@@ -373,7 +373,7 @@ async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> 
 }
 
 /// What is measured, by the parts that measure it.
-fn registries(core: &Core, gateway: &Gateway) -> Vec<Registry> {
+fn registries(core: &Core, gateway: &taraf_gateway::Handle) -> Vec<Registry> {
     let mut registries = vec![
         gateway.metrics().clone(),
         core.engine.metrics().clone(),
