@@ -53,7 +53,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert!(answer.len() >= 12 && answer.len() <= room);
     assert_eq!((&answer[..2], answer[2] & 0x80), (&bytes[..2], 0x80));
-    assert_eq!(RESPONDER.respond(bytes, transport, &NAMES, 7), Some(answer.clone()));
+    assert_eq!(
+        RESPONDER.respond(bytes, transport, &NAMES, 7),
+        Some(answer.clone())
+    );
     // Nobody is answered twice.
     assert!(RESPONDER.respond(&answer, transport, &NAMES, 7).is_none());
     let short = RESPONDER.come_over_tcp(bytes).expect("a question");
