@@ -39,6 +39,31 @@ impl Handle {
     }
 }
 
+impl Handle {
+    /// Why a key cannot be removed from all members; none if it can.
+    ///
+    /// Each member refuses to remove the key that it encrypts with itself, and Serf leaves it at that: those that do not
+    /// encrypt with it lose it, and understand the others no more. When all encrypt with it, all refuse, as in Serf.
+    async fn why_needed(&self, key: &str) -> Option<String> {
+        let list = |cluster: &mut Cluster, now, token| {
+            cluster.keys(now, token, KeyOperation::List, Secret::new(Vec::new()));
+        };
+        let Some(Ended::Keys(outcome)) = self.shared.command(list).await else {
+            // Whatever it is, the removal itself will meet and tell it.
+            return None;
+        };
+        let using = outcome.primaries.get(key).copied().unwrap_or(0);
+        let answered = outcome.responses.saturating_sub(outcome.errors);
+        (using > 0 && using < answered).then(|| {
+            format!(
+                "The key is in use: {using} of {} members encrypt with it. \
+                 Have all use another first (keys -use)",
+                outcome.nodes
+            )
+        })
+    }
+}
+
 impl Agent for Handle {
     fn members(&self) -> Vec<Member> {
         let members = Arc::clone(&self.shared.members.borrow());
@@ -80,7 +105,8 @@ impl Agent for Handle {
 
     async fn query(&self, request: QueryRequest) -> Result<Answered, Refused> {
         let name = request.name.clone();
-        let (params, payload) = convert::query(request);
+        let ends_queries = self.shared.cluster().serf().config().ends_queries;
+        let (params, payload) = convert::query(request, ends_queries);
         let (to, replies) = mpsc::channel(REPLIES_MAX);
         let shared = &self.shared;
         let put = |cluster: &mut Cluster, now| {
@@ -128,6 +154,11 @@ impl Agent for Handle {
             Ok(key) => Secret::new(key),
             Err(error) => return refused(illegal_base64(&error)),
         };
+        if operation == KeyOperation::Remove
+            && let Some(why) = self.why_needed(&text).await
+        {
+            return refused(why);
+        }
         let ended = self
             .shared
             .command(|cluster, now, token| cluster.keys(now, token, operation, key));

@@ -8,8 +8,8 @@ use tracing::{debug, error, trace, warn};
 
 use super::extensions::Extensions;
 use super::history::Verdict;
-use super::machine::Serf;
-use super::{Coordinate, LTime, Vivaldi};
+use super::machine::{CLUSTER_TAG, Serf};
+use super::{Coordinate, LTime, Tags, Vivaldi};
 use crate::moment::Moment;
 use crate::swim::{Delegate, Doubt, Member, Name, transmit_limit};
 use crate::wire::serf::{Coordinate as Sent, Message, PushPull};
@@ -67,11 +67,16 @@ impl Delegate for Serf {
         let limit = transmit_limit(self.config.retransmit_mult, self.members.all.len());
         let (mut room, mut count) = (room, PARTS_MAX);
         let before = into.len();
-        for queue in [
+        let mut queues = [
             &mut self.intent_queue,
             &mut self.query_queue,
             &mut self.event_queue,
-        ] {
+        ];
+        // Each is the first in turn: a flood of one kind leaves room for the others.
+        let first = self.first_queue % queues.len();
+        queues.rotate_left(first);
+        self.first_queue = self.first_queue.wrapping_add(1);
+        for queue in queues {
             let used = queue.take(overhead, room, limit, count, into);
             room = room.saturating_sub(used);
             count = PARTS_MAX.saturating_sub(into.len().saturating_sub(before));
@@ -136,6 +141,16 @@ impl Delegate for Serf {
         self.updated(member);
     }
 
+    fn other_cluster(&self, meta: &Bytes) -> Option<String> {
+        let own = self.config.cluster.as_deref()?;
+        let theirs = Tags::decode(meta).ok()?.0.remove(CLUSTER_TAG)?;
+        (theirs != own).then_some(theirs)
+    }
+
+    fn own_cluster(&self) -> Option<&str> {
+        self.config.cluster.as_deref()
+    }
+
     fn conflict(&mut self, now: Moment, mine: &Member, theirs: &Member) {
         self.name_conflict(now, mine, theirs);
     }
@@ -144,6 +159,7 @@ impl Delegate for Serf {
         let why = match why {
             Doubt::Probe => "it did not answer our probe",
             Doubt::Message => "another member got no answer from it",
+            Doubt::Refusal => "its port refuses connections",
             Doubt::PushPull => "another member believes it to be gone",
         };
         self.history_note(now, node, Verdict::Suspected, Some(by.clone()), why);
@@ -194,11 +210,15 @@ impl Serf {
             event_ltime: self.event_clock.time(),
             events: events.collect(),
             query_ltime: self.query_clock.time(),
+            said: self.said(),
         }
     }
 
     fn merge(&mut self, now: Moment, state: &PushPull, is_join: bool) {
         use crate::wire::serf::{Join, Leave, UserEvent};
+        if let Some(said) = &state.said {
+            self.compare(now, said);
+        }
         // One less: nothing has been sent with the clock's own value yet.
         self.clock.witness(state.ltime.previous());
         self.event_clock.witness(state.event_ltime.previous());

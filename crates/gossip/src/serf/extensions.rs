@@ -22,8 +22,8 @@ use super::{LTime, Member, Status};
 use crate::moment::Moment;
 use crate::swim::Name;
 
-/// The memberlist protocol that our kind understands at most; Serf's is 5, and it takes any higher one.
-pub const PROTOCOL: u8 = 6;
+/// The memberlist protocol that our kind understands at most.
+pub const PROTOCOL: u8 = crate::swim::OUR_PROTOCOL;
 /// Far from Serf's own codes.
 const DIGEST: u8 = 0x40;
 const PULL: u8 = 0x41;

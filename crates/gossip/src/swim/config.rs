@@ -55,6 +55,9 @@ pub struct Config {
     pub compress: bool,
     /// Whether a TCP ping follows a probe that failed over UDP. `DisableTcpPings`, inverted.
     pub tcp_pings: bool,
+    /// Whether we do with members of our own kind what Serf does not: connections are held to a few, the death of a
+    /// process is told by several whom its port refuses, and deaths are told at once.
+    pub extends: bool,
     /// How many streams others may have open with us; more wait. Serf refuses push/pulls beyond 128.
     pub streams_max: usize,
     /// How many bytes may have come on all open streams. Ours: Serf allows each 20 MiB.
@@ -93,6 +96,7 @@ impl Config {
             stall_min: Duration::from_secs(1),
             compress: true,
             tcp_pings: true,
+            extends: false,
             streams_max: 128,
             stream_bytes_max: 64 << 20,
             relayed_probes_max: 1024,

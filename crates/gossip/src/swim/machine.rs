@@ -12,9 +12,11 @@ use super::leave::Leave;
 use super::members::{Members, Slot, below};
 use super::packets::Nonces;
 use super::probe::Probes;
+use super::refusal::Refusals;
 use super::relay::Relays;
 use super::streams::Streams;
 use super::timers::{Timer, Timers};
+use super::watch::Watches;
 use super::{Config, Counters, Delegate, Member, Output, Queue, State, Token};
 use crate::moment::Moment;
 use crate::wire::{Envelope, Nonce};
@@ -39,6 +41,8 @@ pub struct Swim {
     pub(super) streams: Streams,
     pub(super) joins: BTreeMap<Token, Join>,
     pub(super) leave: Leave,
+    pub(super) watches: Watches,
+    pub(super) refusals: Refusals,
     /// When the next round of gossip is, if there is something to tell.
     pub(super) next_gossip: Option<Moment>,
     /// Rounds of gossip lie a whole number of intervals after this.
@@ -93,6 +97,8 @@ impl Swim {
             streams: Streams::default(),
             joins: BTreeMap::new(),
             leave: Leave::Staying,
+            watches: Watches::default(),
+            refusals: Refusals::default(),
             next_gossip: None,
             gossip_phase: now,
             is_catching_up: false,
@@ -157,6 +163,8 @@ impl Swim {
                 Timer::PushPull => self.push_pull(turn),
                 Timer::CatchUp => self.catch_up(turn),
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
+                Timer::Watch => self.watch(turn),
+                Timer::Refusal(sequence) => self.refusal_stands(turn, sequence),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
         }

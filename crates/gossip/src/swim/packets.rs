@@ -84,7 +84,11 @@ impl Swim {
             Message::Suspect(suspect) => self.suspect(turn, suspect, Doubt::Message),
             Message::Alive(alive) => self.alive(turn, alive),
             Message::Dead(dead) => self.dead(turn, dead, None),
-            Message::User(body) => turn.delegate.message(turn.now, &body, from),
+            Message::User(body) => {
+                if !self.refusal_told(turn, &body, from) {
+                    turn.delegate.message(turn.now, &body, from);
+                }
+            }
         }
     }
 

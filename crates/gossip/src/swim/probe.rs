@@ -137,7 +137,7 @@ impl Swim {
 
     /// An ack has come: for our probe, for one that we do for another, or too late.
     pub(super) fn acked(&mut self, turn: &mut Turn<'_>, ack: &Ack) {
-        if self.relay_answered(turn, ack.seq) {
+        if self.relay_answered(turn, ack.seq) || self.refusal_answered(ack.seq) {
             return;
         }
         let is_ours = |probe: &mut Probe| probe.sequence == ack.seq;
@@ -169,6 +169,12 @@ impl Swim {
             probe.stream = None;
             probe.was_reached_over_tcp = true;
         }
+    }
+
+    /// Whom the probe of this number asks, while it is under way.
+    pub(super) fn probed(&self, sequence: u32) -> Option<Name> {
+        let probe = self.probes.current.as_ref()?;
+        (probe.sequence == sequence).then(|| probe.name.clone())
     }
 
     /// No direct answer in time: asks others to try, and tries TCP.

@@ -62,6 +62,7 @@ impl Swim {
     /// Believes what is newer in the state of another. All of it or, when it cannot be spoken with, none.
     pub(super) fn merge(&mut self, turn: &mut Turn<'_>, theirs: PushPull) -> Result<(), String> {
         self.check_versions(&theirs.states)?;
+        self.check_cluster(turn, &theirs.states)?;
         self.counters.push_pulls += 1;
         let known = self.members.len();
         for state in theirs.states {
@@ -118,6 +119,32 @@ impl Swim {
                 self.suspect(turn, suspect, Doubt::PushPull);
             }
         }
+    }
+
+    /// Two clusters whose names differ are not merged by somebody's mistake. Whoever knows members of ours already, as
+    /// one without a name may who has joined both, is heard all the same: its other members are passed over.
+    fn check_cluster(&mut self, turn: &Turn<'_>, theirs: &[NodeState]) -> Result<(), String> {
+        let Some(own) = turn.delegate.own_cluster() else {
+            return Ok(());
+        };
+        let mut live = theirs.iter().filter(|state| state.state == State::Alive);
+        if live
+            .clone()
+            .any(|state| self.members.find(state.name.as_bytes()).is_some())
+        {
+            return Ok(());
+        }
+        let other = live.find_map(|state| {
+            let other = turn.delegate.other_cluster(&state.meta)?;
+            Some((&state.name, other))
+        });
+        let Some((name, other)) = other else {
+            return Ok(());
+        };
+        self.counters.strangers += 1;
+        Err(format!(
+            "Member '{name}' belongs to the cluster '{other}', and we to '{own}'"
+        ))
     }
 
     /// Whether everybody can speak with everybody: what each speaks must lie within what all that are alive

@@ -22,6 +22,9 @@ impl Swim {
         if alive.port == 0 {
             alive.port = self.config.port;
         }
+        if !is_me && self.is_stranger(turn, &alive) {
+            return;
+        }
         let Some(slot) = self.slot_of(turn, &alive) else {
             return;
         };
@@ -51,6 +54,19 @@ impl Swim {
         } else if alive.incarnation > old.incarnation || is_elsewhere {
             self.believe_alive(turn, slot, alive, None);
         }
+    }
+
+    /// Whether a member says that it belongs to another cluster: somebody who knows both has told us of it.
+    fn is_stranger(&mut self, turn: &Turn<'_>, alive: &Alive) -> bool {
+        let Some(other) = turn.delegate.other_cluster(&alive.meta) else {
+            return false;
+        };
+        self.counters.strangers += 1;
+        tracing::debug!(
+            "ignoring {}: it belongs to the cluster '{other}'",
+            alive.node
+        );
+        true
     }
 
     /// Takes what somebody says about us: if it is not what we are, we say louder what we are.
@@ -85,6 +101,7 @@ impl Swim {
         }
         let member = &mut entry.member;
         let was_gone = member.is_gone();
+        let name = member.name.clone();
         let is_updated = member.meta != alive.meta;
         member.incarnation = alive.incarnation;
         member.address = alive.address;
@@ -99,6 +116,10 @@ impl Swim {
             turn.delegate.member_joined(turn.now, member);
         } else if is_updated {
             turn.delegate.member_updated(turn.now, member);
+        }
+        self.forget_refusals(&name);
+        if was_gone {
+            self.plan_watch(turn.now);
         }
     }
 
@@ -194,7 +215,11 @@ impl Swim {
         };
         entry.member.changed = turn.now;
         turn.delegate.member_left(turn.now, &entry.member);
-        self.tell(turn, &Message::Dead(dead), token);
+        self.forget_refusals(&dead.node);
+        self.plan_watch(turn.now);
+        let dead = Message::Dead(dead);
+        self.tell(turn, &dead, token);
+        self.tell_death(turn, &dead);
     }
 
     /// Says that we are alive, louder than `accused`.

@@ -26,6 +26,10 @@ pub(super) enum Timer {
     CatchUp,
     /// The suspicion of the member in this slot may be over.
     Suspicion(Slot),
+    /// Whom we watch is to be looked at.
+    Watch,
+    /// The last ping with this number, to a member whose port refused us, has had its time.
+    Refusal(u32),
     /// A stream has had its time.
     Stream(StreamId),
 }

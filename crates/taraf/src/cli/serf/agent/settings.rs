@@ -128,6 +128,14 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<Tags, String> 
         }
         None => Tags(config.tags.clone()),
     };
+    let said = tags.0.get(serf::CLUSTER_TAG);
+    if let (Some(cluster), Some(said)) = (&config.cluster_name, said)
+        && said != cluster
+    {
+        return Err(format!(
+            "The tag 'cluster' is '{said}', and cluster_name '{cluster}': leave the tag out"
+        ));
+    }
     match (&config.keyring_file, key) {
         (Some(_), Some(_)) => {
             return Err("Encryption key not allowed while using a keyring".to_owned());
@@ -217,7 +225,8 @@ pub(super) fn settings(
     let envelope = Envelope::new(b"", keyring).map_err(|error| error.to_string())?;
     swim.compress = !config.disable_compression;
     swim.versions.delegate = spoken;
-    let serf = serf_settings(config, &swim, tags, spoken);
+    let mut serf = serf_settings(config, &swim, tags, spoken);
+    config.timing.apply(&mut swim, &mut serf);
     Ok(Settings {
         bind: addresses.bind,
         advertise: addresses.advertise,
@@ -251,6 +260,9 @@ fn serf_settings(config: &Config, swim: &swim::Config, tags: Tags, protocol: u8)
         query_response_bytes_max: config
             .query_response_size_limit
             .unwrap_or(standard.query_response_bytes_max),
+        cluster: config.cluster_name.clone(),
+        extends: !config.plain_serf,
+        ends_queries: !config.queries_wait && !config.plain_serf,
         coordinates: if config.disable_coordinates {
             None
         } else {
