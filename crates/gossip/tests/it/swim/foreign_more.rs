@@ -49,12 +49,20 @@ async fn a_failed_member_is_forced_out_and_forgotten_by_either() {
     let (ours, theirs) = cluster(&[]).await;
     let witness = Ours::start("witness", None, true);
     witness.join(&[ours.address]).await;
-    for name in ["x1", "x2", "x3"] {
+    let names = ["x1", "x2", "x3"];
+    let mut all = Vec::new();
+    for name in names {
         let dead = Theirs::start(name, &[]).await;
         dead.command(&["join", &ours.address.to_string()]).await;
         witness.until(name, Status::Alive).await;
         theirs.until(name, "alive").await;
+        all.push(dead);
+    }
+    // All at once, so that one suspicion is waited for and not three.
+    for dead in all {
         dead.kill().await;
+    }
+    for name in names {
         ours.until(name, Status::Failed).await;
         theirs.until(name, "failed").await;
     }
