@@ -22,7 +22,7 @@ struct Target {
     bytes_max: u32,
 }
 
-const TARGETS: [Target; 15] = [
+const TARGETS: [Target; 16] = [
     Target {
         name: "log_record",
         feeds: "records with right checksums to the decoder",
@@ -109,6 +109,12 @@ const TARGETS: [Target; 15] = [
         feeds: "requests and answers of Serf's RPC, in pieces, to their readers",
         seeds: &[],
         bytes_max: 2048,
+    },
+    Target {
+        name: "names",
+        feeds: "packets to the name server",
+        seeds: &[],
+        bytes_max: 1024,
     },
     Target {
         name: "msgpack",

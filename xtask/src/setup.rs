@@ -7,12 +7,16 @@ use anyhow::{Result, bail};
 use crate::shell::{self, ask, python_environment, root};
 
 /// Debian packages, and a program with an argument by which each shows that it is there.
-const DEBIAN: [(&str, &str, &str); 9] = [
+const DEBIAN: [(&str, &str, &str); 12] = [
     ("python3", "python3", "--version"),
     ("curl", "curl", "--version"),
     ("openssl", "openssl", "version"),
     // The peer that gossip, its RPC and its command line are compared with.
     ("serf", "serf", "version"),
+    // Ask our name server, and take its updates.
+    ("bind9", "/usr/sbin/named", "-v"),
+    ("bind9-dnsutils", "dig", "-v"),
+    ("knot-dnsutils", "kdig", "--version"),
     // What the guides to clusters set up.
     ("haproxy", "/usr/sbin/haproxy", "-v"),
     ("jq", "jq", "--version"),

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cores;
 mod descriptor;
 mod directory;
+pub mod dns;
 mod error;
 pub mod executor;
 pub mod listen;

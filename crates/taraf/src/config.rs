@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) apps: Apps,
     /// Membership of a cluster.
     pub(crate) gossip: Gossip,
+    /// Names of nodes and services.
+    pub(crate) dns: taraf_service::dns::Config,
     pub(crate) stop: Stop,
 }
 

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use taraf_base::Tasks;
 use taraf_gateway::quota::Plan;
 use taraf_romania::recorded;
+use taraf_service::dns;
 use tokio::net::TcpListener;
 
 use crate::apps::{self, OnConflict, Project};
@@ -121,7 +122,7 @@ fn data_place(options: &Options, config: &Config, dir: &Path) -> DataPlace {
 }
 
 /// The listeners take consecutive ports: the gateway the first, the operator API the second, gossip the third, Serf's
-/// RPC the fourth. Those that are not built keep their places, so that nothing moves when they come.
+/// RPC the fourth, names the fifth. Those that are not built keep their places, so that nothing moves when they come.
 fn take_ports(config: &mut Config, first: u16) -> anyhow::Result<()> {
     let port = |place: u16| {
         let port = first.checked_add(place);
@@ -132,6 +133,12 @@ fn take_ports(config: &mut Config, first: u16) -> anyhow::Result<()> {
     config.gossip.bind.get_or_insert(BIND).set_port(port(2)?);
     let rpc = &mut config.gossip.rpc.listen;
     rpc.get_or_insert(RPC_LISTEN).set_port(port(3)?);
+    let names = &mut config.dns.listen;
+    if names.is_empty() {
+        names.push(dns::LISTEN);
+    }
+    let fifth = port(4)?;
+    names.iter_mut().for_each(|listen| listen.set_port(fifth));
     Ok(())
 }
 
@@ -173,6 +180,7 @@ mod tests {
         assert_eq!(config.operator.listen.port(), 9001);
         assert_eq!(config.gossip.bind.unwrap().port(), 9002);
         assert_eq!(config.gossip.rpc.listen.unwrap().port(), 9003);
+        assert_eq!(config.dns.listen[0].port(), 9004);
         assert!(take_ports(&mut config, u16::MAX).is_err());
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod directories;
 mod document;
 mod groups;
 mod member;
+pub(crate) mod names;
 mod serve;
 pub(crate) mod signal;
 mod space;
@@ -25,6 +26,7 @@ use taraf_log::backup::{BLOBS, LOG};
 use taraf_log::blob::BlobStore;
 use taraf_log::{FileLog, Log, MemoryLog, Space};
 use taraf_service::Client;
+use taraf_service::metrics::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -37,6 +39,7 @@ use crate::membership::Membership;
 use crate::operator;
 use directories::Directories;
 use groups::Groups;
+use names::Naming;
 
 pub(crate) use serve::{Chosen, serve};
 
@@ -65,6 +68,7 @@ pub(crate) struct Node {
     started: Started,
     directories: Arc<Directories>,
     pub(crate) membership: Option<Arc<Membership>>,
+    naming: Naming,
     routes: watch::Sender<Arc<Routes>>,
     documents: watch::Sender<Arc<Vec<Source>>>,
     doorkeepers: Doorkeepers,
@@ -95,6 +99,7 @@ struct Core {
     started: Started,
     directories: Arc<Directories>,
     membership: Option<Arc<Membership>>,
+    naming: Naming,
     accounts: Accounts,
     engine: Engine,
     space: watch::Receiver<Space>,
@@ -138,6 +143,7 @@ impl Node {
         };
         let folder = place.folder();
         core.membership = member::start(config, folder, &core, lines, &groups.gossip).await?;
+        core.naming = names::start(config, &core, &groups.names).await?;
         apps::publish_all(&core.engine, apps, on_conflict).await?;
         let info = operator::NodeInfo {
             gateway: config.gateway.listen,
@@ -187,14 +193,7 @@ impl Node {
         core.engine.add_front_door(gateway.addr());
         let (reasons, follow_reasons) = watch::channel(Vec::new());
         let (settings, follow_settings) = watch::channel(Arc::default());
-        let mut registries = vec![
-            gateway.metrics().clone(),
-            core.engine.metrics().clone(),
-            core.client.metrics().clone(),
-        ];
-        registries.extend(core.started.metrics.clone());
-        registries.push(space::metrics(core.space.clone()));
-        registries.extend(core.membership.iter().map(|own| own.metrics()));
+        let registries = registries(&core, &gateway);
         let node = Self {
             gateway,
             operator: info.operator,
@@ -207,6 +206,7 @@ impl Node {
             reasons,
             directories: core.directories,
             membership: core.membership,
+            naming: core.naming,
             started: core.started,
             engine: core.engine,
             accounts: core.accounts,
@@ -219,6 +219,7 @@ impl Node {
             directory: node.directories.subscribe(),
             directories: Arc::clone(&node.directories),
             membership: node.membership.clone(),
+            naming: node.naming.clone(),
             routes: follow_routes,
             registries,
             token,
@@ -287,7 +288,7 @@ impl Node {
         format!("{scheme}://{}", self.gateway.addr())
     }
 
-    /// Adds to a ready line where the member is reached, if there is one.
+    /// Adds to a ready line where the member is reached, if there is one, and where names are asked for.
     pub(crate) fn add_gossip(&self, line: &mut serde_json::Value) {
         if let Some(membership) = &self.membership {
             line["gossip"] = membership.address().to_string().into();
@@ -295,6 +296,7 @@ impl Node {
                 line["rpc"] = rpc.to_string().into();
             }
         }
+        self.naming.add_to(line);
     }
 
     /// Stops in the reverse order of the start; each part finishes what it has begun.
@@ -337,6 +339,7 @@ impl Core {
             started,
             directories,
             membership: None,
+            naming: Naming::default(),
             accounts: accounts.context("failed to start the accounts")?,
             engine: engine.context("failed to start the engine")?,
             space,
@@ -367,6 +370,20 @@ async fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> 
     TcpListener::bind(address)
         .await
         .with_context(|| format!("failed to listen on {address} for {what}"))
+}
+
+/// What is measured, by the parts that measure it.
+fn registries(core: &Core, gateway: &taraf_gateway::Handle) -> Vec<Registry> {
+    let mut registries = vec![
+        gateway.metrics().clone(),
+        core.engine.metrics().clone(),
+        core.client.metrics().clone(),
+    ];
+    registries.extend(core.started.metrics.clone());
+    registries.push(space::metrics(core.space.clone()));
+    registries.extend(core.membership.iter().map(|own| own.metrics()));
+    registries.push(core.naming.metrics());
+    registries
 }
 
 /// The documents of all services, whoever runs them.

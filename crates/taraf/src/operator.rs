@@ -37,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::membership::Membership;
 use crate::node::directories::Directories;
+use crate::node::names::Naming;
 
 /// The largest body that any call may have: a definition or the input of a run.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -54,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) directories: Arc<Directories>,
     /// Nothing when the node is no member of a cluster.
     pub(crate) membership: Option<Arc<Membership>>,
+    /// What answers for names and publishes them.
+    pub(crate) naming: Naming,
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) registries: Vec<Registry>,
     pub(crate) token: Secret,

@@ -68,8 +68,11 @@ fn whole_frame(bytes: &[u8]) -> Option<(Holds, &[u8], &[u8])> {
 /// How far the next whole frame is behind one that is not, when a mark follows it. Lengths say nothing
 /// here: every byte may begin a frame.
 fn to_next(bytes: &[u8]) -> Option<usize> {
-    let mut places = (1..bytes.len()).filter(|at| bytes.get(*at..).and_then(whole_frame).is_some());
-    let next = places.next()?;
+    let next = (1..bytes.len()).find(|at| {
+        let bytes = bytes.get(*at..).unwrap_or_default();
+        // Looked at first: the checksum of all that a chance length covers would cost far more.
+        matches!(bytes, [_, _, _, _, _, _, 0, 0, ..]) && whole_frame(bytes).is_some()
+    })?;
     let mut rest = bytes.get(next..)?;
     loop {
         match whole_frame(rest) {

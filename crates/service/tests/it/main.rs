@@ -8,6 +8,7 @@
 #[path = "../../../../tests/support/authority.rs"]
 mod authority;
 mod client;
+mod dns;
 mod faults;
 mod peer;
 mod roots;

@@ -85,7 +85,10 @@ impl Config {
         });
         let roots = self.client.root_certificates.iter_mut();
         let gossip = self.gossip.files();
-        let files = secrets.chain(keys).chain(tls).chain(roots).chain(gossip);
+        let updates = self.dns.update.values_mut();
+        let updates = updates.filter_map(|update| update.key_file.as_mut());
+        let files = secrets.chain(keys).chain(tls).chain(roots);
+        let files = files.chain(gossip).chain(updates);
         for path in fixed.into_iter().flatten().chain(files) {
             *path = base.join(&*path);
         }

@@ -94,6 +94,7 @@ impl Ready {
             ("Gateway", gateway.to_owned()),
             ("Operator", format!("{}/v1/status", text("operator"))),
             ("Gossip", gossip),
+            ("DNS", text("dns").to_owned()),
             ("Key", key.to_owned()),
             ("Token", text("operator_token").to_owned()),
             (

@@ -49,6 +49,7 @@ pub(crate) async fn status(State(parts): State<Shared>) -> Result<Json<Value>, P
         "space": parts.space.borrow().as_str(),
         "services": services,
         "gossip": parts.membership.as_deref().map(membership_item),
+        "names": parts.naming.item(),
         "flows": parts.engine.flows().iter().count(),
         "runs": count_runs(&parts).await?,
         "settings": settings,

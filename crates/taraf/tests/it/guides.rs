@@ -135,7 +135,10 @@ impl Walk {
         super::routes::copied(&root().join("examples"), &dir.path().join("examples"));
         let own = |port: &&'static str| {
             let colon = if port.starts_with(':') { ":" } else { "" };
-            (*port, format!("{colon}{}", free_ports()))
+            // One that reads like a port of the guide would be taken for that.
+            let own = std::iter::repeat_with(|| format!("{colon}{}", free_ports()));
+            let mut own = own.filter(|own| ports.iter().all(|port| !own.contains(port)));
+            (*port, own.next().unwrap())
         };
         Self {
             dir,
@@ -298,7 +301,9 @@ impl Walk {
             .env("no_proxy", "*");
         if let Some(program) = self.programs.last() {
             shell.env("GATEWAY", program.text("gateway"));
-            shell.env("KEY", program.ready["api_key"].as_str().unwrap_or_default());
+            for (variable, member) in [("KEY", "api_key"), ("GOSSIP", "gossip")] {
+                shell.env(variable, program.ready[member].as_str().unwrap_or_default());
+            }
         }
         shell
     }
@@ -365,6 +370,12 @@ fn the_guide_to_settings_prints_what_is_printed() {
 fn the_guide_to_discovery_prints_what_is_printed() {
     let ports = ["8081", ":7950", ":7374"];
     assert_eq!(Walk::start(&ports).take("discovery.md"), 16);
+}
+
+#[test]
+fn the_guide_to_names_prints_what_is_printed() {
+    let ports = ["8600", "5353", ":7400", ":7951", ":7374", ":7375"];
+    assert_eq!(Walk::start(&ports).take("name-server.md"), 19);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod http;
 mod kept;
 mod kill;
 mod live;
+mod names;
 mod operator;
 mod program;
 mod routes;

@@ -1,7 +1,7 @@
 //! Starts the program in folders of its own and steers it by signals.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -176,7 +176,11 @@ pub(crate) fn free_ports() -> u16 {
         let port = first.local_addr().unwrap().port();
         let last = port.checked_add(PORTS - 1)?;
         let others = (port + 1..=last).map(|port| TcpListener::bind(("127.0.0.1", port)));
-        others.collect::<Result<Vec<_>, _>>().ok().map(|_| port)
+        let others = others.collect::<Result<Vec<_>, _>>().ok()?;
+        // Members and names are asked by both transports.
+        let packets = (port..=last).map(|port| UdpSocket::bind(("127.0.0.1", port)));
+        let packets = packets.collect::<Result<Vec<_>, _>>().ok()?;
+        (others.len() < packets.len()).then_some(port)
     })
 }
 
