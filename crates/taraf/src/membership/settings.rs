@@ -31,10 +31,11 @@ pub(super) fn make(start: &Start<'_>, keys: Keys) -> anyhow::Result<Settings> {
     let serf = serf::Config {
         retransmit_mult: swim.retransmit_mult,
         gossip_interval: swim.gossip_interval,
+        cluster: (!config.cluster.is_empty()).then(|| config.cluster.clone()),
         ..serf::Config::serf(name, start.tags.clone())
     };
-    let envelope = Envelope::new(config.cluster.as_bytes(), keys.keyring);
-    let envelope = envelope.context("gossip.cluster")?;
+    // Serf's agents have no label and would hear nothing of those who do: the name of the cluster is a tag.
+    let envelope = Envelope::new(b"", keys.keyring)?;
     Ok(Settings {
         bind,
         advertise: config.advertise,
