@@ -34,7 +34,7 @@ enum Kind {
 const TIME_MIN: Duration = Duration::from_millis(1);
 
 /// All constants by their names, which are Serf's where Serf has them.
-const CONSTANTS: [(&str, Kind); 32] = [
+const CONSTANTS: [(&str, Kind); 33] = [
     (
         "awareness_max_multiplier",
         Kind::Count(|swim, _| &mut swim.awareness_max),
@@ -137,6 +137,10 @@ const CONSTANTS: [(&str, Kind); 32] = [
     (
         "suspicion_mult",
         Kind::Count(|swim, _| &mut swim.suspicion_mult),
+    ),
+    (
+        "suspicion_observed",
+        Kind::TimeOrNever(|swim, _| &mut swim.suspicion_observed),
     ),
     (
         "tcp_timeout",

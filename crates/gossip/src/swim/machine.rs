@@ -14,6 +14,7 @@ use super::packets::Nonces;
 use super::probe::Probes;
 use super::refusal::Refusals;
 use super::relay::Relays;
+use super::silence::Silence;
 use super::streams::Streams;
 use super::timers::{Timer, Timers};
 use super::watch::Watches;
@@ -43,6 +44,7 @@ pub struct Swim {
     pub(super) leave: Leave,
     pub(super) watches: Watches,
     pub(super) refusals: Refusals,
+    pub(super) silence: Silence,
     /// When the next round of gossip is, if there is something to tell.
     pub(super) next_gossip: Option<Moment>,
     /// Rounds of gossip lie a whole number of intervals after this.
@@ -99,6 +101,7 @@ impl Swim {
             leave: Leave::Staying,
             watches: Watches::default(),
             refusals: Refusals::default(),
+            silence: Silence::default(),
             next_gossip: None,
             gossip_phase: now,
             is_catching_up: false,
@@ -126,6 +129,7 @@ impl Swim {
             let first = self.config.push_pull_interval.mul_f64(self.chance.unit());
             self.timers.set(turn.now + first, Timer::PushPull);
         }
+        self.begin_vigil(turn.now);
         self.announce(turn, None);
     }
 
@@ -165,6 +169,10 @@ impl Swim {
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
                 Timer::Watch => self.watch(turn),
                 Timer::Refusal(sequence) => self.refusal_stands(turn, sequence),
+                Timer::Vigil => self.vigil(turn, at),
+                Timer::VigilEnds(sequence) => self.vigil_ends(turn, sequence),
+                Timer::LookAgain(sequence) => self.look_again(sequence),
+                Timer::LookEnds(sequence) => self.look_ends(turn, sequence),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
         }
@@ -184,6 +192,7 @@ impl Swim {
         self.counters.stalls += 1;
         self.awareness.worse(1);
         self.abandon_probe();
+        self.abandon_looks();
         for (slot, suspicion) in self.members.suspicions() {
             suspicion.postpone(late);
             self.timers

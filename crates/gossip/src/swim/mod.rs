@@ -30,6 +30,7 @@ mod probe;
 mod push_pull;
 mod refusal;
 mod relay;
+mod silence;
 mod states;
 mod streams;
 mod suspicion;

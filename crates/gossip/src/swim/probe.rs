@@ -137,7 +137,8 @@ impl Swim {
 
     /// An ack has come: for our probe, for one that we do for another, or too late.
     pub(super) fn acked(&mut self, turn: &mut Turn<'_>, ack: &Ack) {
-        if self.relay_answered(turn, ack.seq) || self.refusal_answered(ack.seq) {
+        let is_for_others = self.relay_answered(turn, ack.seq);
+        if is_for_others || self.refusal_answered(ack.seq) || self.silence_broken(ack.seq) {
             return;
         }
         let is_ours = |probe: &mut Probe| probe.sequence == ack.seq;
@@ -265,6 +266,7 @@ impl Swim {
                 from: self.config.name.clone(),
             };
             self.suspect(turn, suspect, Doubt::Probe);
+            self.ask_to_look(&probe.name);
         }
         self.probe_is_over(turn);
     }

@@ -116,7 +116,9 @@ impl Swim {
                     node: theirs.name,
                     from: self.config.name.clone(),
                 };
-                self.suspect(turn, suspect, Doubt::PushPull);
+                if !self.looks_first(turn, &suspect) {
+                    self.suspect(turn, suspect, Doubt::PushPull);
+                }
             }
         }
     }

@@ -38,14 +38,15 @@ const LISTEN_MAX: Duration = Duration::from_millis(200);
 const FRESH: Duration = Duration::from_secs(5);
 /// Members that are looked at, at a time.
 const LOOKED_AT_MAX: usize = 128;
-/// Deaths that are told at once, in one interval of gossip: packets. What is beyond waits for the rounds of gossip.
+/// Deaths and refutations that are told at once, in one interval of gossip: packets. What is beyond waits for the rounds
+/// of gossip.
 const EAGER_MAX: usize = 128;
 
 /// What is known of ports that refuse.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     seen: BTreeMap<Name, Seen>,
-    /// When the current interval of gossip began, and how many deaths were told in it at once.
+    /// When the current interval of gossip began, and how many packets told of deaths and refutations in it at once.
     eager: (Moment, usize),
 }
 
@@ -298,8 +299,8 @@ impl Swim {
         self.refusals.seen.remove(name);
     }
 
-    /// Tells some members of a death now and not with the next round of gossip; they do the same.
-    pub(super) fn tell_death(&mut self, turn: &Turn<'_>, message: &Message) {
+    /// Tells some members of a death or a refutation now and not with the next round of gossip; they do the same.
+    pub(super) fn tell_at_once(&mut self, turn: &Turn<'_>, message: &Message) {
         if !self.config.extends {
             return;
         }

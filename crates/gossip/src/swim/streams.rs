@@ -46,6 +46,8 @@ enum Role {
     Watch,
     /// Ours: a ping, to see whether the port takes connections.
     Look,
+    /// Ours: a ping, to see whether the member answers.
+    Listen(u32),
 }
 
 impl Streams {
@@ -57,7 +59,9 @@ impl Streams {
             role,
             reader: Reader::new(match role {
                 Role::Accepted => Side::Request,
-                Role::PushPull(_) | Role::Ping(_) | Role::Watch | Role::Look => Side::Answer,
+                Role::PushPull(_) | Role::Ping(_) | Role::Watch | Role::Look | Role::Listen(_) => {
+                    Side::Answer
+                },
             }),
             buffered: 0,
             about: None,
@@ -153,7 +157,7 @@ impl Swim {
         let stream = self.streams.open.get(&id);
         let about = stream.and_then(|stream| match stream.role {
             Role::Ping(sequence) => self.probed(sequence),
-            Role::Watch | Role::Look => stream.about.clone(),
+            Role::Watch | Role::Look | Role::Listen(_) => stream.about.clone(),
             Role::Accepted | Role::PushPull(_) => None,
         });
         if let Some(about) = about {
@@ -198,6 +202,22 @@ impl Swim {
             self.outputs
                 .push_back(Output::OpenStream { id, to, request });
         }
+    }
+
+    /// Opens a stream with a ping, to see whether a member answers until a moment.
+    pub(super) fn open_look_at(
+        &mut self,
+        to: SocketAddr,
+        about: Name,
+        ping: Ping,
+        until: Moment,
+    ) -> StreamId {
+        let role = Role::Listen(ping.seq);
+        let id = self.open_stream(to, role, &Frame::Ping(ping), until);
+        if let Some(stream) = self.streams.open.get_mut(&id) {
+            stream.about = Some(about);
+        }
+        id
     }
 
     fn add_about(&mut self, to: SocketAddr, role: Role, about: Name, until: Moment) -> StreamId {
@@ -272,6 +292,12 @@ impl Swim {
                     self.probe_reached_over_tcp(sequence);
                 }
             }
+            (Role::Listen(sequence), Frame::Ack(ack)) => {
+                self.outputs.push_back(Output::StreamClose { id });
+                if ack.seq == sequence {
+                    self.silence_broken(sequence);
+                }
+            }
             (role @ (Role::Watch | Role::Look), _) => {
                 self.outputs.push_back(Output::StreamClose { id });
                 self.about_ended(turn, id, role, stream.about.as_ref());
@@ -337,7 +363,7 @@ impl Swim {
         self.counters.streams_failed += 1;
         match role {
             Role::Accepted => tracing::error!("failed to receive: {why} from={peer}"),
-            Role::Ping(_) | Role::Watch | Role::Look => {
+            Role::Ping(_) | Role::Watch | Role::Look | Role::Listen(_) => {
                 tracing::debug!("failed TCP fallback ping: {why} to={peer}");
             }
             Role::PushPull(join) => self.push_pull_went(turn, peer, join, Err(why.to_owned())),

@@ -30,6 +30,14 @@ pub(super) enum Timer {
     Watch,
     /// The last ping with this number, to a member whose port refused us, has had its time.
     Refusal(u32),
+    /// The neighbour on the ring is to be pinged.
+    Vigil,
+    /// The ping with this number to the neighbour has had its time.
+    VigilEnds(u32),
+    /// The look with this number pings once more.
+    LookAgain(u32),
+    /// The look with this number has had its time.
+    LookEnds(u32),
     /// A stream has had its time.
     Stream(StreamId),
 }

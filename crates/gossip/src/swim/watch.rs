@@ -26,6 +26,8 @@ const LIFE_MULT: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     held: BTreeMap<Name, Held>,
+    /// The member of our kind that comes next on the ring.
+    next: Option<Name>,
     /// Whether [`Timer::Watch`] is set.
     is_planned: bool,
 }
@@ -54,6 +56,7 @@ impl Swim {
         } else {
             self.next_on_the_ring()
         };
+        self.watches.next = chosen.first().cloned();
         let held = std::mem::take(&mut self.watches.held);
         for (name, held) in held {
             if chosen.contains(&name) {
@@ -67,6 +70,11 @@ impl Swim {
                 self.hold(turn, name);
             }
         }
+    }
+
+    /// The one whom we ping beside the probes.
+    pub(super) fn neighbour(&self) -> Option<&Name> {
+        self.watches.next.as_ref()
     }
 
     /// The members of our kind that follow us.

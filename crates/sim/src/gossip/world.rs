@@ -408,7 +408,7 @@ impl World {
             death.first.get_or_insert(now);
             death.last = Some(now);
             death.count += 1;
-        } else if self.processes[about].is_up() {
+        } else if self.processes[about].is_up() && !self.ledger.frozen.contains(&about) {
             self.ledger.false_failures += 1;
         }
         self.say(|| format!("m{number} declares m{about} failed"));
