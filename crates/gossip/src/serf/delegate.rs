@@ -14,6 +14,8 @@ use crate::moment::Moment;
 use crate::swim::{Delegate, Doubt, Member, Name, transmit_limit};
 use crate::wire::serf::{Coordinate as Sent, Message, PushPull};
 
+/// Where all have events at once and pull what they miss, gossip carries each in one of so many packets.
+const PULLED_SHARE: u32 = 3;
 /// No more parts of ours in one packet than a compound can count.
 const PARTS_MAX: usize = 255;
 
@@ -65,18 +67,23 @@ impl Delegate for Serf {
 
     fn broadcasts(&mut self, _now: Moment, overhead: usize, room: usize, into: &mut Vec<Bytes>) {
         let limit = transmit_limit(self.config.retransmit_mult, self.members.all.len());
+        let has_events = !self.event_queue.is_empty();
+        let events_limit = match has_events && self.is_among_our_kind() {
+            true => limit.div_ceil(PULLED_SHARE),
+            false => limit,
+        };
         let (mut room, mut count) = (room, PARTS_MAX);
         let before = into.len();
         let mut queues = [
-            &mut self.intent_queue,
-            &mut self.query_queue,
-            &mut self.event_queue,
+            (&mut self.intent_queue, limit),
+            (&mut self.query_queue, limit),
+            (&mut self.event_queue, events_limit),
         ];
         // Each is the first in turn: a flood of one kind leaves room for the others.
         let first = self.first_queue % queues.len();
         queues.rotate_left(first);
         self.first_queue = self.first_queue.wrapping_add(1);
-        for queue in queues {
+        for (queue, limit) in queues {
             let used = queue.take(overhead, room, limit, count, into);
             room = room.saturating_sub(used);
             count = PARTS_MAX.saturating_sub(into.len().saturating_sub(before));

@@ -51,6 +51,8 @@ pub struct Swim {
     pub(super) gossip_phase: Moment,
     /// Whether an exchange is due because the last one taught us something.
     pub(super) is_catching_up: bool,
+    /// With whom, if that is known: with the one through whom we have joined.
+    pub(super) joined_through: Option<std::net::SocketAddr>,
     pub(super) sequence: u32,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -105,6 +107,7 @@ impl Swim {
             next_gossip: None,
             gossip_phase: now,
             is_catching_up: false,
+            joined_through: None,
             // An answer to a forerunner that had our address must not be taken for one to us.
             sequence: u32::try_from(below(&mut chance, 1 << 30)).unwrap_or(0),
             outputs: VecDeque::new(),
@@ -129,7 +132,6 @@ impl Swim {
             let first = self.config.push_pull_interval.mul_f64(self.chance.unit());
             self.timers.set(turn.now + first, Timer::PushPull);
         }
-        self.begin_vigil(turn.now);
         self.announce(turn, None);
     }
 
@@ -169,12 +171,41 @@ impl Swim {
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
                 Timer::Watch => self.watch(turn),
                 Timer::Refusal(sequence) => self.refusal_stands(turn, sequence),
-                Timer::Vigil => self.vigil(turn, at),
                 Timer::VigilEnds(sequence) => self.vigil_ends(turn, sequence),
                 Timer::LookAgain(sequence) => self.look_again(sequence),
                 Timer::LookEnds(sequence) => self.look_ends(turn, sequence),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
+        }
+        self.drop_overtaken();
+    }
+
+    /// Nobody wakes for what does not hold any more. Most probes are answered, and each has set two timers.
+    pub(super) fn drop_overtaken(&mut self) {
+        while let Some(timer) = self.timers.next() {
+            let holds = match timer {
+                Timer::ProbeIndirectly(sequence) | Timer::ProbeEnds(sequence) => {
+                    self.probed(sequence).is_some()
+                }
+                Timer::VigilEnds(sequence) => self.is_on_vigil(sequence),
+                Timer::LookAgain(sequence) | Timer::LookEnds(sequence) => self.is_looking(sequence),
+                Timer::Relayed(number) => self.relays.contains_key(&number),
+                Timer::Stream(id) => self.is_open(id),
+                Timer::Suspicion(slot) => {
+                    let entry = self.members.get(slot);
+                    entry.is_some_and(|entry| entry.suspicion.is_some())
+                }
+                Timer::Gossip => self.next_gossip.is_some(),
+                Timer::Probe
+                | Timer::PushPull
+                | Timer::CatchUp
+                | Timer::Watch
+                | Timer::Refusal(_) => true,
+            };
+            if holds {
+                return;
+            }
+            self.timers.drop_next();
         }
     }
 

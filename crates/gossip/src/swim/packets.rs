@@ -73,6 +73,7 @@ impl Swim {
                 }
             }
         }
+        self.drop_overtaken();
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, message: Message, from: SocketAddr) {

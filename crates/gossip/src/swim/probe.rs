@@ -48,6 +48,7 @@ impl Swim {
             turn.now
         };
         self.timers.set(next + interval, Timer::Probe);
+        self.vigil(turn);
         if self.probes.current.is_some() {
             self.probes.is_next_due = true;
             return;

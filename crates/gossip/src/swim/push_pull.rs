@@ -23,7 +23,11 @@ impl Swim {
     /// Time for an exchange because the last one taught us something.
     pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) {
         self.is_catching_up = false;
-        self.exchange(turn);
+        // Many join through one, who knows them all a moment later, when those that came first know few.
+        match self.joined_through.take() {
+            Some(to) => self.open_push_pull(turn, to, None),
+            None => self.exchange(turn),
+        }
     }
 
     /// Exchanges states with somebody.

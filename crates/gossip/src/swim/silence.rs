@@ -15,7 +15,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -24,7 +23,6 @@ use super::machine::Turn;
 use super::states::encode;
 use super::timers::Timer;
 use super::{Member, Name, State, StreamId, Swim};
-use crate::moment::Moment;
 use crate::wire::memberlist::{Message, Ping, Suspect};
 
 /// The first byte of a user message of this kind.
@@ -55,24 +53,10 @@ struct Look {
 }
 
 impl Swim {
-    /// Begins to listen for the neighbour.
-    pub(super) fn begin_vigil(&mut self, now: Moment) {
-        if self.config.extends && !self.config.suspicion_observed.is_zero() {
-            let first = self.config.probe_interval.mul_f64(self.chance.unit());
-            self.timers.set(now + first, Timer::Vigil);
-        }
-    }
-
-    /// Time to ping the neighbour.
-    pub(super) fn vigil(&mut self, turn: &mut Turn<'_>, at: Moment) {
-        let interval = self.config.probe_interval.max(Duration::from_millis(1));
-        // Times that were missed are left out.
-        let next = match at + interval > turn.now {
-            true => at,
-            false => turn.now,
-        };
-        self.timers.set(next + interval, Timer::Vigil);
-        if self.is_leaving() {
+    /// Time to ping the neighbour, together with a probe, so that nobody wakes for it alone.
+    pub(super) fn vigil(&mut self, turn: &mut Turn<'_>) {
+        let is_off = !self.config.extends || self.config.suspicion_observed.is_zero();
+        if is_off || self.is_leaving() {
             return;
         }
         let neighbour = self
@@ -128,7 +112,8 @@ impl Swim {
         let sequence = self.next_sequence();
         let limit = self.awareness.scale(self.config.probe_timeout);
         let ends = turn.now + limit;
-        self.timers.set(turn.now + limit / 2, Timer::LookAgain(sequence));
+        self.timers
+            .set(turn.now + limit / 2, Timer::LookAgain(sequence));
         self.timers.set(ends, Timer::LookEnds(sequence));
         let stream = (self.config.tcp_pings && tcp).then(|| {
             let ping = self.ping_of(sequence, name.clone());
@@ -294,6 +279,18 @@ impl Swim {
         for name in names {
             self.looked(&name);
         }
+    }
+
+    /// Whether the ping of this number to the neighbour is not answered yet.
+    pub(super) fn is_on_vigil(&self, sequence: u32) -> bool {
+        let vigil = self.silence.vigil.as_ref();
+        vigil.is_some_and(|(number, _)| *number == sequence)
+    }
+
+    /// Whether the look of this number is under way.
+    pub(super) fn is_looking(&self, sequence: u32) -> bool {
+        let mut looks = self.silence.looks.values();
+        looks.any(|look| look.sequence == sequence)
     }
 
     fn ping_of(&self, seq: u32, node: Name) -> Ping {

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::machine::Turn;
 use super::timers::Timer;
-use super::{Delegate, Name, Output, StreamId, Swim, Token};
+use super::watch::LIFE_MULT;
+use super::{Delegate, Member, Name, Output, StreamId, Swim, Token};
 use crate::moment::Moment;
 use crate::wire::Error;
 use crate::wire::memberlist::{Ack, Ping};
@@ -30,6 +31,8 @@ struct Stream {
     role: Role,
     reader: Reader,
     buffered: usize,
+    /// It has had its time once already.
+    is_prolonged: bool,
     /// Whom a connection of ours is about, if the role does not say.
     about: Option<Name>,
 }
@@ -61,9 +64,10 @@ impl Streams {
                 Role::Accepted => Side::Request,
                 Role::PushPull(_) | Role::Ping(_) | Role::Watch | Role::Look | Role::Listen(_) => {
                     Side::Answer
-                },
+                }
             }),
             buffered: 0,
+            is_prolonged: false,
             about: None,
         };
         self.accepted += usize::from(role == Role::Accepted);
@@ -249,9 +253,25 @@ impl Swim {
 
     /// A stream has had its time, unless it ended before.
     pub(super) fn stream_expired(&mut self, turn: &mut Turn<'_>, id: StreamId) {
-        if self.streams.open.contains_key(&id) {
-            self.stream_failed(turn, id, "i/o timeout");
+        let Some(stream) = self.streams.open.get_mut(&id) else {
+            return;
+        };
+        let is_silent = stream.role == Role::Accepted && stream.buffered == 0;
+        if is_silent && !std::mem::replace(&mut stream.is_prolonged, true) {
+            let (peer, limit) = (stream.peer.ip(), self.config.stream_timeout);
+            let is_from = |member: &Member| member.is_our_kind() && member.socket().ip() == peer;
+            if self.config.extends && self.members().any(is_from) {
+                // Held by one that watches us, who will let it go.
+                let more = limit.saturating_mul(LIFE_MULT);
+                return self.timers.set(turn.now + more, Timer::Stream(id));
+            }
         }
+        self.stream_failed(turn, id, "i/o timeout");
+    }
+
+    /// Whether a stream is open.
+    pub(super) fn is_open(&self, id: StreamId) -> bool {
+        self.streams.open.contains_key(&id)
     }
 
     /// Closes a stream of ours that nobody waits for any more.
@@ -283,6 +303,9 @@ impl Swim {
             }
             (Role::PushPull(join), Frame::PushPull(theirs)) => {
                 self.outputs.push_back(Output::StreamClose { id });
+                if join.is_some() && self.config.extends {
+                    self.joined_through = Some(peer);
+                }
                 let result = self.merge(turn, theirs);
                 self.push_pull_went(turn, peer, join, result);
             }

@@ -96,8 +96,7 @@ impl Suspicion {
 
     /// How long it lasts if enough have looked.
     fn quick(&self) -> Option<Duration> {
-        self.observed
-            .filter(|_| self.observers.len() >= OBSERVERS)
+        self.observed.filter(|_| self.observers.len() >= OBSERVERS)
     }
 
     /// Who suspects it, the first one first.

@@ -2,8 +2,8 @@
 //!
 //! Ours; Serf has probes alone. Each member of our kind stands on a ring, in the order of a checksum of its name, and
 //! holds a silent connection to the next few. The system closes the connections of a process that ends, whatever ended
-//! it, and refuses new ones: then see [`super::refusal`]. A member closes a connection on which nothing is said when
-//! the time of a stream is over, as it does with everybody's; it is opened again then. Serf, which would complain about
+//! it, and refuses new ones: then see [`super::refusal`]. A member lets one of our kind hold it for longer than a
+//! stream may last. Serf, which would complain about
 //! each in its log, is left alone.
 #![warn(clippy::indexing_slicing)]
 
@@ -20,7 +20,7 @@ const WATCHED: usize = 3;
 /// A connection that was closed sooner says that something stands between us: it is not opened again at once.
 const SHORT: Duration = Duration::from_millis(800);
 /// A connection is given up after so many times the limit of a stream, since it may be dead and not know.
-const LIFE_MULT: u32 = 3;
+pub(super) const LIFE_MULT: u32 = 3;
 
 /// The connections that are held.
 #[derive(Debug, Default)]

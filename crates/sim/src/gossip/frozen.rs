@@ -88,11 +88,7 @@ pub fn simulate_frozen(plan: &FrozenPlan) -> FrozenReport {
     report
 }
 
-fn run(
-    world: &mut World,
-    plan: &FrozenPlan,
-    report: &mut FrozenReport,
-) -> Result<(), String> {
+fn run(world: &mut World, plan: &FrozenPlan, report: &mut FrozenReport) -> Result<(), String> {
     scenario::join(world, &Plan::new(plan.seed, plan.members));
     let all = "all see all";
     world.until(all, GATHER_LIMIT, World::wrong_view)?;

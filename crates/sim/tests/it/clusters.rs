@@ -70,7 +70,10 @@ fn one_that_stands_still_is_known_within_4_s_and_nobody_else_is_called_failed() 
         assert!(late.all(|last| last < Duration::from_secs(4)), "{report}");
         // It has had its chance: no verdict comes before three have looked, and a while after.
         let mut early = report.verdicts.iter().map(|(first, _)| *first);
-        assert!(early.all(|first| first > Duration::from_secs(2)), "{report}");
+        assert!(
+            early.all(|first| first > Duration::from_secs(2)),
+            "{report}"
+        );
     }
 }
 
@@ -92,7 +95,11 @@ fn among_members_of_serf_nothing_is_worse_than_among_them_alone() {
         let mut plan = FrozenPlan::new(7, 20);
         plan.plain = plain;
         let report = frozen(&plan);
-        report.verdicts.iter().map(|(_, last)| *last).sum::<Duration>()
+        report
+            .verdicts
+            .iter()
+            .map(|(_, last)| *last)
+            .sum::<Duration>()
     };
     let (alone, mixed) = (of(20), of(10));
     assert!(mixed < alone, "{mixed:?} and {alone:?}");

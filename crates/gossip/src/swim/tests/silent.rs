@@ -97,8 +97,12 @@ fn ask(one: &mut One) {
     let mut body = BytesMut::from(&b"\x43\x00\x00\x00\x01"[..]);
     body.extend_from_slice(b"m1");
     let bytes = super::super::states::encode(&Message::User(body.freeze()));
-    one.swim
-        .packet(one.now, socket(2), BytesMut::from(&bytes[..]), &mut one.notes);
+    one.swim.packet(
+        one.now,
+        socket(2),
+        BytesMut::from(&bytes[..]),
+        &mut one.notes,
+    );
 }
 
 /// The pings to `m1` of a time, with what is said along; and what is told to `m2`.
@@ -129,7 +133,11 @@ fn who_is_asked_looks_and_doubts_what_does_not_answer() {
     let (pings, told) = looks(&mut one, Duration::from_millis(499));
     // Twice, with the word of who asked, so that it can refute.
     assert_eq!(pings.len(), 2);
-    assert!(pings.iter().all(|(_, said)| *said == [suspect("m1", 1, "m2")]));
+    assert!(
+        pings
+            .iter()
+            .all(|(_, said)| *said == [suspect("m1", 1, "m2")])
+    );
     assert!(told.is_empty());
     let (_, told) = looks(&mut one, Duration::from_millis(2));
     assert_eq!(told, [suspect("m1", 1, "me")]);
@@ -176,11 +184,16 @@ fn nobody_looks_for_strangers_at_those_of_serf_or_at_what_is_over() {
 fn who_doubts_us_is_answered() {
     let mut one = among_ours(10, 10);
     let bytes = super::super::states::encode(&suspect("me", 1, "m2"));
-    one.swim
-        .packet(one.now, socket(2), BytesMut::from(&bytes[..]), &mut one.notes);
+    one.swim.packet(
+        one.now,
+        socket(2),
+        BytesMut::from(&bytes[..]),
+        &mut one.notes,
+    );
     let told = one.sent(Duration::ZERO);
-    let me = |message: &Message| {
-        matches!(message, Message::Alive(alive) if alive.incarnation == 2 && alive.node == Name::from("me"))
-    };
-    assert!(told.iter().any(|(to, message)| *to == socket(2) && me(message)));
+    let me = |message: &Message| matches!(message, Message::Alive(alive) if alive.incarnation == 2 && alive.node == Name::from("me"));
+    assert!(
+        told.iter()
+            .any(|(to, message)| *to == socket(2) && me(message))
+    );
 }
