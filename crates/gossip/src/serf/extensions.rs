@@ -32,8 +32,10 @@ const ENTRY_BYTES: usize = 12;
 const DIGEST_MAX: usize = 100;
 /// Events older than this are left to Serf's own exchange of state.
 const RECENT: Duration = Duration::from_secs(10);
-/// After an event so many digests are sent, each to two members, each but the second after twice the time.
-const ROUNDS: u32 = 4;
+/// After an event so many rounds of digests are sent, each but the second after twice the time.
+const ROUNDS: u32 = 5;
+/// So many of them go to two members, the others to one.
+const ROUNDS_OF_TWO: u32 = 2;
 /// What goes at once goes to so many at least, whoever comes next not counted.
 const FANOUT_MIN: usize = 1;
 /// Packets sent at once in one interval of gossip. What is beyond waits for the next round of gossip, as in Serf.
@@ -143,7 +145,7 @@ impl Serf {
         self.extensions.digest = Some((planned.map_or(first, |at| at.min(first)), 0));
     }
 
-    /// Sends a digest, if it is time.
+    /// Sends digests, if it is time.
     pub(super) fn digest_timer(&mut self, now: Moment) {
         let Some((_, sent)) = self.extensions.digest.filter(|(at, _)| *at <= now) else {
             return;
@@ -165,8 +167,8 @@ impl Serf {
         }
     }
 
-    /// Who gets the digests of a round: two in the order of names, in each round others, at the same distances from
-    /// each sender. So each member gets two, where chance would give some none.
+    /// Who gets the digests of a round: one or two in the order of names, in each round others, at the same distances
+    /// from each sender. So each member gets as many, where chance would give some none.
     fn digested(&self, round: u32) -> Vec<SocketAddr> {
         let me = &self.config.name;
         let there = |known: &&Known| is_there(known.status()) && takes_part(&known.member);
@@ -176,6 +178,7 @@ impl Serf {
             .range::<Name, _>(after)
             .chain(all.range::<Name, _>(..me));
         let others: Vec<&Known> = next.map(|(_, known)| known).filter(there).collect();
+        let count = if round < ROUNDS_OF_TWO { 2 } else { 1 };
         // Whoever comes next got the event from us.
         let round = usize::try_from(round).unwrap_or(0);
         let distances = [
@@ -183,7 +186,7 @@ impl Serf {
             (others.len() / 2).saturating_add(round),
         ];
         let mut chosen = Vec::new();
-        for distance in distances {
+        for distance in distances.into_iter().take(count) {
             let place = distance.checked_rem(others.len()).unwrap_or(0);
             let to = others
                 .get(place)
