@@ -48,7 +48,8 @@ pub(crate) struct Gossip {
     pub(crate) encrypt_key: Option<Secret>,
     /// The same, read from a file.
     pub(crate) encrypt_key_file: Option<PathBuf>,
-    /// Only members that say the same name are members of our cluster; empty for none, as Serf's own agents have.
+    /// The name of the cluster; members that say another are not taken, those that say none are, as Serf's own agents.
+    /// Empty for none.
     pub(crate) cluster: String,
     pub(crate) profile: Profile,
     /// Whether packets are compressed.
