@@ -24,16 +24,15 @@ pub(super) fn make(start: &Start<'_>, keys: Keys) -> anyhow::Result<Settings> {
     let bind = config.bind.unwrap_or(BIND);
     let name = name(config, start.role, bind);
     let swim = profile(config.profile, name.clone());
-    let swim = swim::Config {
+    let mut swim = swim::Config {
         compress: config.compress,
         ..swim
     };
-    let serf = serf::Config {
-        retransmit_mult: swim.retransmit_mult,
-        gossip_interval: swim.gossip_interval,
+    let mut serf = serf::Config {
         cluster: (!config.cluster.is_empty()).then(|| config.cluster.clone()),
         ..serf::Config::serf(name, start.tags.clone())
     };
+    config.timing.apply(&mut swim, &mut serf);
     // Serf's agents have no label and would hear nothing of those who do: the name of the cluster is a tag.
     let envelope = Envelope::new(b"", keys.keyring)?;
     Ok(Settings {
