@@ -125,12 +125,12 @@ fn a_packet_that_announces_too_much_is_not_read() {
     let answer = service()
         .answer(&asked("_serf_foo._tcp.local", PTR, 1))
         .unwrap();
-    // Of the root, of the type NULL, without data.
-    let empty = [0, 0, 10, 0, 1, 0, 0, 0, 0, 0, 0];
+    // Of the root, of the type NULL, with one byte.
+    let other = [0, 0, 10, 0, 1, 0, 0, 0, 0, 0, 1, 7];
     let padded = |records: u16| {
         let mut packet = answer.clone();
         packet[6..8].copy_from_slice(&records.to_be_bytes());
-        (4..records).for_each(|_| packet.extend(empty));
+        (4..records).for_each(|_| packet.extend(other));
         members_in(&packet, "foo").len()
     };
     assert_eq!((padded(256), padded(257)), (1, 0));
