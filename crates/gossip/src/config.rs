@@ -7,6 +7,7 @@ mod address;
 mod decode;
 pub mod duration;
 mod files;
+mod key;
 mod tags;
 mod timing;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use address::{AddressError, listen_address};
 pub use decode::DecodeError;
 pub use files::{ReadError, read_paths};
+pub use key::{IllegalBase64, decode_key};
 pub use tags::{InvalidTag, parse_tags};
 use taraf_base::Secret;
 pub use timing::Timing;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use taraf_base::Secret;
 use tokio::sync::{broadcast, mpsc};
@@ -12,6 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::shared::Ended;
 use super::{Handle, convert};
 use crate::cluster::Cluster;
+use crate::config::decode_key;
 use crate::moment::Moment;
 use crate::rpc::event::{Event, Member, Tags};
 use crate::rpc::{
@@ -150,9 +149,9 @@ impl Agent for Handle {
             KeyCommand::Remove(key) => (KeyOperation::Remove, key),
             KeyCommand::List => (KeyOperation::List, String::new()),
         };
-        let key = match STANDARD.decode(&text) {
+        let key = match decode_key(&text) {
             Ok(key) => Secret::new(key),
-            Err(error) => return refused(illegal_base64(&error)),
+            Err(error) => return refused(error.to_string()),
         };
         if operation == KeyOperation::Remove
             && let Some(why) = self.why_needed(&text).await
@@ -196,19 +195,6 @@ impl Agent for Handle {
 
     fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.subscribe()
-    }
-}
-
-/// As Go puts it.
-fn illegal_base64(error: &base64::DecodeError) -> String {
-    match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
-            format!("illegal base64 data at input byte {at}")
-        }
-        base64::DecodeError::InvalidLength(length) => {
-            format!("illegal base64 data at input byte {length}")
-        }
-        base64::DecodeError::InvalidPadding => "illegal base64 data".to_owned(),
     }
 }
 

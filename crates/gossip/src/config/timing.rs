@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
 use super::duration;
 use crate::{serf, swim};
 
@@ -147,6 +150,17 @@ const CONSTANTS: [(&str, Kind); 33] = [
         Kind::Time(|swim, _| &mut swim.stream_timeout),
     ),
 ];
+
+impl<'de> Deserialize<'de> for Timing {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let written = BTreeMap::<String, serde_json::Value>::deserialize(from)?;
+        let mut timing = Self::default();
+        for (name, value) in &written {
+            timing.set(name, value).map_err(D::Error::custom)?;
+        }
+        Ok(timing)
+    }
+}
 
 impl Timing {
     /// Takes one constant.

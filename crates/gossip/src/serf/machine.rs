@@ -28,6 +28,11 @@ use crate::wire::serf::{Join, Leave, TAGS_BYTES_MAX};
 /// The tag by which members say to which cluster they belong, where that matters.
 pub const CLUSTER_TAG: &str = "cluster";
 
+/// How far ahead of our clock a word about one who left is. Each exchange of states raises the time that members of
+/// Serf's kind know of it by one: they would drop a word with a time that they are past. They are not much ahead,
+/// as every exchange of ours brings us the clock of the other.
+const LEFT_AHEAD: u64 = 64;
+
 /// What is kept of a user event, to know it again and to give it to those that missed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
@@ -269,6 +274,10 @@ impl Serf {
         prune: bool,
         token: Token,
     ) -> bool {
+        if self.members.has_status(node, Status::Left) {
+            let ahead = self.clock.time().0.saturating_add(LEFT_AHEAD);
+            self.clock.witness(LTime(ahead));
+        }
         let leave = Leave {
             ltime: self.clock.take(),
             node: node.clone(),

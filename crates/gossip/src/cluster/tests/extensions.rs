@@ -9,20 +9,10 @@ use crate::serf::Status;
 
 /// Members of which those in `plain` are as Serf's.
 pub(super) fn mixed(count: u8, plain: &[u8], change: impl Fn(&mut Config)) -> Net {
-    let mut net = Net::new();
-    for number in 1..=count {
-        let mut settings = config(&format!("n{number}"), number);
-        settings.serf.extends = !plain.contains(&number);
-        change(&mut settings);
-        net.add(settings, number);
-        if number > 1 {
-            net.join(number, 1, true);
-        }
-    }
-    net.until("all see all", 30, |net| {
-        net.nodes
-            .values()
-            .all(|node| node.count(Status::Alive) == usize::from(count))
+    let mut net = Net::with_settings(count, |number, mut config| {
+        config.serf.extends = !plain.contains(&number);
+        change(&mut config);
+        config
     });
     net.run(3_000);
     net.logs();

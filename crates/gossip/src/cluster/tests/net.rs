@@ -103,9 +103,17 @@ impl Net {
 
     /// Members `n1`, `n2`, … that have all joined the first.
     pub(super) fn of(count: u8) -> Self {
+        Self::with_settings(count, |_, config| config)
+    }
+
+    /// The same, with settings that follow from a member's number.
+    pub(super) fn with_settings(count: u8, settings: impl Fn(u8, Config) -> Config) -> Self {
         let mut net = Self::new();
         for number in 1..=count {
-            net.add(config(&format!("n{number}"), number), number);
+            net.add(
+                settings(number, config(&format!("n{number}"), number)),
+                number,
+            );
             if number > 1 {
                 net.join(number, 1, true);
             }

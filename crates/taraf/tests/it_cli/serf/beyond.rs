@@ -1,6 +1,7 @@
 //! What our agent and our commands do beyond Serf's.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -185,5 +186,36 @@ fn timing_that_differs_is_a_warning_on_both_sides() {
         if !said {
             peer.until(&format!("{other} has other settings than we"));
         }
+    }
+}
+
+#[test]
+fn what_happens_is_told_to_a_statsd_server_under_serfs_names() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(LIMIT)).unwrap();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("serf.json");
+    let settings = format!(r#"{{"statsd_addr": "{}"}}"#, server.local_addr().unwrap());
+    std::fs::write(&file, settings).unwrap();
+    let file = format!("-config-file={}", file.display());
+    let told = |wanted: &[&str]| {
+        let (mut missing, begun) = (wanted.to_vec(), Instant::now());
+        let mut packet = [0; 2048];
+        while !missing.is_empty() {
+            assert!(begun.elapsed() < LIMIT, "{missing:?} not told");
+            let count = server.recv(&mut packet).unwrap();
+            // Serf writes every number with six decimals.
+            let text = String::from_utf8_lossy(&packet[..count]).replace(".000000|", "|");
+            missing.retain(|wanted| !text.lines().any(|line| line == *wanted));
+        }
+    };
+    // Of either kind of agent.
+    for start in [Peer::start, Peer::start_ours] {
+        let peer = start("a1", &[&file, "-profile=local"]);
+        peer.ours(&["event", "-coalesce=false", "deploy"]);
+        told(&[
+            "serf-agent.serf.events.deploy:1|c",
+            "serf-agent.serf.events:1|c",
+        ]);
     }
 }

@@ -2,11 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use taraf_base::with_causes;
 use taraf_gossip::agent::{self, Settings};
-use taraf_gossip::config::{Config, addresses_of, listen_address};
+use taraf_gossip::config::{Config, addresses_of, decode_key, listen_address};
 use taraf_gossip::rpc::dial::text_of;
 use taraf_gossip::serf::Tags;
 use taraf_gossip::snapshot::{self, keyring_file, tags_file};
@@ -84,7 +82,7 @@ pub(super) fn key(config: &Config) -> Result<Option<Vec<u8>>, String> {
     let Some(text) = &config.encrypt_key else {
         return Ok(None);
     };
-    let decoded = STANDARD.decode(text.expose());
+    let decoded = decode_key(text.expose());
     decoded
         .map(Some)
         .map_err(|error| format!("Invalid encryption key: {error}"))
