@@ -7,7 +7,9 @@ mod address;
 mod decode;
 pub mod duration;
 mod files;
+mod key;
 mod tags;
+mod timing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,8 +18,10 @@ use std::time::Duration;
 pub use address::{AddressError, listen_address};
 pub use decode::DecodeError;
 pub use files::{ReadError, read_paths};
+pub use key::{IllegalBase64, decode_key};
 pub use tags::{InvalidTag, parse_tags};
 use taraf_base::Secret;
+pub use timing::Timing;
 
 pub use crate::platform::{addresses_of, host_name};
 
@@ -114,6 +118,14 @@ pub struct Config {
     pub statsd_addr: Option<String>,
     /// `broadcast_timeout`.
     pub broadcast_timeout: Option<Duration>,
+    /// `timing`, ours: constants of the protocol that differ from those of the profile.
+    pub timing: Timing,
+    /// `cluster_name`, ours: members that say they belong to another are not taken.
+    pub cluster_name: Option<String>,
+    /// `queries_wait`, ours: a query waits its whole time even when all have answered, as in Serf.
+    pub queries_wait: bool,
+    /// `plain_serf`, ours: nothing is done that Serf does not do.
+    pub plain_serf: bool,
     /// `rpc_socket`, ours: a path where RPC is served to this user and to `rpc_socket_users`, without a key.
     pub rpc_socket: Option<PathBuf>,
     /// `rpc_socket_users`, ours: the numbers of further users.
@@ -175,6 +187,10 @@ impl Config {
             statsite_addr: other.statsite_addr.or(self.statsite_addr),
             statsd_addr: other.statsd_addr.or(self.statsd_addr),
             broadcast_timeout: other.broadcast_timeout.or(self.broadcast_timeout),
+            timing: self.timing.merged(other.timing),
+            cluster_name: other.cluster_name.or(self.cluster_name),
+            queries_wait: self.queries_wait || other.queries_wait,
+            plain_serf: self.plain_serf || other.plain_serf,
             rpc_socket: other.rpc_socket.or(self.rpc_socket),
             rpc_socket_users: chain(self.rpc_socket_users, other.rpc_socket_users),
             event_handlers_serial: self.event_handlers_serial || other.event_handlers_serial,

@@ -11,5 +11,6 @@ mod platform;
 pub mod rpc;
 pub mod serf;
 pub mod snapshot;
+pub mod statsd;
 pub mod swim;
 pub mod wire;

@@ -20,7 +20,7 @@ pub use agent::{
     Agent, Answered, Coordinate, Joined, KeyCommand, KeysAnswer, QueryKey, QueryRequest, Refused,
     Reply, Stats,
 };
-pub use client::{Client, Incoming};
+pub use client::{Client, Error, Incoming};
 pub use filter::{EventKind, Filter, InvalidFilter};
 pub use lines::{Level, Line, Lines, UnknownLevel};
 pub use listener::{Bound, Listener};

@@ -5,6 +5,7 @@ mod bug;
 mod conditions;
 mod faults;
 mod formulae;
+mod frozen;
 mod ledger;
 mod process;
 mod scenario;
@@ -12,4 +13,5 @@ mod text;
 mod world;
 
 pub use bug::Bug;
+pub use frozen::{FrozenPlan, FrozenReport, simulate_frozen};
 pub use scenario::{Plan, Report, simulate};

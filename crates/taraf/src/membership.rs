@@ -28,7 +28,7 @@ use crate::node::data;
 
 pub(crate) use keys::KEYRING;
 pub(crate) use served::Served;
-pub(crate) use settings::check_tags;
+use settings::check_tags;
 
 /// How long a leave may take: two rounds of gossip, and Serf's delay after them.
 const LEAVE_LIMIT: Duration = Duration::from_secs(6);
@@ -41,6 +41,8 @@ pub(crate) struct Membership {
     reading: Reading,
     /// What the settings said last that it says of itself.
     tags: Mutex<Tags>,
+    /// The name of its cluster; empty for none.
+    cluster: String,
     tasks: Tasks,
 }
 
@@ -65,7 +67,7 @@ impl Membership {
         let Start { config, folder, .. } = start;
         let handlers = Spec::parse_all(&config.handlers);
         let handlers = handlers.context("gossip.handlers")?;
-        check_tags(&start.tags)?;
+        check_tags(&config.cluster, &start.tags)?;
         let keys = keys::of(config, folder)?;
         let key = keys.key.clone();
         let made = settings::make(&start, keys)?;
@@ -90,6 +92,7 @@ impl Membership {
                 suspicion_mult,
             },
             tags: Mutex::new(start.tags),
+            cluster: config.cluster.clone(),
             served,
             rpc,
             key,
@@ -140,7 +143,7 @@ impl Membership {
     /// # Errors
     /// When they do not fit; the old ones stay.
     pub(crate) async fn set_tags(&self, tags: Tags) -> anyhow::Result<()> {
-        check_tags(&tags)?;
+        check_tags(&self.cluster, &tags)?;
         let said = |tags: Tags| {
             let mut said = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *said, tags)

@@ -97,15 +97,18 @@ pub(super) const fn serf_key(key: QueryKey) -> serf::QueryKey {
     }
 }
 
-/// A query as the machine asks it, with its payload.
-pub(super) fn query(request: crate::rpc::QueryRequest) -> (serf::QueryParams, Bytes) {
+/// A query as the machine asks it, with its payload. `ends_queries` is the agent's setting.
+pub(super) fn query(
+    request: crate::rpc::QueryRequest,
+    ends_queries: bool,
+) -> (serf::QueryParams, Bytes) {
     let params = serf::QueryParams {
         nodes: request.nodes,
         tags: request.tags,
         wants_acks: request.wants_ack,
         relay_factor: request.relay_factor,
         timeout: (!request.timeout.is_zero()).then_some(request.timeout),
-        ends_early: false,
+        ends_early: !request.waits && ends_queries,
     };
     (params, request.payload.unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use taraf_base::{Tasks, random_bytes, random_u64};
 
 use super::convert;
 use super::files::{self, Files};
-use super::shared::{Ended, Shared};
+use super::shared::{Ended, Shared, unix_ms};
 use super::{Error, Handle, Settings, advertised};
 use crate::cluster::{Cluster, Output};
 use crate::moment::Moment;
@@ -84,6 +84,7 @@ impl Driver {
     /// Hands over what came, all packets that wait behind it, and what is due.
     fn take(&mut self, input: Input) {
         let mut cluster = self.shared.cluster();
+        cluster.set_clock(unix_ms());
         let now = self.network.now();
         match input {
             Input::Packet { from, bytes } => cluster.packet(now, from, bytes),
@@ -94,6 +95,7 @@ impl Driver {
             }
             Input::StreamBytes { id, bytes } => cluster.stream_bytes(now, id, &bytes),
             Input::StreamEnded { id, why } => cluster.stream_ended(now, id, why.as_deref()),
+            Input::StreamRefused { id, why } => cluster.stream_refused(now, id, &why),
             Input::Deadline => {}
         }
         // Packets come before deadlines: after a pause of the whole process the refutations that wait must be heard

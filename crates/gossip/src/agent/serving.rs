@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use taraf_base::Secret;
 use tokio::sync::{broadcast, mpsc};
@@ -12,6 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 use super::shared::Ended;
 use super::{Handle, convert};
 use crate::cluster::Cluster;
+use crate::config::decode_key;
 use crate::moment::Moment;
 use crate::rpc::event::{Event, Member, Tags};
 use crate::rpc::{
@@ -36,6 +35,31 @@ impl Handle {
             Some(Ended::Done(result)) => result.map_err(|error| Refused(error.to_string())),
             Some(Ended::Joined(_) | Ended::Keys(_)) | None => Err(STOPPED.into()),
         }
+    }
+}
+
+impl Handle {
+    /// Why a key cannot be removed from all members; none if it can.
+    ///
+    /// Each member refuses to remove the key that it encrypts with itself, and Serf leaves it at that: those that do not
+    /// encrypt with it lose it, and understand the others no more. When all encrypt with it, all refuse, as in Serf.
+    async fn why_needed(&self, key: &str) -> Option<String> {
+        let list = |cluster: &mut Cluster, now, token| {
+            cluster.keys(now, token, KeyOperation::List, Secret::new(Vec::new()));
+        };
+        let Some(Ended::Keys(outcome)) = self.shared.command(list).await else {
+            // Whatever it is, the removal itself will meet and tell it.
+            return None;
+        };
+        let using = outcome.primaries.get(key).copied().unwrap_or(0);
+        let answered = outcome.responses.saturating_sub(outcome.errors);
+        (using > 0 && using < answered).then(|| {
+            format!(
+                "The key is in use: {using} of {} members encrypt with it. \
+                 Have all use another first (keys -use)",
+                outcome.nodes
+            )
+        })
     }
 }
 
@@ -80,7 +104,8 @@ impl Agent for Handle {
 
     async fn query(&self, request: QueryRequest) -> Result<Answered, Refused> {
         let name = request.name.clone();
-        let (params, payload) = convert::query(request);
+        let ends_queries = self.shared.cluster().serf().config().ends_queries;
+        let (params, payload) = convert::query(request, ends_queries);
         let (to, replies) = mpsc::channel(REPLIES_MAX);
         let shared = &self.shared;
         let put = |cluster: &mut Cluster, now| {
@@ -124,10 +149,15 @@ impl Agent for Handle {
             KeyCommand::Remove(key) => (KeyOperation::Remove, key),
             KeyCommand::List => (KeyOperation::List, String::new()),
         };
-        let key = match STANDARD.decode(&text) {
+        let key = match decode_key(&text) {
             Ok(key) => Secret::new(key),
-            Err(error) => return refused(illegal_base64(&error)),
+            Err(error) => return refused(error.to_string()),
         };
+        if operation == KeyOperation::Remove
+            && let Some(why) = self.why_needed(&text).await
+        {
+            return refused(why);
+        }
         let ended = self
             .shared
             .command(|cluster, now, token| cluster.keys(now, token, operation, key));
@@ -165,19 +195,6 @@ impl Agent for Handle {
 
     fn events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.subscribe()
-    }
-}
-
-/// As Go puts it.
-fn illegal_base64(error: &base64::DecodeError) -> String {
-    match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => {
-            format!("illegal base64 data at input byte {at}")
-        }
-        base64::DecodeError::InvalidLength(length) => {
-            format!("illegal base64 data at input byte {length}")
-        }
-        base64::DecodeError::InvalidPadding => "illegal base64 data".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use taraf_base::Tasks;
+use taraf_base::{Tasks, Timestamp};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -84,7 +84,10 @@ impl Shared {
     /// Puts something into the machine and has the driver perform what follows.
     pub(super) fn put<T>(&self, input: impl FnOnce(&mut Cluster, Moment) -> T) -> T {
         let now = self.now();
-        let result = input(&mut self.cluster(), now);
+        let mut cluster = self.cluster();
+        cluster.set_clock(unix_ms());
+        let result = input(&mut cluster, now);
+        drop(cluster);
         self.wake.notify_one();
         result
     }
@@ -155,6 +158,11 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         lock(&self.shared.waiting).remove(&self.token);
     }
+}
+
+/// The wall clock. One that stands before 1970 says nothing.
+pub(super) fn unix_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millis()).unwrap_or(0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -94,7 +94,9 @@ impl Cluster {
         if config.serf.extends {
             let versions = &mut config.swim.versions;
             versions.protocol_max = versions.protocol_max.max(serf::PROTOCOL);
+            config.swim.extends = true;
         }
+        config.serf.settings = settings(&config);
         let mut rng = Rng::new(seed);
         let restored = snapshot.as_ref().map(Snapshot::said);
         let mut serf = Serf::new(config.serf.clone(), restored, rng.next_u64())?;
@@ -151,6 +153,12 @@ impl Cluster {
         self.settle(now);
     }
 
+    /// A stream of ours was not taken: the machine is there, and nothing listens at the port.
+    pub fn stream_refused(&mut self, now: Moment, id: StreamId, why: &str) {
+        self.swim.stream_refused(now, id, why, &mut self.serf);
+        self.settle(now);
+    }
+
     /// Does what is due. To be called at [`Cluster::next_deadline`], after the packets that wait by then.
     pub fn timer(&mut self, now: Moment) {
         self.swim.timer(now, &mut self.serf);
@@ -202,6 +210,12 @@ impl Cluster {
                     .map(Output::Snapshot),
             );
         }
+    }
+
+    /// What the wall clock shows, in milliseconds since 1970. It is only compared with that of others: nothing is
+    /// decided by it. To be said before what may exchange states.
+    pub const fn set_clock(&mut self, clock_ms: u64) {
+        self.serf.set_clock(clock_ms);
     }
 
     /// All members at this moment.
@@ -353,4 +367,18 @@ impl Cluster {
         self.coalescer.offer(now, event, &mut told);
         self.outputs.extend(told.into_iter().map(Output::Event));
     }
+}
+
+/// What should be the same everywhere: who is slower than the others is declared dead by them.
+fn settings(config: &Config) -> String {
+    let swim = &config.swim;
+    format!(
+        "probes every {:?} within {:?}, gossip every {:?} to {}, suspicion {}, retransmit {}",
+        swim.probe_interval,
+        swim.probe_timeout,
+        swim.gossip_interval,
+        swim.gossip_nodes,
+        swim.suspicion_mult,
+        swim.retransmit_mult
+    )
 }

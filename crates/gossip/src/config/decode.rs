@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Config, duration};
+use super::{Config, Timing, duration};
 
 /// A text is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,7 @@ impl Config {
             "profile" => &mut self.profile,
             "discover" => &mut self.discover,
             "interface" => &mut self.interface,
+            "cluster_name" => &mut self.cluster_name,
             "syslog_facility" => &mut self.syslog_facility,
             "statsite_addr" => &mut self.statsite_addr,
             "statsd_addr" => &mut self.statsd_addr,
@@ -138,6 +139,8 @@ impl Config {
             "rejoin_after_leave" => &mut self.rejoin_after_leave,
             "enable_compression" => &mut self.enable_compression,
             "event_handlers_serial" => &mut self.event_handlers_serial,
+            "queries_wait" => &mut self.queries_wait,
+            "plain_serf" => &mut self.plain_serf,
             _ => return false,
         };
         *switch = from.switch();
@@ -174,6 +177,10 @@ impl Config {
             "retry_join" => &mut self.retry_join,
             "tags" => {
                 self.tags = from.pairs();
+                return true;
+            }
+            "timing" => {
+                from.timing(&mut self.timing);
                 return true;
             }
             "rpc_socket_users" => {
@@ -281,6 +288,21 @@ impl From<'_> {
                 self.errors.push(error);
                 Vec::new()
             }
+        }
+    }
+
+    fn timing(&mut self, timing: &mut Timing) {
+        let object = match self.value {
+            Value::Object(object) => object,
+            Value::Null => return,
+            other => {
+                let ((_, kind), key) = (kind(other), self.key);
+                let error = format!("'{key}' expected a map, got '{kind}'");
+                return self.errors.push(error);
+            }
+        };
+        for (name, value) in object {
+            self.errors.extend(timing.set(name, value).err());
         }
     }
 

@@ -2,10 +2,36 @@
 
 use proptest::prelude::*;
 
-use super::packet::{
-    A, ANSWER, ANY, INTERNET, PTR, SRV, Service, TXT, header_of, labels, members_in, question,
-    written,
-};
+use super::packet::{Service, members_in, question};
+
+/// Numbers of record types (RFC 1035 §3.2.2, RFC 2782), and the bit of an answer.
+const A: u16 = 1;
+const PTR: u16 = 12;
+const TXT: u16 = 16;
+const SRV: u16 = 33;
+const ANY: u16 = 255;
+const ANSWER: u16 = 0x8000;
+
+fn header_of(flags: u16, questions: u16, answers: u16) -> Vec<u8> {
+    let numbers = [7, flags, questions, answers, 0, 0];
+    numbers
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect()
+}
+
+/// A question as others write it.
+fn asked(name: &str, kind: u16, class: u16) -> Vec<u8> {
+    let mut packet = header_of(0, 1, 0);
+    for label in name.split('.') {
+        packet.push(u8::try_from(label.len()).unwrap());
+        packet.extend(label.as_bytes());
+    }
+    packet.push(0);
+    packet.extend(kind.to_be_bytes());
+    packet.extend(class.to_be_bytes());
+    packet
+}
 
 fn hex(text: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
@@ -25,25 +51,20 @@ const ANSWERED: &str = "000084000000000400000000095f736572665f666f6f045f74637005
                         0010000100000078001312536572662027666f6f2720636c7573746572";
 
 #[test]
-fn golden_packets_of_serf_are_understood_and_ours_are_as_long_as_they_must_be() {
+fn golden_packets_of_serf_are_understood_and_ours_are_the_same() {
     assert_eq!(question("foo", 0xb2ad).unwrap(), hex(QUESTION));
     let serf = hex(&ANSWERED.replace(char::is_whitespace, ""));
     let found = members_in(&serf, "foo");
     assert_eq!(found, ["127.0.0.1:7946".parse().unwrap()]);
     let ours = service().answer(&hex(QUESTION)).unwrap();
     assert_eq!(members_in(&ours, "foo"), found);
-    // The same records in the same order, with names written out.
-    assert_eq!(ours[..12], serf[..12]);
+    assert_eq!(ours, serf);
 }
 
 #[test]
 fn only_what_is_asked_of_ours_is_answered() {
     let ask = |name: &str, kind: u16| {
-        let mut packet = header_of(7, 0, 1, 0);
-        packet.extend(written(&labels(name).unwrap()));
-        packet.extend(kind.to_be_bytes());
-        packet.extend(INTERNET.to_be_bytes());
-        let answer = service().answer(&packet)?;
+        let answer = service().answer(&asked(name, kind, 1))?;
         Some(u16::from_be_bytes([answer[6], answer[7]]))
     };
     assert_eq!(ask("_serf_foo._tcp.local", PTR), Some(4));
@@ -54,6 +75,8 @@ fn only_what_is_asked_of_ours_is_answered() {
     assert_eq!(ask("vm", A), Some(1));
     assert_eq!(ask("_serf_bar._tcp.local", PTR), None);
     assert_eq!(ask("_serf_foo._tcp.local", A), None);
+    // RFC 6762 §5.4: the highest bit of the class wishes for an answer to the asker alone, which ours always are.
+    assert!(service().answer(&asked("vm", A, 0x8001)).is_some());
     // An answer is none to an answer: that would go on for ever.
     let answer = service().answer(&hex(QUESTION)).unwrap();
     assert_eq!(service().answer(&answer), None);
@@ -82,15 +105,41 @@ fn names_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_name_that_goes_on_for_ever_ends() {
-    let mut packet = header_of(0, ANSWER, 0, 1);
+    let mut packet = header_of(ANSWER, 0, 1);
     packet.extend([0xc0, 12]);
     assert!(members_in(&packet, "foo").is_empty());
+}
+
+#[test]
+fn a_packet_that_announces_too_much_is_not_read() {
+    let mut many = asked("vm", A, 1);
+    let question = many[12..].to_vec();
+    let mut with = |count: u8| {
+        many.truncate(12);
+        many[5] = count;
+        (0..count).for_each(|_| many.extend(&question));
+        service().answer(&many)
+    };
+    assert!(with(16).is_some());
+    assert_eq!(with(17), None);
+    let answer = service()
+        .answer(&asked("_serf_foo._tcp.local", PTR, 1))
+        .unwrap();
+    // Of the root, of the type NULL, with one byte.
+    let other = [0, 0, 10, 0, 1, 0, 0, 0, 0, 0, 1, 7];
+    let padded = |records: u16| {
+        let mut packet = answer.clone();
+        packet[6..8].copy_from_slice(&records.to_be_bytes());
+        (4..records).for_each(|_| packet.extend(other));
+        members_in(&packet, "foo").len()
+    };
+    assert_eq!((padded(256), padded(257)), (1, 0));
 }
 
 proptest! {
     #[test]
     fn made_up_packets_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..100), flags in any::<u16>()) {
-        let mut packet = header_of(0, flags, 2, 3);
+        let mut packet = header_of(flags, 2, 3);
         packet.extend(bytes);
         let _nothing = service().answer(&packet);
         let _nobody = members_in(&packet, "foo");

@@ -54,6 +54,13 @@ pub enum Input {
         /// Why; none for a close in good order.
         why: Option<String>,
     },
+    /// A connection of ours was refused: nothing listens there.
+    StreamRefused {
+        /// Which.
+        id: StreamId,
+        /// In Go's words.
+        why: String,
+    },
     /// The deadline has come.
     Deadline,
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
@@ -42,7 +42,13 @@ pub(super) async fn opened(to: SocketAddr, shown: SocketAddr, request: Bytes, mu
         Ok(stream) => serve(stream, ends).await,
         Err(error) => {
             let why = format!("dial tcp {shown}: connect: {}", text_of(&error));
-            end(&ends, Some(why)).await;
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                let refused = Input::StreamRefused { id: ends.id, why };
+                // Without a receiver the agent has ended.
+                drop(ends.inputs.send(refused).await);
+            } else {
+                end(&ends, Some(why)).await;
+            }
         }
     }
 }
@@ -54,10 +60,9 @@ async fn connect(to: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
 }
 
 /// Hands over what comes until the machine answers or closes, or the other side does.
-async fn serve(mut stream: TcpStream, mut ends: Ends) {
+async fn serve(stream: TcpStream, mut ends: Ends) {
     let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(READ_BYTES);
         tokio::select! {
             answer = &mut ends.answer => {
                 if let Ok(answer) = answer {
@@ -65,7 +70,8 @@ async fn serve(mut stream: TcpStream, mut ends: Ends) {
                 }
                 return;
             }
-            read = stream.read_buf(&mut buffer) => match read {
+            // Room is only made when there is something: most connections that are held never say anything.
+            read = read(&stream, &mut buffer) => match read {
                 Ok(0) => return half_closed(stream, ends).await,
                 Ok(_) => {
                     let input = Input::StreamBytes { id: ends.id, bytes: buffer.split() };
@@ -75,6 +81,18 @@ async fn serve(mut stream: TcpStream, mut ends: Ends) {
                 }
                 Err(error) => return end(&ends, Some(text_of(&error))).await,
             },
+        }
+    }
+}
+
+/// Safe to cancel: nothing is taken before it returns.
+async fn read(stream: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        buffer.reserve(READ_BYTES);
+        match stream.try_read_buf(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct QueryRequest {
     pub wants_ack: bool,
     /// How many others carry each answer back as well.
     pub relay_factor: u8,
+    /// Whether the whole time is waited, even when all have answered.
+    pub waits: bool,
     /// How long answers are awaited; zero leaves it to the agent.
     pub timeout: Duration,
     /// Its name.

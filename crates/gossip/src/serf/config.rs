@@ -18,6 +18,10 @@ pub struct Config {
     pub name: Name,
     /// What we say of ourselves.
     pub tags: Tags,
+    /// The cluster that we belong to, told by the tag [`super::CLUSTER_TAG`]: members that say they belong to another
+    /// are not taken, whoever tells of them, and states of another cluster are not merged. Those that say nothing are
+    /// taken. None to take everybody, as Serf does.
+    pub cluster: Option<String>,
     /// The Serf protocol that we speak, 2 to 5. `ProtocolVersion`, 5.
     pub protocol: u8,
     /// How long an intent may take to go out. `BroadcastTimeout`, 5 s.
@@ -45,6 +49,9 @@ pub struct Config {
     /// A query waits `gossip_interval * query_timeout_mult * ceil(log10(N + 1))` by default. membership's
     /// `GossipInterval`.
     pub gossip_interval: Duration,
+    /// Whether a query ends when all members that it means have answered, unless it says otherwise itself. Serf always
+    /// waits for the whole time.
+    pub ends_queries: bool,
     /// `QueryTimeoutMult`, 16.
     pub query_timeout_mult: u32,
     /// Between two looks at the queues. `QueueCheckInterval`, 30 s.
@@ -75,6 +82,8 @@ pub struct Config {
     /// Whether we do with members of our own kind what Serf does not: events at once, missed ones pulled, the reaped
     /// looked for. Others notice nothing.
     pub extends: bool,
+    /// Those of our settings that should be the same everywhere, for people: others warn of a difference.
+    pub settings: String,
     /// Entries of the history of suspicions.
     pub history_max: usize,
 }
@@ -86,6 +95,7 @@ impl Config {
         Self {
             name,
             tags,
+            cluster: None,
             protocol: 5,
             broadcast_timeout: Duration::from_secs(5),
             leave_propagate_delay: Duration::from_secs(1),
@@ -99,6 +109,7 @@ impl Config {
             query_slots: 512,
             retransmit_mult: 4,
             gossip_interval: Duration::from_millis(200),
+            ends_queries: true,
             query_timeout_mult: 16,
             queue_check_interval: Duration::from_secs(30),
             queue_warn: 128,
@@ -113,6 +124,7 @@ impl Config {
             member_window: Some(Window::SERF),
             user_window: Some(Window::SERF),
             extends: true,
+            settings: String::new(),
             history_max: 256,
         }
     }

@@ -8,12 +8,14 @@ use tracing::{debug, error, trace, warn};
 
 use super::extensions::Extensions;
 use super::history::Verdict;
-use super::machine::Serf;
-use super::{Coordinate, LTime, Vivaldi};
+use super::machine::{CLUSTER_TAG, Serf};
+use super::{Coordinate, LTime, Tags, Vivaldi};
 use crate::moment::Moment;
 use crate::swim::{Delegate, Doubt, Member, Name, transmit_limit};
 use crate::wire::serf::{Coordinate as Sent, Message, PushPull};
 
+/// Where all have events at once and pull what they miss, gossip carries each in one of so many packets.
+const PULLED_SHARE: u32 = 3;
 /// No more parts of ours in one packet than a compound can count.
 const PARTS_MAX: usize = 255;
 
@@ -65,13 +67,23 @@ impl Delegate for Serf {
 
     fn broadcasts(&mut self, _now: Moment, overhead: usize, room: usize, into: &mut Vec<Bytes>) {
         let limit = transmit_limit(self.config.retransmit_mult, self.members.all.len());
+        let has_events = !self.event_queue.is_empty();
+        let events_limit = match has_events && self.is_among_our_kind() {
+            true => limit.div_ceil(PULLED_SHARE),
+            false => limit,
+        };
         let (mut room, mut count) = (room, PARTS_MAX);
         let before = into.len();
-        for queue in [
-            &mut self.intent_queue,
-            &mut self.query_queue,
-            &mut self.event_queue,
-        ] {
+        let mut queues = [
+            (&mut self.intent_queue, limit),
+            (&mut self.query_queue, limit),
+            (&mut self.event_queue, events_limit),
+        ];
+        // Each is the first in turn: a flood of one kind leaves room for the others.
+        let first = self.first_queue % queues.len();
+        queues.rotate_left(first);
+        self.first_queue = self.first_queue.wrapping_add(1);
+        for (queue, limit) in queues {
             let used = queue.take(overhead, room, limit, count, into);
             room = room.saturating_sub(used);
             count = PARTS_MAX.saturating_sub(into.len().saturating_sub(before));
@@ -136,6 +148,16 @@ impl Delegate for Serf {
         self.updated(member);
     }
 
+    fn other_cluster(&self, meta: &Bytes) -> Option<String> {
+        let own = self.config.cluster.as_deref()?;
+        let theirs = Tags::decode(meta).ok()?.0.remove(CLUSTER_TAG)?;
+        (theirs != own).then_some(theirs)
+    }
+
+    fn own_cluster(&self) -> Option<&str> {
+        self.config.cluster.as_deref()
+    }
+
     fn conflict(&mut self, now: Moment, mine: &Member, theirs: &Member) {
         self.name_conflict(now, mine, theirs);
     }
@@ -144,6 +166,7 @@ impl Delegate for Serf {
         let why = match why {
             Doubt::Probe => "it did not answer our probe",
             Doubt::Message => "another member got no answer from it",
+            Doubt::Refusal => "its port refuses connections",
             Doubt::PushPull => "another member believes it to be gone",
         };
         self.history_note(now, node, Verdict::Suspected, Some(by.clone()), why);
@@ -194,11 +217,15 @@ impl Serf {
             event_ltime: self.event_clock.time(),
             events: events.collect(),
             query_ltime: self.query_clock.time(),
+            said: self.said(),
         }
     }
 
     fn merge(&mut self, now: Moment, state: &PushPull, is_join: bool) {
         use crate::wire::serf::{Join, Leave, UserEvent};
+        if let Some(said) = &state.said {
+            self.compare(now, said);
+        }
         // One less: nothing has been sent with the clock's own value yet.
         self.clock.witness(state.ltime.previous());
         self.event_clock.witness(state.event_ltime.previous());

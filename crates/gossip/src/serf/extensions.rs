@@ -17,13 +17,13 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::machine::{Serf, Told};
-use super::members::is_there;
+use super::members::{Known, is_there};
 use super::{LTime, Member, Status};
 use crate::moment::Moment;
 use crate::swim::Name;
 
-/// The memberlist protocol that our kind understands at most; Serf's is 5, and it takes any higher one.
-pub const PROTOCOL: u8 = 6;
+/// The memberlist protocol that our kind understands at most.
+pub const PROTOCOL: u8 = crate::swim::OUR_PROTOCOL;
 /// Far from Serf's own codes.
 const DIGEST: u8 = 0x40;
 const PULL: u8 = 0x41;
@@ -32,9 +32,12 @@ const ENTRY_BYTES: usize = 12;
 const DIGEST_MAX: usize = 100;
 /// Events older than this are left to Serf's own exchange of state.
 const RECENT: Duration = Duration::from_secs(10);
-/// After an event so many digests are sent, each to some members, each after twice the time.
-const ROUNDS: u32 = 4;
-const DIGEST_FANOUT: usize = 2;
+/// After an event so many rounds of digests are sent, each but the second after twice the time.
+const ROUNDS: u32 = 5;
+/// So many of them go to two members, the others to one.
+const ROUNDS_OF_TWO: u32 = 2;
+/// What goes at once goes to so many at least, whoever comes next not counted.
+const FANOUT_MIN: usize = 1;
 /// Packets sent at once in one interval of gossip. What is beyond waits for the next round of gossip, as in Serf.
 const EAGER_MAX: usize = 128;
 /// Members that were forgotten after they failed, and are looked for.
@@ -109,9 +112,10 @@ impl Serf {
         let next = self.next_by_name();
         let mut others = self.our_kind(from);
         others.retain(|to| Some(*to) != next);
-        // With so many copies each, few get none by chance; to those it comes from whoever stands before them.
+        // Whoever gets none by chance gets it from the one that stands before it. More copies would be taken by those that
+        // have it already, who are awake for that instead of telling those that have not; what is lost is pulled.
         let digits = others.len().saturating_add(1).checked_ilog2().unwrap_or(0);
-        let fanout = usize::try_from(digits).unwrap_or(0).saturating_add(1);
+        let fanout = usize::try_from(digits / 4).unwrap_or(0).max(FANOUT_MIN);
         let left = EAGER_MAX.saturating_sub(self.extensions.eager.1);
         let some = self.some_of(&mut others, fanout);
         let next = next.filter(|next| Some(*next) != from);
@@ -135,11 +139,13 @@ impl Serf {
             entry: (time, checksum(told)),
             bytes,
         });
-        let first = now + self.config.gossip_interval;
-        self.extensions.digest = Some((first, 0));
+        // In a stream of events digests keep their beat: none is put off by the next event.
+        let first = now + self.config.gossip_interval / 2;
+        let planned = self.extensions.digest.map(|(at, _)| at);
+        self.extensions.digest = Some((planned.map_or(first, |at| at.min(first)), 0));
     }
 
-    /// Sends a digest, if it is time.
+    /// Sends digests, if it is time.
     pub(super) fn digest_timer(&mut self, now: Moment) {
         let Some((_, sent)) = self.extensions.digest.filter(|(at, _)| *at <= now) else {
             return;
@@ -147,10 +153,8 @@ impl Serf {
         self.extensions
             .recent
             .retain(|recent| now.since(recent.at) < RECENT);
-        let wait = self
-            .config
-            .gossip_interval
-            .saturating_mul(2_u32.saturating_pow(sent));
+        let half = self.config.gossip_interval / 2;
+        let wait = half.saturating_mul(2_u32.saturating_pow(sent));
         let next = sent.saturating_add(1);
         self.extensions.digest = (next < ROUNDS).then(|| (now + wait, next));
         let entries: Vec<Entry> = self.extensions.recent.iter().map(|one| one.entry).collect();
@@ -158,10 +162,46 @@ impl Serf {
             return;
         }
         let digest = encode(DIGEST, &entries);
-        let mut others = self.our_kind(None);
-        for to in self.some_of(&mut others, DIGEST_FANOUT) {
+        for to in self.digested(sent) {
             self.out.sends.push((to, digest.clone()));
         }
+    }
+
+    /// Who gets the digests of a round: one or two in the order of names, in each round others, at the same distances
+    /// from each sender. So each member gets as many, where chance would give some none.
+    fn digested(&self, round: u32) -> Vec<SocketAddr> {
+        let me = &self.config.name;
+        let there = |known: &&Known| is_there(known.status()) && takes_part(&known.member);
+        let after = (Bound::Excluded(me), Bound::Unbounded);
+        let all = &self.members.all;
+        let next = all
+            .range::<Name, _>(after)
+            .chain(all.range::<Name, _>(..me));
+        let others: Vec<&Known> = next.map(|(_, known)| known).filter(there).collect();
+        let count = if round < ROUNDS_OF_TWO { 2 } else { 1 };
+        // Whoever comes next got the event from us.
+        let round = usize::try_from(round).unwrap_or(0);
+        let distances = [
+            round.saturating_add(1),
+            (others.len() / 2).saturating_add(round),
+        ];
+        let mut chosen = Vec::new();
+        for distance in distances.into_iter().take(count) {
+            let place = distance.checked_rem(others.len()).unwrap_or(0);
+            let to = others
+                .get(place)
+                .map(|it| it.member.address.socket(it.member.port));
+            chosen.extend(to.filter(|to| !chosen.contains(to)));
+        }
+        chosen
+    }
+
+    /// Whether all others take part: what one misses it pulls, and gossip need not carry it to everybody many times.
+    pub(super) fn is_among_our_kind(&self) -> bool {
+        self.config.extends
+            && self
+                .members()
+                .all(|it| !is_there(it.status) || takes_part(it))
     }
 
     /// A digest or a pull came.

@@ -9,6 +9,7 @@ use taraf_base::Rng;
 use tracing::warn;
 
 use super::answers::Running;
+use super::differences::Differences;
 use super::extensions::Extensions;
 use super::history::{Entry, History, Verdict};
 use super::intents::RecentIntents;
@@ -23,6 +24,14 @@ use crate::moment::Moment;
 use crate::snapshot::Restored;
 use crate::swim::{Name, Queue, Token};
 use crate::wire::serf::{Join, Leave, TAGS_BYTES_MAX};
+
+/// The tag by which members say to which cluster they belong, where that matters.
+pub const CLUSTER_TAG: &str = "cluster";
+
+/// How far ahead of our clock a word about one who left is. Each exchange of states raises the time that members of
+/// Serf's kind know of it by one: they would drop a word with a time that they are past. They are not much ahead,
+/// as every exchange of ours brings us the clock of the other.
+const LEFT_AHEAD: u64 = 64;
 
 /// What is kept of a user event, to know it again and to give it to those that missed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +98,10 @@ pub struct Counters {
     pub malformed: u64,
     /// Coordinates of others that were not believed.
     pub coordinates_rejected: u64,
+    /// Times that the clock of another was found to be far from ours.
+    pub clocks_apart: u64,
+    /// Times that the settings of another were found to be others than ours.
+    pub settings_apart: u64,
     /// Messages that were dropped since a queue was too long.
     pub pruned: u64,
 }
@@ -116,8 +129,11 @@ pub struct Serf {
     pub(super) intent_queue: Queue,
     pub(super) query_queue: Queue,
     pub(super) event_queue: Queue,
+    /// Which of the three the next packet takes from first.
+    pub(super) first_queue: usize,
     pub(super) history: History,
     pub(super) extensions: Extensions,
+    pub(super) differences: Differences,
     pub(super) counters: Counters,
     pub(super) timers: Timers,
     pub(super) rng: Rng,
@@ -133,8 +149,9 @@ impl Serf {
     ///
     /// # Errors
     /// When the tags do not fit; says by how many bytes.
-    pub fn new(config: Config, restored: Option<&Restored>, seed: u64) -> Result<Self, Error> {
+    pub fn new(mut config: Config, restored: Option<&Restored>, seed: u64) -> Result<Self, Error> {
         let mut rng = Rng::new(seed);
+        config.tags = named(config.cluster.as_deref(), config.tags);
         let meta = encode_tags(&config, &config.tags)?;
         let vivaldi = config.coordinates.clone();
         let vivaldi = vivaldi.map(|settings| Vivaldi::new(settings, rng.next_u64()));
@@ -152,11 +169,13 @@ impl Serf {
             open: HashMap::new(),
             vivaldi,
             coordinates: HashMap::new(),
-            intent_queue: Queue::default(),
-            query_queue: Queue::default(),
-            event_queue: Queue::default(),
+            intent_queue: Queue::bounded(config.queue_max),
+            query_queue: Queue::bounded(config.queue_max),
+            event_queue: Queue::bounded(config.queue_max),
+            first_queue: 0,
             history: History::new(config.history_max),
             extensions: Extensions::default(),
+            differences: Differences::default(),
             counters: Counters::default(),
             timers: Timers::default(),
             rng,
@@ -228,6 +247,7 @@ impl Serf {
     /// # Errors
     /// When the tags do not fit; then the old ones stay.
     pub fn set_tags(&mut self, tags: Tags) -> Result<(), Error> {
+        let tags = named(self.config.cluster.as_deref(), tags);
         self.meta = encode_tags(&self.config, &tags)?;
         self.config.tags = tags;
         Ok(())
@@ -254,6 +274,10 @@ impl Serf {
         prune: bool,
         token: Token,
     ) -> bool {
+        if self.members.has_status(node, Status::Left) {
+            let ahead = self.clock.time().0.saturating_add(LEFT_AHEAD);
+            self.clock.witness(LTime(ahead));
+        }
         let leave = Leave {
             ltime: self.clock.take(),
             node: node.clone(),
@@ -397,10 +421,12 @@ impl Serf {
             ("Event", &mut self.event_queue),
         ];
         for (name, queue) in queues {
-            let depth = queue.len();
-            if depth > keep {
-                warn!("{name} queue depth ({depth}) exceeds limit ({keep}), dropping messages!");
-                let dropped = queue.prune(keep);
+            let (depth, dropped) = (queue.len(), queue.take_dropped());
+            if dropped > 0 {
+                warn!(
+                    "{name} queue depth ({}) exceeds limit ({keep}), dropping messages!",
+                    depth.saturating_add(dropped)
+                );
                 self.counters.pruned += u64::try_from(dropped).unwrap_or(0);
             } else if depth >= warn_at {
                 warn!("{name} queue depth: {depth}");
@@ -428,6 +454,14 @@ impl Serf {
 
 fn is_due(timer: Option<Moment>, now: Moment) -> bool {
     timer.is_some_and(|at| at <= now)
+}
+
+/// The tags, with that of the cluster where it has a name: nobody takes it away by setting others.
+fn named(cluster: Option<&str>, mut tags: Tags) -> Tags {
+    if let Some(cluster) = cluster {
+        tags.0.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
+    }
+    tags
 }
 
 /// What goes into our alive message: tags, or with an old protocol the bare role.

@@ -6,6 +6,7 @@ mod config;
 mod conflict;
 mod coordinates;
 mod delegate;
+mod differences;
 mod error;
 mod event;
 mod extensions;
@@ -35,7 +36,7 @@ pub use history::{Entry, History, Verdict};
 pub use internal::is_internal;
 pub use keys::{KeyChange, KeyOperation, KeyOutcome};
 pub use lamport::Clock;
-pub use machine::{Counters, Serf};
+pub use machine::{CLUSTER_TAG, Counters, Serf};
 pub use user_events::USER_EVENT_BYTES_MAX;
 
 #[cfg(test)]

@@ -21,13 +21,15 @@ pub fn transmit_limit(mult: u32, members: usize) -> u32 {
 /// Order: fewest transmissions first, then larger messages, then newer ones. [`Queue::take`] walks the tiers of
 /// equal transmissions and takes from each the largest that still fits.
 ///
-/// Invariant: `names` holds the key of exactly the items that have a name.
-#[derive(Debug, Default)]
+/// Invariant: `names` holds the key of exactly the items that have a name, and there are at most `max` items.
+#[derive(Debug)]
 pub struct Queue {
     items: BTreeMap<Key, Item>,
     names: HashMap<Name, Key>,
     next: u64,
     finished: Vec<Token>,
+    max: usize,
+    dropped: usize,
 }
 
 /// Sorts by transmissions, then larger first, then newer first.
@@ -40,7 +42,27 @@ struct Item {
     token: Option<Token>,
 }
 
+impl Default for Queue {
+    /// For messages of which each member has at most one.
+    fn default() -> Self {
+        Self::bounded(usize::MAX)
+    }
+}
+
 impl Queue {
+    /// Holds at most `max` messages: what is beyond is dropped, those first that were sent most often.
+    #[must_use]
+    pub fn bounded(max: usize) -> Self {
+        Self {
+            items: BTreeMap::new(),
+            names: HashMap::new(),
+            next: 0,
+            finished: Vec::new(),
+            max,
+            dropped: 0,
+        }
+    }
+
     /// Queues `message`. One with a `name` replaces what is queued under that name. The `token` is given back by
     /// [`Queue::finished`] when the message is no longer in the queue, for whatever reason.
     pub fn push(&mut self, message: Bytes, name: Option<Name>, token: Option<Token>) {
@@ -55,6 +77,7 @@ impl Queue {
             token,
         };
         self.insert((0, Reverse(item.message.len()), Reverse(self.next)), item);
+        self.dropped = self.dropped.saturating_add(self.prune(self.max));
     }
 
     /// Appends to `into` messages that fit together into `room`, each taking `overhead` more than its length.
@@ -107,7 +130,7 @@ impl Queue {
     }
 
     /// Drops what has been sent most often until at most `keep` messages are left; returns how many it dropped.
-    pub fn prune(&mut self, keep: usize) -> usize {
+    fn prune(&mut self, keep: usize) -> usize {
         let mut dropped = 0;
         while self.items.len() > keep {
             let Some((_, item)) = self.items.pop_last() else {
@@ -117,6 +140,11 @@ impl Queue {
             dropped += 1;
         }
         dropped
+    }
+
+    /// How many messages found no room since the last call.
+    pub const fn take_dropped(&mut self) -> usize {
+        std::mem::replace(&mut self.dropped, 0)
     }
 
     /// Tokens of the messages that have left the queue since the last call.
@@ -247,11 +275,12 @@ mod tests {
     }
 
     #[test]
-    fn pruning_drops_what_was_sent_most() {
-        let mut queue = queue(&["sent"]);
+    fn what_was_sent_most_makes_room() {
+        let mut queue = Queue::bounded(1);
+        queue.push(Bytes::from_static(b"sent"), None, None);
         assert_eq!(packet(&mut queue, 100, 4), ["sent"]);
         queue.push(Bytes::from_static(b"n"), None, None);
-        assert_eq!(queue.prune(1), 1);
+        assert_eq!((queue.take_dropped(), queue.take_dropped()), (1, 0));
         assert_eq!(packet(&mut queue, 100, 4), ["n"]);
     }
 

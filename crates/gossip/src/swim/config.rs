@@ -27,6 +27,9 @@ pub struct Config {
     pub suspicion_mult: u32,
     /// Without confirmations a suspicion lasts this many times longer. `SuspicionMaxTimeoutMult`, 6.
     pub suspicion_max_timeout_mult: u32,
+    /// A suspicion that three members of our kind have come to by looking themselves lasts no longer than this, if the
+    /// member is of our kind too and we are well. Zero for Serf's way: as long as any other.
+    pub suspicion_observed: Duration,
     /// Between two full exchanges of state (stretched in clusters beyond 32 members); zero for none.
     /// `PushPullInterval`, 30 s.
     pub push_pull_interval: Duration,
@@ -55,6 +58,10 @@ pub struct Config {
     pub compress: bool,
     /// Whether a TCP ping follows a probe that failed over UDP. `DisableTcpPings`, inverted.
     pub tcp_pings: bool,
+    /// Whether we do with members of our own kind what Serf does not: connections are held to a few, the death of a
+    /// process is told by several whom its port refuses, several look at who is silent, and deaths and refutations are
+    /// told at once.
+    pub extends: bool,
     /// How many streams others may have open with us; more wait. Serf refuses push/pulls beyond 128.
     pub streams_max: usize,
     /// How many bytes may have come on all open streams. Ours: Serf allows each 20 MiB.
@@ -81,6 +88,7 @@ impl Config {
             retransmit_mult: 4,
             suspicion_mult: 4,
             suspicion_max_timeout_mult: 6,
+            suspicion_observed: Duration::from_millis(1500),
             push_pull_interval: Duration::from_secs(30),
             catch_up_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
@@ -93,6 +101,7 @@ impl Config {
             stall_min: Duration::from_secs(1),
             compress: true,
             tcp_pings: true,
+            extends: false,
             streams_max: 128,
             stream_bytes_max: 64 << 20,
             relayed_probes_max: 1024,
@@ -107,6 +116,7 @@ impl Config {
         Self {
             stream_timeout: Duration::from_secs(30),
             suspicion_mult: 6,
+            suspicion_observed: Duration::from_millis(7500),
             push_pull_interval: Duration::from_secs(60),
             catch_up_interval: Duration::from_millis(2500),
             probe_timeout: Duration::from_secs(3),

@@ -35,10 +35,16 @@ pub struct Counters {
     pub streams_refused: u64,
     /// Streams that ended with an error, on either side.
     pub streams_failed: u64,
+    /// Ports of members that refused us, while the member did not answer either.
+    pub refusals: u64,
+    /// Members declared dead since their port refused several.
+    pub deaths_refused: u64,
     /// Exchanges of state that were merged.
     pub push_pulls: u64,
     /// Members ignored since too many are known.
     pub members_refused: u64,
+    /// Members ignored, and exchanges of state refused, since they belong to another cluster.
+    pub strangers: u64,
     /// Times that a name was claimed from another address.
     pub conflicts: u64,
 }

@@ -17,6 +17,8 @@ pub enum Doubt {
     Message,
     /// Another's state says so.
     PushPull,
+    /// Its port refuses a connection, and it does not answer.
+    Refusal,
 }
 
 /// The layer above [`Swim`](super::Swim), called from inside its inputs.
@@ -57,6 +59,16 @@ pub trait Delegate {
 
     /// A live member's `Meta` is different now.
     fn member_updated(&mut self, now: Moment, member: &Member);
+
+    /// The cluster that a member with this `Meta` says it belongs to, if that is another than ours.
+    fn other_cluster(&self, _meta: &Bytes) -> Option<String> {
+        None
+    }
+
+    /// The cluster that we say we belong to.
+    fn own_cluster(&self) -> Option<&str> {
+        None
+    }
 
     /// `theirs` claims the name of `mine` from another address. `mine` may be ourselves.
     fn conflict(&mut self, now: Moment, mine: &Member, theirs: &Member);

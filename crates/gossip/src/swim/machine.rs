@@ -12,9 +12,12 @@ use super::leave::Leave;
 use super::members::{Members, Slot, below};
 use super::packets::Nonces;
 use super::probe::Probes;
+use super::refusal::Refusals;
 use super::relay::Relays;
+use super::silence::Silence;
 use super::streams::Streams;
 use super::timers::{Timer, Timers};
+use super::watch::Watches;
 use super::{Config, Counters, Delegate, Member, Output, Queue, State, Token};
 use crate::moment::Moment;
 use crate::wire::{Envelope, Nonce};
@@ -39,12 +42,17 @@ pub struct Swim {
     pub(super) streams: Streams,
     pub(super) joins: BTreeMap<Token, Join>,
     pub(super) leave: Leave,
+    pub(super) watches: Watches,
+    pub(super) refusals: Refusals,
+    pub(super) silence: Silence,
     /// When the next round of gossip is, if there is something to tell.
     pub(super) next_gossip: Option<Moment>,
     /// Rounds of gossip lie a whole number of intervals after this.
     pub(super) gossip_phase: Moment,
     /// Whether an exchange is due because the last one taught us something.
     pub(super) is_catching_up: bool,
+    /// With whom, if that is known: with the one through whom we have joined.
+    pub(super) joined_through: Option<std::net::SocketAddr>,
     pub(super) sequence: u32,
     pub(super) outputs: VecDeque<Output>,
     pub(super) counters: Counters,
@@ -93,9 +101,13 @@ impl Swim {
             streams: Streams::default(),
             joins: BTreeMap::new(),
             leave: Leave::Staying,
+            watches: Watches::default(),
+            refusals: Refusals::default(),
+            silence: Silence::default(),
             next_gossip: None,
             gossip_phase: now,
             is_catching_up: false,
+            joined_through: None,
             // An answer to a forerunner that had our address must not be taken for one to us.
             sequence: u32::try_from(below(&mut chance, 1 << 30)).unwrap_or(0),
             outputs: VecDeque::new(),
@@ -157,8 +169,43 @@ impl Swim {
                 Timer::PushPull => self.push_pull(turn),
                 Timer::CatchUp => self.catch_up(turn),
                 Timer::Suspicion(slot) => self.suspicion_ends(turn, slot),
+                Timer::Watch => self.watch(turn),
+                Timer::Refusal(sequence) => self.refusal_stands(turn, sequence),
+                Timer::VigilEnds(sequence) => self.vigil_ends(turn, sequence),
+                Timer::LookAgain(sequence) => self.look_again(sequence),
+                Timer::LookEnds(sequence) => self.look_ends(turn, sequence),
                 Timer::Stream(id) => self.stream_expired(turn, id),
             }
+        }
+        self.drop_overtaken();
+    }
+
+    /// Nobody wakes for what does not hold any more. Most probes are answered, and each has set two timers.
+    pub(super) fn drop_overtaken(&mut self) {
+        while let Some(timer) = self.timers.next() {
+            let holds = match timer {
+                Timer::ProbeIndirectly(sequence) | Timer::ProbeEnds(sequence) => {
+                    self.probed(sequence).is_some()
+                }
+                Timer::VigilEnds(sequence) => self.is_on_vigil(sequence),
+                Timer::LookAgain(sequence) | Timer::LookEnds(sequence) => self.is_looking(sequence),
+                Timer::Relayed(number) => self.relays.contains_key(&number),
+                Timer::Stream(id) => self.is_open(id),
+                Timer::Suspicion(slot) => {
+                    let entry = self.members.get(slot);
+                    entry.is_some_and(|entry| entry.suspicion.is_some())
+                }
+                Timer::Gossip => self.next_gossip.is_some(),
+                Timer::Probe
+                | Timer::PushPull
+                | Timer::CatchUp
+                | Timer::Watch
+                | Timer::Refusal(_) => true,
+            };
+            if holds {
+                return;
+            }
+            self.timers.drop_next();
         }
     }
 
@@ -176,6 +223,7 @@ impl Swim {
         self.counters.stalls += 1;
         self.awareness.worse(1);
         self.abandon_probe();
+        self.abandon_looks();
         for (slot, suspicion) in self.members.suspicions() {
             suspicion.postpone(late);
             self.timers

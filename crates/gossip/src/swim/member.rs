@@ -8,6 +8,9 @@ use crate::moment::Moment;
 use crate::wire::memberlist::{State, Versions};
 use crate::wire::{Address, Name};
 
+/// The protocol of memberlist that our kind understands at most; Serf's is 5, and it takes any higher one.
+pub const OUR_PROTOCOL: u8 = 6;
+
 /// One member of the cluster, ourselves included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -58,6 +61,12 @@ impl Member {
     #[must_use]
     pub fn understands_crc(&self) -> bool {
         self.understands(5)
+    }
+
+    /// Ours, not Serf: it takes part in what Serf does not do.
+    #[must_use]
+    pub fn is_our_kind(&self) -> bool {
+        self.understands(OUR_PROTOCOL)
     }
 
     fn understands(&self, protocol: u8) -> bool {

@@ -73,6 +73,7 @@ impl Swim {
                 }
             }
         }
+        self.drop_overtaken();
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, message: Message, from: SocketAddr) {
@@ -81,10 +82,28 @@ impl Swim {
             Message::IndirectPing(asked) => self.relay(turn, asked, from),
             Message::Ack(ack) => self.acked(turn, &ack),
             Message::Nack(nack) => self.nacked(nack.seq),
-            Message::Suspect(suspect) => self.suspect(turn, suspect, Doubt::Message),
+            Message::Suspect(suspect) => {
+                let is_about_me = suspect.node == self.config.name;
+                self.suspect(turn, suspect, Doubt::Message);
+                if is_about_me {
+                    self.answer_accuser(from);
+                }
+            }
             Message::Alive(alive) => self.alive(turn, alive),
-            Message::Dead(dead) => self.dead(turn, dead, None),
-            Message::User(body) => turn.delegate.message(turn.now, &body, from),
+            Message::Dead(dead) => {
+                let is_about_me = dead.node == self.config.name;
+                self.dead(turn, dead, None);
+                if is_about_me {
+                    self.answer_accuser(from);
+                }
+            }
+            Message::User(body) => {
+                let is_taken =
+                    self.refusal_told(turn, &body, from) || self.asked_to_look(turn, &body, from);
+                if !is_taken {
+                    turn.delegate.message(turn.now, &body, from);
+                }
+            }
         }
     }
 

@@ -48,6 +48,7 @@ impl Swim {
             turn.now
         };
         self.timers.set(next + interval, Timer::Probe);
+        self.vigil(turn);
         if self.probes.current.is_some() {
             self.probes.is_next_due = true;
             return;
@@ -137,7 +138,8 @@ impl Swim {
 
     /// An ack has come: for our probe, for one that we do for another, or too late.
     pub(super) fn acked(&mut self, turn: &mut Turn<'_>, ack: &Ack) {
-        if self.relay_answered(turn, ack.seq) {
+        let is_for_others = self.relay_answered(turn, ack.seq);
+        if is_for_others || self.refusal_answered(ack.seq) || self.silence_broken(ack.seq) {
             return;
         }
         let is_ours = |probe: &mut Probe| probe.sequence == ack.seq;
@@ -169,6 +171,12 @@ impl Swim {
             probe.stream = None;
             probe.was_reached_over_tcp = true;
         }
+    }
+
+    /// Whom the probe of this number asks, while it is under way.
+    pub(super) fn probed(&self, sequence: u32) -> Option<Name> {
+        let probe = self.probes.current.as_ref()?;
+        (probe.sequence == sequence).then(|| probe.name.clone())
     }
 
     /// No direct answer in time: asks others to try, and tries TCP.
@@ -259,6 +267,7 @@ impl Swim {
                 from: self.config.name.clone(),
             };
             self.suspect(turn, suspect, Doubt::Probe);
+            self.ask_to_look(&probe.name);
         }
         self.probe_is_over(turn);
     }

@@ -23,7 +23,11 @@ impl Swim {
     /// Time for an exchange because the last one taught us something.
     pub(super) fn catch_up(&mut self, turn: &mut Turn<'_>) {
         self.is_catching_up = false;
-        self.exchange(turn);
+        // Many join through one, who knows them all a moment later, when those that came first know few.
+        match self.joined_through.take() {
+            Some(to) => self.open_push_pull(turn, to, None),
+            None => self.exchange(turn),
+        }
     }
 
     /// Exchanges states with somebody.
@@ -62,6 +66,7 @@ impl Swim {
     /// Believes what is newer in the state of another. All of it or, when it cannot be spoken with, none.
     pub(super) fn merge(&mut self, turn: &mut Turn<'_>, theirs: PushPull) -> Result<(), String> {
         self.check_versions(&theirs.states)?;
+        self.check_cluster(turn, &theirs.states)?;
         self.counters.push_pulls += 1;
         let known = self.members.len();
         for state in theirs.states {
@@ -115,9 +120,37 @@ impl Swim {
                     node: theirs.name,
                     from: self.config.name.clone(),
                 };
-                self.suspect(turn, suspect, Doubt::PushPull);
+                if !self.looks_first(turn, &suspect) {
+                    self.suspect(turn, suspect, Doubt::PushPull);
+                }
             }
         }
+    }
+
+    /// Two clusters whose names differ are not merged by somebody's mistake. Whoever knows members of ours already, as
+    /// one without a name may who has joined both, is heard all the same: its other members are passed over.
+    fn check_cluster(&mut self, turn: &Turn<'_>, theirs: &[NodeState]) -> Result<(), String> {
+        let Some(own) = turn.delegate.own_cluster() else {
+            return Ok(());
+        };
+        let mut live = theirs.iter().filter(|state| state.state == State::Alive);
+        if live
+            .clone()
+            .any(|state| self.members.find(state.name.as_bytes()).is_some())
+        {
+            return Ok(());
+        }
+        let other = live.find_map(|state| {
+            let other = turn.delegate.other_cluster(&state.meta)?;
+            Some((&state.name, other))
+        });
+        let Some((name, other)) = other else {
+            return Ok(());
+        };
+        self.counters.strangers += 1;
+        Err(format!(
+            "Member '{name}' belongs to the cluster '{other}', and we to '{own}'"
+        ))
     }
 
     /// Whether everybody can speak with everybody: what each speaks must lie within what all that are alive

@@ -10,6 +10,9 @@ use super::machine::Turn;
 use super::timers::Timer;
 use crate::wire::memberlist::{Ack, IndirectPing, Message, Nack, Ping};
 
+/// After this share of the time of a probe for another its asker hears that there was no answer yet.
+const NACK_SHARE: f64 = 0.8;
+
 /// Probes under way for others, by our number for them.
 pub(super) type Relays = BTreeMap<u32, Relay>;
 
@@ -44,7 +47,12 @@ impl Swim {
             wants_nack: asked.wants_nack,
         };
         self.relays.insert(number, relay);
-        let until = turn.now + self.config.probe_timeout;
+        // In Serf a nack sets out when the asker's own time is over, and speaks against the asker.
+        let until = match self.config.extends {
+            true => self.config.probe_timeout.mul_f64(NACK_SHARE),
+            false => self.config.probe_timeout,
+        };
+        let until = turn.now + until;
         self.timers.set(until, Timer::Relayed(number));
         let ping = Ping {
             seq: number,
@@ -69,7 +77,7 @@ impl Swim {
 
     /// No answer came in time, unless it did.
     pub(super) fn relay_ends(&mut self, turn: &mut Turn<'_>, number: u32) {
-        let Some(relay) = self.relays.remove(&number) else {
+        let Some(mut relay) = self.relays.remove(&number) else {
             return;
         };
         if relay.wants_nack {
@@ -77,6 +85,13 @@ impl Swim {
                 seq: relay.sequence,
             };
             self.send(turn, relay.asker, &Message::Nack(nack));
+            relay.wants_nack = false;
+            if self.config.extends {
+                // An answer is passed on all the same for the rest of the time.
+                let rest = self.config.probe_timeout.mul_f64(1.0 - NACK_SHARE);
+                self.timers.set(turn.now + rest, Timer::Relayed(number));
+                self.relays.insert(number, relay);
+            }
         }
     }
 }

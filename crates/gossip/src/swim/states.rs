@@ -2,6 +2,8 @@
 //!
 //! Source: memberlist 0.2.2. Everything believed newly is told on; what is older than what is known is ignored.
 
+use std::net::SocketAddr;
+
 use bytes::{Bytes, BytesMut};
 
 use super::delegate::Doubt;
@@ -21,6 +23,9 @@ impl Swim {
         }
         if alive.port == 0 {
             alive.port = self.config.port;
+        }
+        if !is_me && self.is_stranger(turn, &alive) {
+            return;
         }
         let Some(slot) = self.slot_of(turn, &alive) else {
             return;
@@ -53,6 +58,19 @@ impl Swim {
         }
     }
 
+    /// Whether a member says that it belongs to another cluster: somebody who knows both has told us of it.
+    fn is_stranger(&mut self, turn: &Turn<'_>, alive: &Alive) -> bool {
+        let Some(other) = turn.delegate.other_cluster(&alive.meta) else {
+            return false;
+        };
+        self.counters.strangers += 1;
+        tracing::debug!(
+            "ignoring {}: it belongs to the cluster '{other}'",
+            alive.node
+        );
+        true
+    }
+
     /// Takes what somebody says about us: if it is not what we are, we say louder what we are.
     fn alive_about_me(&mut self, turn: &mut Turn<'_>, slot: Slot, alive: &Alive) {
         let Some(me) = self.members.get(slot).map(|entry| &entry.member) else {
@@ -76,15 +94,18 @@ impl Swim {
         alive: Alive,
         token: Option<Token>,
     ) {
-        self.tell(turn, &Message::Alive(alive.clone()), token);
+        let message = Message::Alive(alive.clone());
+        self.tell(turn, &message, token);
         let Some(entry) = self.members.get_mut(slot) else {
             return;
         };
-        if entry.suspicion.take().is_some() {
+        let was_doubted = entry.suspicion.take().is_some();
+        if was_doubted {
             turn.delegate.refuted(turn.now, &entry.member.name);
         }
         let member = &mut entry.member;
         let was_gone = member.is_gone();
+        let name = member.name.clone();
         let is_updated = member.meta != alive.meta;
         member.incarnation = alive.incarnation;
         member.address = alive.address;
@@ -100,6 +121,14 @@ impl Swim {
         } else if is_updated {
             turn.delegate.member_updated(turn.now, member);
         }
+        self.forget_refusals(&name);
+        self.looked(&name);
+        if was_doubted {
+            self.tell_at_once(turn, &message);
+        }
+        if was_gone {
+            self.plan_watch(turn.now);
+        }
     }
 
     /// Takes somebody's doubt about a member, our own included.
@@ -108,6 +137,8 @@ impl Swim {
             return;
         };
         let members = self.members.len();
+        // Those of our kind doubt only whom they did not reach themselves.
+        let has_looked = why != Doubt::PushPull && self.is_of_our_kind(&suspect.from);
         let Some(entry) = self.members.get_mut(slot) else {
             return;
         };
@@ -115,7 +146,7 @@ impl Swim {
             return;
         }
         if let Some(suspicion) = &mut entry.suspicion {
-            if suspicion.confirm(&suspect.from) {
+            if suspicion.confirm(&suspect.from, has_looked) {
                 self.timers
                     .set(suspicion.deadline(), Timer::Suspicion(slot));
                 turn.delegate
@@ -132,7 +163,10 @@ impl Swim {
             self.refute(turn, suspect.incarnation);
             return;
         }
-        let suspicion = Suspicion::new(&self.config, members, suspect.from.clone(), turn.now);
+        let mut suspicion = Suspicion::new(&self.config, members, suspect.from.clone(), turn.now);
+        if self.config.extends && entry.member.is_our_kind() {
+            suspicion.observe(self.config.suspicion_observed, has_looked);
+        }
         self.timers
             .set(suspicion.deadline(), Timer::Suspicion(slot));
         entry.suspicion = Some(Box::new(suspicion));
@@ -153,6 +187,11 @@ impl Swim {
             return;
         };
         if suspicion.deadline() > turn.now {
+            return;
+        }
+        let patient = suspicion.deadline_with(self.awareness);
+        if patient > turn.now {
+            self.timers.set(patient, Timer::Suspicion(slot));
             return;
         }
         self.counters.suspicions_lonely += u64::from(suspicion.is_lonely());
@@ -194,7 +233,12 @@ impl Swim {
         };
         entry.member.changed = turn.now;
         turn.delegate.member_left(turn.now, &entry.member);
-        self.tell(turn, &Message::Dead(dead), token);
+        self.forget_refusals(&dead.node);
+        self.looked(&dead.node);
+        self.plan_watch(turn.now);
+        let dead = Message::Dead(dead);
+        self.tell(turn, &dead, token);
+        self.tell_at_once(turn, &dead);
     }
 
     /// Says that we are alive, louder than `accused`.
@@ -205,8 +249,24 @@ impl Swim {
         self.raise_incarnation(accused);
         self.awareness.worse(1);
         self.counters.refutations += 1;
-        let alive = self.own_alive();
-        self.tell(turn, &Message::Alive(alive), None);
+        let alive = Message::Alive(self.own_alive());
+        self.tell(turn, &alive, None);
+        self.tell_at_once(turn, &alive);
+    }
+
+    /// Somebody has told us of a doubt about ourselves: they hear that we are here, and not only by gossip.
+    pub(super) fn answer_accuser(&mut self, accuser: SocketAddr) {
+        let is_known = || self.members().any(|member| member.socket() == accuser);
+        if self.config.extends && !self.is_leaving() && is_known() {
+            let alive = Message::Alive(self.own_alive());
+            self.send_parts(accuser, false, vec![encode(&alive)]);
+        }
+    }
+
+    /// Whether a member of this name takes part in what Serf does not do, as we do.
+    fn is_of_our_kind(&self, name: &Name) -> bool {
+        let member = self.member(name.as_bytes());
+        self.config.extends && member.is_some_and(Member::is_our_kind)
     }
 
     /// Ours is above `accused` afterwards.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::machine::Turn;
 use super::timers::Timer;
-use super::{Delegate, Output, StreamId, Swim, Token};
+use super::watch::LIFE_MULT;
+use super::{Delegate, Member, Name, Output, StreamId, Swim, Token};
 use crate::moment::Moment;
 use crate::wire::Error;
 use crate::wire::memberlist::{Ack, Ping};
@@ -30,6 +31,10 @@ struct Stream {
     role: Role,
     reader: Reader,
     buffered: usize,
+    /// It has had its time once already.
+    is_prolonged: bool,
+    /// Whom a connection of ours is about, if the role does not say.
+    about: Option<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,12 @@ enum Role {
     PushPull(Option<Token>),
     /// Ours: a ping for the probe of this number.
     Ping(u32),
+    /// Ours: nothing is said, so that its end tells of the other's.
+    Watch,
+    /// Ours: a ping, to see whether the port takes connections.
+    Look,
+    /// Ours: a ping, to see whether the member answers.
+    Listen(u32),
 }
 
 impl Streams {
@@ -51,9 +62,13 @@ impl Streams {
             role,
             reader: Reader::new(match role {
                 Role::Accepted => Side::Request,
-                Role::PushPull(_) | Role::Ping(_) => Side::Answer,
+                Role::PushPull(_) | Role::Ping(_) | Role::Watch | Role::Look | Role::Listen(_) => {
+                    Side::Answer
+                }
             }),
             buffered: 0,
+            is_prolonged: false,
+            about: None,
         };
         self.accepted += usize::from(role == Role::Accepted);
         self.open.insert(id, stream);
@@ -134,6 +149,27 @@ impl Swim {
         self.stream_failed(&mut Turn { now, delegate }, id, why.unwrap_or("EOF"));
     }
 
+    /// A stream of ours was not taken: the machine is there, and nothing listens at the port.
+    pub fn stream_refused(
+        &mut self,
+        now: Moment,
+        id: StreamId,
+        why: &str,
+        delegate: &mut dyn Delegate,
+    ) {
+        let turn = &mut Turn { now, delegate };
+        let stream = self.streams.open.get(&id);
+        let about = stream.and_then(|stream| match stream.role {
+            Role::Ping(sequence) => self.probed(sequence),
+            Role::Watch | Role::Look | Role::Listen(_) => stream.about.clone(),
+            Role::Accepted | Role::PushPull(_) => None,
+        });
+        if let Some(about) = about {
+            self.refused_by(turn, &about);
+        }
+        self.stream_failed(turn, id, why);
+    }
+
     /// Opens an exchange of state, perhaps for a join.
     pub(super) fn open_push_pull(
         &mut self,
@@ -150,6 +186,51 @@ impl Swim {
     pub(super) fn open_ping(&mut self, to: SocketAddr, ping: Ping, deadline: Moment) -> StreamId {
         let role = Role::Ping(ping.seq);
         self.open_stream(to, role, &Frame::Ping(ping), deadline)
+    }
+
+    /// Opens a stream on which nothing is said, to a member that is watched.
+    pub(super) fn open_silent(&mut self, to: SocketAddr, about: Name, until: Moment) -> StreamId {
+        self.counters.streams_out += 1;
+        let id = self.add_about(to, Role::Watch, about, until);
+        let request = Bytes::new();
+        self.outputs
+            .push_back(Output::OpenStream { id, to, request });
+        id
+    }
+
+    /// Opens a stream with a ping, to see whether the port of a member takes it.
+    pub(super) fn open_look(&mut self, to: SocketAddr, about: Name, ping: Ping, until: Moment) {
+        self.counters.streams_out += 1;
+        let id = self.add_about(to, Role::Look, about, until);
+        if let Some(request) = self.seal_stream(to, Side::Request, &Frame::Ping(ping)) {
+            self.outputs
+                .push_back(Output::OpenStream { id, to, request });
+        }
+    }
+
+    /// Opens a stream with a ping, to see whether a member answers until a moment.
+    pub(super) fn open_look_at(
+        &mut self,
+        to: SocketAddr,
+        about: Name,
+        ping: Ping,
+        until: Moment,
+    ) -> StreamId {
+        let role = Role::Listen(ping.seq);
+        let id = self.open_stream(to, role, &Frame::Ping(ping), until);
+        if let Some(stream) = self.streams.open.get_mut(&id) {
+            stream.about = Some(about);
+        }
+        id
+    }
+
+    fn add_about(&mut self, to: SocketAddr, role: Role, about: Name, until: Moment) -> StreamId {
+        let id = self.streams.add(to, role);
+        if let Some(stream) = self.streams.open.get_mut(&id) {
+            stream.about = Some(about);
+        }
+        self.timers.set(until, Timer::Stream(id));
+        id
     }
 
     fn open_stream(
@@ -172,9 +253,25 @@ impl Swim {
 
     /// A stream has had its time, unless it ended before.
     pub(super) fn stream_expired(&mut self, turn: &mut Turn<'_>, id: StreamId) {
-        if self.streams.open.contains_key(&id) {
-            self.stream_failed(turn, id, "i/o timeout");
+        let Some(stream) = self.streams.open.get_mut(&id) else {
+            return;
+        };
+        let is_silent = stream.role == Role::Accepted && stream.buffered == 0;
+        if is_silent && !std::mem::replace(&mut stream.is_prolonged, true) {
+            let (peer, limit) = (stream.peer.ip(), self.config.stream_timeout);
+            let is_from = |member: &Member| member.is_our_kind() && member.socket().ip() == peer;
+            if self.config.extends && self.members().any(is_from) {
+                // Held by one that watches us, who will let it go.
+                let more = limit.saturating_mul(LIFE_MULT);
+                return self.timers.set(turn.now + more, Timer::Stream(id));
+            }
         }
+        self.stream_failed(turn, id, "i/o timeout");
+    }
+
+    /// Whether a stream is open.
+    pub(super) fn is_open(&self, id: StreamId) -> bool {
+        self.streams.open.contains_key(&id)
     }
 
     /// Closes a stream of ours that nobody waits for any more.
@@ -186,9 +283,10 @@ impl Swim {
 
     /// One whole message has come on a stream.
     fn stream_frame(&mut self, turn: &mut Turn<'_>, id: StreamId, frame: Frame) {
-        let Some(Stream { peer, role, .. }) = self.streams.remove(id) else {
+        let Some(stream) = self.streams.remove(id) else {
             return;
         };
+        let Stream { peer, role, .. } = stream;
         match (role, frame) {
             (Role::Accepted, Frame::PushPull(theirs)) => {
                 let state = Frame::PushPull(self.own_state(turn, theirs.is_join));
@@ -205,6 +303,9 @@ impl Swim {
             }
             (Role::PushPull(join), Frame::PushPull(theirs)) => {
                 self.outputs.push_back(Output::StreamClose { id });
+                if join.is_some() && self.config.extends {
+                    self.joined_through = Some(peer);
+                }
                 let result = self.merge(turn, theirs);
                 self.push_pull_went(turn, peer, join, result);
             }
@@ -213,6 +314,16 @@ impl Swim {
                 if ack.seq == sequence {
                     self.probe_reached_over_tcp(sequence);
                 }
+            }
+            (Role::Listen(sequence), Frame::Ack(ack)) => {
+                self.outputs.push_back(Output::StreamClose { id });
+                if ack.seq == sequence {
+                    self.silence_broken(sequence);
+                }
+            }
+            (role @ (Role::Watch | Role::Look), _) => {
+                self.outputs.push_back(Output::StreamClose { id });
+                self.about_ended(turn, id, role, stream.about.as_ref());
             }
             (role, frame) => {
                 self.outputs.push_back(Output::StreamClose { id });
@@ -242,9 +353,11 @@ impl Swim {
 
     /// What came cannot be read: who sent it is told, if it is a request.
     fn stream_unreadable(&mut self, turn: &mut Turn<'_>, id: StreamId, error: &Error) {
-        let Some(Stream { peer, role, .. }) = self.streams.remove(id) else {
+        let Some(stream) = self.streams.remove(id) else {
             return;
         };
+        let Stream { peer, role, .. } = stream;
+        self.about_ended(turn, id, role, stream.about.as_ref());
         if role == Role::Accepted {
             self.reply(id, peer, &Frame::Error(error.answer()));
         } else {
@@ -259,6 +372,9 @@ impl Swim {
             return;
         };
         self.outputs.push_back(Output::StreamClose { id });
+        if matches!(stream.role, Role::Watch | Role::Look) {
+            return self.about_ended(turn, id, stream.role, stream.about.as_ref());
+        }
         // Who connects and says nothing only wanted to know whether we are there.
         if stream.role != Role::Accepted || stream.buffered > 0 {
             self.stream_went_wrong(turn, stream.peer, stream.role, why);
@@ -270,8 +386,19 @@ impl Swim {
         self.counters.streams_failed += 1;
         match role {
             Role::Accepted => tracing::error!("failed to receive: {why} from={peer}"),
-            Role::Ping(_) => tracing::debug!("failed TCP fallback ping: {why} to={peer}"),
+            Role::Ping(_) | Role::Watch | Role::Look | Role::Listen(_) => {
+                tracing::debug!("failed TCP fallback ping: {why} to={peer}");
+            }
             Role::PushPull(join) => self.push_pull_went(turn, peer, join, Err(why.to_owned())),
+        }
+    }
+
+    /// A connection that watched a member, or tried its port, has ended.
+    fn about_ended(&mut self, turn: &Turn<'_>, id: StreamId, role: Role, about: Option<&Name>) {
+        match (role, about) {
+            (Role::Watch, Some(about)) => self.watch_ended(turn, id, about),
+            (Role::Look, Some(about)) => self.look_ended(about),
+            _ => {}
         }
     }
 

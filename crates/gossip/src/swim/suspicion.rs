@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::awareness::Awareness;
 use super::{Config, Name};
 use crate::moment::Moment;
 
@@ -18,7 +19,14 @@ pub(super) struct Suspicion {
     /// The first accuser, then those that confirmed: at most `wanted + 1`.
     accusers: Vec<Name>,
     deadline: Moment,
+    /// Those of our kind that have looked themselves, at most [`OBSERVERS`].
+    observers: Vec<Name>,
+    /// How long it lasts at most once there are so many; none if the member is not of our kind.
+    observed: Option<Duration>,
 }
+
+/// So many must have looked, so that it is not one who is slow.
+const OBSERVERS: usize = 3;
 
 impl Suspicion {
     /// `accuser` is the first to suspect a member, in a list of `members`.
@@ -33,6 +41,8 @@ impl Suspicion {
             wanted,
             accusers: vec![accuser],
             deadline: now,
+            observers: Vec::new(),
+            observed: None,
         };
         suspicion.deadline = now + suspicion.timeout();
         suspicion
@@ -40,13 +50,29 @@ impl Suspicion {
 
     /// `from` suspects the member too. True if that is news, which others should hear and which may have brought
     /// the deadline nearer.
-    pub(super) fn confirm(&mut self, from: &Name) -> bool {
-        if self.confirmations() >= self.wanted || self.accusers.contains(from) {
-            return false;
+    pub(super) fn confirm(&mut self, from: &Name, has_looked: bool) -> bool {
+        let is_confirmed = self.confirmations() < self.wanted && !self.accusers.contains(from);
+        if is_confirmed {
+            self.accusers.push(from.clone());
         }
-        self.accusers.push(from.clone());
+        let is_seen = self.observed.is_some()
+            && has_looked
+            && self.observers.len() < OBSERVERS
+            && !self.observers.contains(from);
+        if is_seen {
+            self.observers.push(from.clone());
+        }
         self.deadline = self.begun + self.timeout();
-        true
+        is_confirmed || is_seen
+    }
+
+    /// The member is of our kind: it is enough that several of our kind have looked at it, for a time. Whether the
+    /// first accuser has is told too.
+    pub(super) fn observe(&mut self, lasts: Duration, has_looked: bool) {
+        self.observed = Some(lasts).filter(|lasts| !lasts.is_zero());
+        if has_looked {
+            self.observers.extend(self.accusers.first().cloned());
+        }
     }
 
     /// The time from now on begins later by `by`: we stood still, and heard no refutation.
@@ -58,6 +84,19 @@ impl Suspicion {
     /// When the member is dead, unless it refutes.
     pub(super) fn deadline(&self) -> Moment {
         self.deadline
+    }
+
+    /// When it is dead for us, who may not be well: what several have seen is quick for those that are.
+    pub(super) fn deadline_with(&self, awareness: Awareness) -> Moment {
+        match self.quick() {
+            Some(quick) => self.begun + awareness.scale(quick).min(self.unhurried()),
+            None => self.deadline,
+        }
+    }
+
+    /// How long it lasts if enough have looked.
+    fn quick(&self) -> Option<Duration> {
+        self.observed.filter(|_| self.observers.len() >= OBSERVERS)
     }
 
     /// Who suspects it, the first one first.
@@ -75,8 +114,13 @@ impl Suspicion {
         u32::try_from(others).unwrap_or(u32::MAX)
     }
 
-    /// From the beginning: `max - (max - min) * ln(n + 1) / ln(k + 1)`, in whole milliseconds.
     fn timeout(&self) -> Duration {
+        let unhurried = self.unhurried();
+        self.quick().map_or(unhurried, |quick| quick.min(unhurried))
+    }
+
+    /// From the beginning: `max - (max - min) * ln(n + 1) / ln(k + 1)`, in whole milliseconds.
+    fn unhurried(&self) -> Duration {
         if self.wanted == 0 {
             return self.min;
         }
@@ -147,10 +191,10 @@ mod tests {
         let mut suspicion = Suspicion::new(&lan(), 10, Name::from("a"), Moment::START);
         assert_eq!(seconds(&suspicion), 24.0);
         assert!(suspicion.is_lonely());
-        assert!(suspicion.confirm(&Name::from("b")));
+        assert!(suspicion.confirm(&Name::from("b"), false));
         // 24 - 20 * ln 2 / ln 3
         assert_eq!(seconds(&suspicion), 11.381);
-        assert!(suspicion.confirm(&Name::from("c")));
+        assert!(suspicion.confirm(&Name::from("c"), false));
         assert_eq!(seconds(&suspicion), 4.0);
         assert!(!suspicion.is_lonely());
     }
@@ -159,11 +203,11 @@ mod tests {
     fn the_same_accuser_counts_once_and_more_than_wanted_change_nothing() {
         let mut suspicion = Suspicion::new(&lan(), 100, Name::from("a"), Moment::START);
         assert_eq!(seconds(&suspicion), 48.0);
-        assert!(!suspicion.confirm(&Name::from("a")));
-        assert!(suspicion.confirm(&Name::from("b")));
-        assert!(!suspicion.confirm(&Name::from("b")));
-        assert!(suspicion.confirm(&Name::from("c")));
-        assert!(!suspicion.confirm(&Name::from("d")));
+        assert!(!suspicion.confirm(&Name::from("a"), false));
+        assert!(suspicion.confirm(&Name::from("b"), false));
+        assert!(!suspicion.confirm(&Name::from("b"), false));
+        assert!(suspicion.confirm(&Name::from("c"), false));
+        assert!(!suspicion.confirm(&Name::from("d"), false));
         assert_eq!(suspicion.accusers().len(), 3);
     }
 
@@ -172,7 +216,7 @@ mod tests {
         let mut suspicion = Suspicion::new(&lan(), 10, Name::from("a"), Moment::START);
         suspicion.postpone(Duration::from_secs(7));
         assert_eq!(seconds(&suspicion), 31.0);
-        assert!(suspicion.confirm(&Name::from("b")));
+        assert!(suspicion.confirm(&Name::from("b"), false));
         assert_eq!(seconds(&suspicion), 18.381);
     }
 
@@ -181,7 +225,7 @@ mod tests {
         // Of three members one is suspected and one suspects: one is left, two are wanted.
         let mut suspicion = Suspicion::new(&lan(), 3, Name::from("a"), Moment::START);
         assert_eq!(seconds(&suspicion), 4.0);
-        assert!(!suspicion.confirm(&Name::from("b")));
+        assert!(!suspicion.confirm(&Name::from("b"), false));
         assert_eq!(
             seconds(&Suspicion::new(&lan(), 4, Name::from("a"), Moment::START)),
             24.0

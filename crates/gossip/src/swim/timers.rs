@@ -7,7 +7,8 @@ use super::StreamId;
 use super::members::Slot;
 use crate::moment::Moment;
 
-/// What is due. A timer that was overtaken by events stays in the heap: whoever gets it checks that it still holds.
+/// What is due. A timer that was overtaken by events stays in the heap until it would come up next; whoever
+/// gets it checks that it still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     /// The next member is to be probed.
@@ -26,6 +27,16 @@ pub(super) enum Timer {
     CatchUp,
     /// The suspicion of the member in this slot may be over.
     Suspicion(Slot),
+    /// Whom we watch is to be looked at.
+    Watch,
+    /// The last ping with this number, to a member whose port refused us, has had its time.
+    Refusal(u32),
+    /// The ping with this number to the neighbour has had its time.
+    VigilEnds(u32),
+    /// The look with this number pings once more.
+    LookAgain(u32),
+    /// The look with this number has had its time.
+    LookEnds(u32),
     /// A stream has had its time.
     Stream(StreamId),
 }
@@ -50,6 +61,16 @@ impl Timers {
         }
         let Reverse((at, _, timer)) = self.heap.pop()?;
         Some((at, timer))
+    }
+
+    /// What comes up next, whether it still holds or not.
+    pub(super) fn next(&self) -> Option<Timer> {
+        self.heap.peek().map(|&Reverse((.., timer))| timer)
+    }
+
+    /// Drops what comes up next.
+    pub(super) fn drop_next(&mut self) {
+        self.heap.pop();
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {

@@ -18,7 +18,7 @@ pub use coordinate::{Coordinate, DIMENSIONS};
 pub use intent::{Join, Leave};
 pub use internal::{ConflictResponse, KeyRequest, KeyResponse, Member, MemberStatus};
 pub use query::{Filter, Query, QueryResponse, Relay};
-pub use state::{Event, EventsAt, PushPull, UserEvent};
+pub use state::{Event, EventsAt, PushPull, Said, UserEvent};
 pub use tags::{TAGS_BYTES_MAX, Tags};
 
 /// The first byte of a message.

@@ -1,6 +1,6 @@
 //! [pure] What happened in a simulation: who heard what when, who was declared failed, how much went over the wire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub(super) struct Verdicts {
 pub(super) struct Ledger {
     pub(super) said: BTreeMap<Bytes, Said>,
     pub(super) deaths: BTreeMap<usize, Verdicts>,
+    /// Those that stand still now and then: verdicts about them are not wrong.
+    pub(super) frozen: BTreeSet<usize>,
     /// Verdicts about members that ran.
     pub(super) false_failures: u64,
     pub(super) packets: u64,

@@ -34,6 +34,8 @@ pub(super) struct Process {
     /// When it is to be woken, in the world's time.
     pub(super) wake: Option<Moment>,
     pub(super) is_paused: bool,
+    /// It does nothing that Serf does not do.
+    pub(super) is_plain: bool,
     /// What waits for a process that stands still.
     pub(super) inbox: VecDeque<What>,
     /// Its streams, with whose and which they are on the other side.
@@ -62,6 +64,7 @@ impl Process {
             ahead: Duration::ZERO,
             wake: None,
             is_paused: false,
+            is_plain: false,
             inbox: VecDeque::new(),
             streams: BTreeMap::new(),
             is_known_right: false,
@@ -81,6 +84,11 @@ impl Process {
         let mut serf = serf::Config::serf(self.name.clone(), serf::Tags::default());
         serf.member_window = None;
         serf.user_window = None;
+        serf.extends = !self.is_plain;
+        if self.is_plain {
+            swim.catch_up_interval = Duration::ZERO;
+            swim.stall_min = Duration::ZERO;
+        }
         if bug == Some(Bug::NoReconnect) {
             serf.reconnect_interval = Duration::MAX;
         }

@@ -140,7 +140,7 @@ fn run(world: &mut World, plan: &Plan, report: &mut Report) -> Result<(), String
 }
 
 /// All start within a second and join through one of the first three.
-fn join(world: &mut World, plan: &Plan) {
+pub(super) fn join(world: &mut World, plan: &Plan) {
     world.start(0, None);
     for number in 1..plan.members {
         let spread = 1_000_000 / u64::try_from(plan.members).unwrap_or(1).max(1);
@@ -205,8 +205,14 @@ fn die(world: &mut World, plan: &Plan) {
 }
 
 impl World {
+    /// Lets some time pass.
+    pub(super) fn rest(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.advance(end);
+    }
+
     /// Lets the world go on until nothing is wrong; how long that took.
-    fn until(
+    pub(super) fn until(
         &mut self,
         what: &str,
         limit: Duration,

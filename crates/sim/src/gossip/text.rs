@@ -59,12 +59,12 @@ impl fmt::Display for Report {
     }
 }
 
-fn shown(duration: Duration) -> String {
+pub(super) fn shown(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }
 
 /// The middle one of what is sorted.
-fn middle(durations: &[Duration]) -> Duration {
+pub(super) fn middle(durations: &[Duration]) -> Duration {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()

@@ -37,7 +37,9 @@ pub(super) enum What {
     },
     /// Bytes on a stream of its own.
     Bytes { id: StreamId, bytes: Bytes },
-    /// The other side has closed, or is not there.
+    /// Nothing listens at the other side.
+    Refused { id: StreamId },
+    /// The other side has closed.
     Ended {
         id: StreamId,
         why: Option<&'static str>,
@@ -236,6 +238,9 @@ impl World {
                 return self.connected(to, local, (from, id), address, &request);
             }
             What::Bytes { id, bytes } => cluster.stream_bytes(local, id, &bytes),
+            What::Refused { id } => {
+                cluster.stream_refused(local, id, "connect: connection refused");
+            }
             What::Ended { id, why } => {
                 process.streams.remove(&id);
                 cluster.stream_ended(local, id, why);
@@ -350,8 +355,7 @@ impl World {
         let is_there = |to: &usize| self.processes[*to].is_up() && self.bug != Some(Bug::NoStreams);
         let there = other.filter(is_there);
         let Some(other) = there else {
-            let why = Some("connect: connection refused");
-            return self.put(delay, number, What::Ended { id, why });
+            return self.put(delay, number, What::Refused { id });
         };
         // A connection needs both directions; without one it waits until its time is over.
         let connects = |from, to| self.conditions.connects(from, to);
@@ -404,7 +408,7 @@ impl World {
             death.first.get_or_insert(now);
             death.last = Some(now);
             death.count += 1;
-        } else if self.processes[about].is_up() {
+        } else if self.processes[about].is_up() && !self.ledger.frozen.contains(&about) {
             self.ledger.false_failures += 1;
         }
         self.say(|| format!("m{number} declares m{about} failed"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taraf_sim::gossip::{Bug, Plan, Report, simulate};
+use taraf_sim::gossip::{Bug, FrozenPlan, FrozenReport, Plan, Report, simulate, simulate_frozen};
 
 #[track_caller]
 fn sound(plan: &Plan) -> Report {
@@ -51,6 +51,58 @@ fn in_quiet_nobody_is_declared_failed_who_runs_and_the_dead_are_found_in_time() 
         assert!(*first >= Duration::from_secs(8), "{report}");
         assert!(*last < Duration::from_secs(25), "{report}");
     }
+}
+
+#[track_caller]
+fn frozen(plan: &FrozenPlan) -> FrozenReport {
+    let report = simulate_frozen(plan);
+    println!("{report}");
+    assert_eq!(report.failure, None, "{report}");
+    assert_eq!(report.false_failures, 0, "{report}");
+    report
+}
+
+#[test]
+fn one_that_stands_still_is_known_within_4_s_and_nobody_else_is_called_failed() {
+    for members in [5, 20, 100] {
+        let report = frozen(&FrozenPlan::new(5, members));
+        let mut late = report.verdicts.iter().map(|(_, last)| *last);
+        assert!(late.all(|last| last < Duration::from_secs(4)), "{report}");
+        // It has had its chance: no verdict comes before three have looked, and a while after.
+        let mut early = report.verdicts.iter().map(|(first, _)| *first);
+        assert!(
+            early.all(|first| first > Duration::from_secs(2)),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn with_packets_lost_nobody_that_runs_is_called_failed_while_others_stand_still() {
+    for (members, loss_percent) in [(5, 10), (20, 10), (20, 20), (60, 20)] {
+        let mut plan = FrozenPlan::new(6, members);
+        plan.loss_percent = loss_percent;
+        let report = frozen(&plan);
+        let mut last: Vec<Duration> = report.verdicts.iter().map(|(_, last)| *last).collect();
+        last.sort_unstable();
+        assert!(last[last.len() / 2] < Duration::from_secs(4), "{report}");
+    }
+}
+
+#[test]
+fn among_members_of_serf_nothing_is_worse_than_among_them_alone() {
+    let of = |plain| {
+        let mut plan = FrozenPlan::new(7, 20);
+        plan.plain = plain;
+        let report = frozen(&plan);
+        report
+            .verdicts
+            .iter()
+            .map(|(_, last)| *last)
+            .sum::<Duration>()
+    };
+    let (alone, mixed) = (of(20), of(10));
+    assert!(mixed < alone, "{mixed:?} and {alone:?}");
 }
 
 #[test]

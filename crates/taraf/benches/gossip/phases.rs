@@ -78,13 +78,21 @@ pub(crate) async fn idle(cluster: &mut Cluster, found: &mut Found) {
     found.push((Measure::Bytes, per_agent(bytes_after - bytes)));
     found.push((Measure::Packets, per_agent(packets_after - packets)));
     for agent in &cluster.agents {
-        let (all, anonymous) = agent.process.memory();
-        found.extend([(Measure::Memory, all), (Measure::Anonymous, anonymous)]);
+        let [all, share, anonymous] = agent.process.memory();
+        found.extend([
+            (Measure::Memory, all),
+            (Measure::Share, share),
+            (Measure::Anonymous, anonymous),
+        ]);
     }
 }
 
 /// Single events, each until all have heard it.
 pub(crate) async fn events(cluster: &mut Cluster, found: &mut Found) {
+    let idle = found.iter().rev();
+    let mut idle = idle.filter(|(measure, _)| *measure == Measure::Packets);
+    let idle = idle.next().map_or(0.0, |(_, packets)| *packets);
+    let (started, (_, packets)) = (Instant::now(), namespace::traffic());
     for number in 0..EVENTS {
         let name = format!("single-{number}");
         let began = Instant::now();
@@ -105,6 +113,11 @@ pub(crate) async fn events(cluster: &mut Cluster, found: &mut Found) {
         found.push((Measure::EventLast, last.map_or(f64::INFINITY, milliseconds)));
         cluster.rest(EVENT_GAP).await;
     }
+    cluster.rest(SETTLE).await;
+    let sent = u32::try_from(namespace::traffic().1 - packets).unwrap();
+    let agents = count(cluster.agents.len());
+    let more = f64::from(sent) - idle * agents * started.elapsed().as_secs_f64();
+    found.push((Measure::EventPackets, more / agents / count(EVENTS)));
 }
 
 async fn tell(cluster: &mut Cluster, from: usize, name: &str) {

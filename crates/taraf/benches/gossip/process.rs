@@ -38,15 +38,16 @@ impl Process {
         );
     }
 
-    /// Resident memory, and what of it are not pages of files, such as the program's own. In MiB.
-    pub(crate) fn memory(&self) -> (f64, f64) {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+    /// Resident memory; the same with each page divided by those that share it; and what are not pages of files, such as
+    /// the program's own. In MiB.
+    pub(crate) fn memory(&self) -> [f64; 3] {
+        let all = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id())).unwrap();
         let of = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            let line = all.lines().find(|line| line.starts_with(name)).unwrap();
             let kib: u32 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
             f64::from(kib) / 1024.0
         };
-        (of("VmRSS:"), of("RssAnon:"))
+        [of("Rss:"), of("Pss:"), of("Anonymous:")]
     }
 
     /// Time that its threads have computed, to the nanosecond.

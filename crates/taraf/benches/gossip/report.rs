@@ -36,10 +36,12 @@ pub(crate) enum Measure {
     Joined,
     Processor,
     Memory,
+    Share,
     Anonymous,
     Bytes,
     Packets,
     EventLast,
+    EventPackets,
     QueryLast,
     QueryMissing,
     Calls,
@@ -78,7 +80,7 @@ const fn row(title: &'static str, measure: Measure, unit: &'static str, digits: 
 
 const WORST: usize = 100;
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 27] = [
     row("start to answer", Measure::Start, " ms", 1),
     row(
         "all join one at once, until all see all",
@@ -88,6 +90,12 @@ const ROWS: [Row; 25] = [
     ),
     row("idle, processor", Measure::Processor, " % of a core", 3),
     row("memory", Measure::Memory, " MiB", 1),
+    row(
+        "the same, each page divided by those that share it",
+        Measure::Share,
+        " MiB",
+        1,
+    ),
     row("of it not pages of files", Measure::Anonymous, " MiB", 1),
     row("idle, traffic", Measure::Bytes, " B/s", 0),
     row("idle, packets", Measure::Packets, "/s", 1),
@@ -99,6 +107,12 @@ const ROWS: [Row; 25] = [
         unit: " ms",
         digits: 1,
     },
+    row(
+        "event, packets of each agent, its listener's too",
+        Measure::EventPackets,
+        "",
+        1,
+    ),
     row(
         "query to the last answer, p50",
         Measure::QueryLast,
@@ -191,8 +205,14 @@ const ROWS: [Row; 25] = [
 ];
 
 /// What is aimed at: of which row, by its measure and hundredth, at most how much.
-const AIMS: [(&str, Measure, usize, f64); 15] = [
+const AIMS: [(&str, Measure, usize, f64); 16] = [
     ("memory at most 6 MiB", Measure::Memory, 50, 6.0),
+    (
+        "the same, each page divided by those that share it",
+        Measure::Share,
+        50,
+        6.0,
+    ),
     (
         "of it not pages of files, at most 6 MiB",
         Measure::Anonymous,

@@ -147,7 +147,7 @@ async fn become_member(
         } else {
             "if it is encrypted, name its gossip key with --key-file"
         };
-        return Err(error.context(help));
+        anyhow::bail!("{error:#}; {help}");
     }
     Ok(member)
 }

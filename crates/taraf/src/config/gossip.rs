@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use taraf_base::Secret;
-use taraf_gossip::config::DEFAULT_PORT;
+use taraf_gossip::config::{DEFAULT_PORT, Timing};
 
 use super::loopback;
 
@@ -48,9 +48,12 @@ pub(crate) struct Gossip {
     pub(crate) encrypt_key: Option<Secret>,
     /// The same, read from a file.
     pub(crate) encrypt_key_file: Option<PathBuf>,
-    /// Only members that say the same name are members of our cluster; empty for none, as Serf's own agents have.
+    /// The name of the cluster; members that say another are not taken, those that say none are, as Serf's own agents.
+    /// Empty for none.
     pub(crate) cluster: String,
     pub(crate) profile: Profile,
+    /// Constants of the protocol that differ from those of the profile.
+    pub(crate) timing: Timing,
     /// Whether packets are compressed.
     pub(crate) compress: bool,
     /// Whether a member that left in good order joins again at its next start those who were there.
@@ -107,6 +110,7 @@ impl Default for Gossip {
             encrypt_key_file: None,
             cluster: String::new(),
             profile: Profile::default(),
+            timing: Timing::default(),
             compress: true,
             rejoin: true,
             tags: BTreeMap::new(),

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use taraf_gossip::wire::Address;
+use taraf_gossip::{serf, swim};
+
 use super::*;
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
@@ -113,4 +116,28 @@ fn a_wrong_variable_is_named() {
 fn a_missing_file_is_named() {
     let error = Config::load(Path::new("/nonexistent/taraf.toml"), []).unwrap_err();
     assert_eq!(error.to_string(), "failed to read /nonexistent/taraf.toml");
+}
+
+#[test]
+fn constants_of_gossip_are_settings() {
+    let text = "[gossip.timing]\nprobe_interval = \"500ms\"\ngossip_nodes = 4\n";
+    let address = Address::Four([127, 0, 0, 1]);
+    let mut swim = swim::Config::lan("a".into(), address, 1);
+    let mut serf = serf::Config::serf("a".into(), serf::Tags::default());
+    let variables = [("TARAF_GOSSIP__TIMING__PROBE_TIMEOUT", "100ms")];
+    let config = load(text, &variables).unwrap();
+    config.gossip.timing.apply(&mut swim, &mut serf);
+    let read = (swim.probe_interval, swim.probe_timeout, swim.gossip_nodes);
+    let expected = (Duration::from_millis(500), Duration::from_millis(100), 4);
+    assert_eq!(read, expected);
+    for (text, why) in [
+        ("probe = \"1s\"", "'timing' has no 'probe', but: "),
+        (
+            "gossip_nodes = 0",
+            "'timing[gossip_nodes]' is 0, not a number from 1 on",
+        ),
+    ] {
+        let error = load(&format!("[gossip.timing]\n{text}\n"), &[]).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
 }

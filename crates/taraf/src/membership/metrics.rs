@@ -76,7 +76,7 @@ fn events(registry: &Registry, handle: &Handle) {
     let of = handle.clone();
     registry.counted(
         "taraf_gossip_swim_total",
-        "What membership did: probes, refutations, exchanges of state, streams.",
+        "What membership did: probes, refutations, exchanges of state, streams, members of other clusters ignored.",
         &["what"],
         move || {
             let counts = of.counters();
@@ -88,6 +88,10 @@ fn events(registry: &Registry, handle: &Handle) {
                 ("stall", counts.stalls),
                 ("push_pull", counts.push_pulls),
                 ("conflict", counts.conflicts),
+                ("stranger", counts.strangers),
+                ("port_refused", counts.refusals),
+                ("death_refused", counts.deaths_refused),
+                ("member_refused", counts.members_refused),
                 ("stream_in", counts.streams_in),
                 ("stream_out", counts.streams_out),
                 ("stream_failed", counts.streams_failed),

@@ -106,8 +106,9 @@ impl Agent for Served {
     }
 
     async fn user_event(&self, name: Name, payload: Bytes, coalesce: bool) -> Result<(), Refused> {
+        let text = String::from_utf8_lossy(&payload);
         tracing::debug!(
-            "Requesting user event send: {name}. Coalesced: {coalesce}. Payload: {payload:?}"
+            "Requesting user event send: {name}. Coalesced: {coalesce}. Payload: {text:?}"
         );
         let sent = self.handle.user_event(name, payload, coalesce).await;
         warned(sent, "failed to send user event")
@@ -115,10 +116,8 @@ impl Agent for Served {
 
     async fn query(&self, request: QueryRequest) -> Result<Answered, Refused> {
         let payload = request.payload.clone().unwrap_or_default();
-        tracing::debug!(
-            "Requesting query send: {}. Payload: {payload:?}",
-            request.name
-        );
+        let (name, text) = (&request.name, String::from_utf8_lossy(&payload));
+        tracing::debug!("Requesting query send: {name}. Payload: {text:?}");
         let asked = self.handle.query(request).await;
         if let Err(refused) = &asked {
             tracing::warn!("failed to start user query: {refused}");

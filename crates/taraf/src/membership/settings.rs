@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use taraf_base::random_u64;
 use taraf_gossip::agent::Settings;
 use taraf_gossip::config::host_name;
-use taraf_gossip::serf::Tags;
+use taraf_gossip::serf::{CLUSTER_TAG, Tags};
 use taraf_gossip::wire::{Address, Envelope, Error as WireError, Name};
 use taraf_gossip::{cluster, serf, swim};
 
@@ -24,17 +24,17 @@ pub(super) fn make(start: &Start<'_>, keys: Keys) -> anyhow::Result<Settings> {
     let bind = config.bind.unwrap_or(BIND);
     let name = name(config, start.role, bind);
     let swim = profile(config.profile, name.clone());
-    let swim = swim::Config {
+    let mut swim = swim::Config {
         compress: config.compress,
         ..swim
     };
-    let serf = serf::Config {
-        retransmit_mult: swim.retransmit_mult,
-        gossip_interval: swim.gossip_interval,
+    let mut serf = serf::Config {
+        cluster: (!config.cluster.is_empty()).then(|| config.cluster.clone()),
         ..serf::Config::serf(name, start.tags.clone())
     };
-    let envelope = Envelope::new(config.cluster.as_bytes(), keys.keyring);
-    let envelope = envelope.context("gossip.cluster")?;
+    config.timing.apply(&mut swim, &mut serf);
+    // Serf's agents have no label and would hear nothing of those who do: the name of the cluster is a tag.
+    let envelope = Envelope::new(b"", keys.keyring)?;
     Ok(Settings {
         bind,
         advertise: config.advertise,
@@ -77,8 +77,17 @@ fn profile(profile: Profile, name: Name) -> swim::Config {
     }
 }
 
-/// Refuses tags that do not fit into what a member may say of itself.
-pub(crate) fn check_tags(tags: &Tags) -> anyhow::Result<()> {
+/// Refuses tags that do not fit, together with that of the cluster, into what a member may say of itself.
+pub(super) fn check_tags(cluster: &str, tags: &Tags) -> anyhow::Result<()> {
+    let mut tags = tags.clone();
+    if !cluster.is_empty() {
+        let said = tags.0.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
+        if let Some(said) = said.filter(|said| said != cluster) {
+            anyhow::bail!(
+                "gossip.tags say {CLUSTER_TAG} = \"{said}\", and gossip.cluster is \"{cluster}\": leave the tag out"
+            );
+        }
+    }
     match tags.to_bytes() {
         Ok(_) => Ok(()),
         Err(WireError::TooLarge { found, max, .. }) => {
@@ -116,11 +125,23 @@ mod tests {
     fn tags_that_do_not_fit_are_refused_with_the_bytes_too_many() {
         // A pair takes a byte for each length, longer texts three; all pairs take two before them.
         let tags = |bytes: usize| Tags([("a".to_owned(), "x".repeat(bytes))].into());
-        assert!(check_tags(&tags(505)).is_ok());
-        let error = check_tags(&tags(520)).unwrap_err().to_string();
+        assert!(check_tags("", &tags(505)).is_ok());
+        let error = check_tags("", &tags(520)).unwrap_err().to_string();
         assert!(
             error.contains("take 527 bytes, 15 more than the 512"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_name_of_the_cluster_is_a_tag_that_nobody_else_sets() {
+        let tags = |cluster: &str| Tags([("cluster".to_owned(), cluster.to_owned())].into());
+        assert!(check_tags("blue", &tags("blue")).is_ok());
+        assert!(check_tags("", &tags("green")).is_ok());
+        let error = check_tags("blue", &tags("green")).unwrap_err().to_string();
+        assert!(error.contains("leave the tag out"), "{error}");
+        // It takes room, too.
+        let long = Tags([("a".to_owned(), "x".repeat(500))].into());
+        assert!(check_tags("", &long).is_ok() && check_tags("blue", &long).is_err());
     }
 }

@@ -122,6 +122,9 @@ struct Asked {
     /// Whether members say at once that they heard.
     #[serde(default = "yes")]
     acks: bool,
+    /// Whether it lasts its whole time, even when all have answered.
+    #[serde(default)]
+    wait: bool,
 }
 
 const fn yes() -> bool {
@@ -155,6 +158,7 @@ pub(crate) async fn ask(
         wants_ack: asked.acks,
         relay_factor: asked.relay,
         timeout,
+        waits: asked.wait,
         name,
         payload: Some(payload.bytes()?),
     };

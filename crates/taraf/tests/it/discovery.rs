@@ -172,6 +172,48 @@ fn a_tagged_agent_of_serf_is_reached_and_vanishes_when_it_is_killed() {
     removed.expect(409);
 }
 
+#[test]
+fn serfs_agents_are_members_of_a_cluster_with_a_name_and_others_are_not() {
+    let node = Node::start("gossip.cluster = \"blue\"\n", HELLO);
+    let agent = |name: &str, tags: &[&str]| {
+        let (bind, rpc) = (dead_address().to_string(), dead_address().to_string());
+        let mut arguments = vec!["-node", name, "-bind", &bind, "-rpc-addr", &rpc];
+        arguments.extend(tags.iter().flat_map(|tag| ["-tag", tag]));
+        arguments.extend(["-retry-join", node.program.text("gossip")]);
+        arguments.extend(["-retry-interval", "1s"]);
+        (Serf::start(&arguments), rpc)
+    };
+    let (_plain, plain_rpc) = agent("plain", &[]);
+    let (_same, _) = agent("same", &["cluster=blue"]);
+    let (_other, _) = agent("other", &["cluster=green"]);
+    let is_alive = |name: &str| {
+        node.member(name)
+            .is_some_and(|one| one["status"] == "alive")
+    };
+    eventually("those of the cluster and those of none are members", || {
+        (is_alive("plain") && is_alive("same")).then_some(())
+    });
+    // Serf has met the stranger, as it knows no clusters; we have heard of it and refused it.
+    eventually("the other one was seen", || {
+        let metrics = node.operate("GET", "/metrics", &Value::Null).text();
+        let strangers = metrics.lines().find(|line| line.contains("\"stranger\""))?;
+        (!strangers.ends_with(" 0")).then_some(())
+    });
+    assert_eq!(node.member("other"), None);
+    let listed = Command::new("serf")
+        .args(["members", "-format=json", &format!("-rpc-addr={plain_rpc}")])
+        .output()
+        .unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let name = &node.get("/v1/status")["gossip"]["name"];
+    let members = listed["members"].as_array().unwrap();
+    let ours = members
+        .iter()
+        .find(|member| member["name"] == *name)
+        .unwrap();
+    assert_eq!(ours["tags"]["cluster"], "blue");
+}
+
 /// One of several instances of a service, as an administrator runs it.
 fn instance(node: &Node) -> Program {
     let keyring = node.site.dir.path().join("data/gossip.keyring");

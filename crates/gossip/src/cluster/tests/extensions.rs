@@ -8,21 +8,11 @@ use crate::cluster::Config;
 use crate::serf::Status;
 
 /// Members of which those in `plain` are as Serf's.
-fn mixed(count: u8, plain: &[u8], change: impl Fn(&mut Config)) -> Net {
-    let mut net = Net::new();
-    for number in 1..=count {
-        let mut settings = config(&format!("n{number}"), number);
-        settings.serf.extends = !plain.contains(&number);
-        change(&mut settings);
-        net.add(settings, number);
-        if number > 1 {
-            net.join(number, 1, true);
-        }
-    }
-    net.until("all see all", 30, |net| {
-        net.nodes
-            .values()
-            .all(|node| node.count(Status::Alive) == usize::from(count))
+pub(super) fn mixed(count: u8, plain: &[u8], change: impl Fn(&mut Config)) -> Net {
+    let mut net = Net::with_settings(count, |number, mut config| {
+        config.serf.extends = !plain.contains(&number);
+        change(&mut config);
+        config
     });
     net.run(3_000);
     net.logs();
@@ -129,4 +119,69 @@ fn a_flood_of_events_goes_at_once_only_up_to_a_limit() {
     assert!((100..=140).contains(&sent), "{sent}");
     net.run(60_000);
     assert!((1..=12).all(|number| told(&net, number, "flood=499") == 1));
+}
+
+#[test]
+fn clocks_and_settings_that_differ_are_told_once_on_both_sides() {
+    let apart = |clock_ms: u64, change: fn(&mut Config)| {
+        let mut net = Net::new();
+        net.add(config("n1", 1), 1);
+        let mut other = config("n2", 2);
+        change(&mut other);
+        net.add(other, 2);
+        net.with(1, |cluster, _, _| cluster.set_clock(1_000_000));
+        net.with(2, |cluster, _, _| cluster.set_clock(clock_ms));
+        for _ in 0..3 {
+            net.join(2, 1, true);
+            net.run(1_000);
+        }
+        let counters = |number| *net.node(number).cluster.serf().counters();
+        [1, 2].map(|number| {
+            (
+                counters(number).clocks_apart,
+                counters(number).settings_apart,
+            )
+        })
+    };
+    assert_eq!(apart(1_001_500, |_| {}), [(0, 0); 2]);
+    assert_eq!(apart(1_010_000, |_| {}), [(1, 0); 2]);
+    assert_eq!(apart(990_000, |_| {}), [(1, 0); 2]);
+    let slower = |config: &mut Config| config.swim.probe_interval = Duration::from_secs(9);
+    assert_eq!(apart(1_000_000, slower), [(0, 1); 2]);
+    // Serf's kind says nothing and hears nothing.
+    let plain = |config: &mut Config| {
+        config.serf.extends = false;
+        config.swim.probe_interval = Duration::from_secs(9);
+    };
+    assert_eq!(apart(0, plain), [(0, 0); 2]);
+}
+
+#[test]
+fn a_cluster_of_another_name_is_not_merged_and_its_members_are_not_taken() {
+    let named = |cluster: &'static str| {
+        move |name: &str, number: u8| {
+            let mut config = config(name, number);
+            config.serf.cluster = (!cluster.is_empty()).then(|| cluster.to_owned());
+            config
+        }
+    };
+    let mut net = Net::new();
+    net.add(named("blue")("b1", 1), 1);
+    net.add(named("green")("g2", 2), 2);
+    net.add(named("")("n3", 3), 3);
+    net.join(2, 1, true);
+    net.run(1_000);
+    assert_eq!(
+        net.node(2).log.last().map(String::as_str),
+        Some("joined 0 of 1")
+    );
+    // One without a name may be in both, and joins them for nobody else.
+    net.join(3, 1, true);
+    net.join(3, 2, true);
+    net.run(120_000);
+    assert_eq!(net.node(3).count(Status::Alive), 3);
+    let seen = |number: u8, name: &str| net.node(number).status(name);
+    assert_eq!((seen(1, "g2"), seen(2, "b1")), (None, None));
+    assert_eq!(seen(1, "n3"), Some(Status::Alive));
+    assert!(net.node(1).cluster.swim().counters().strangers > 0);
 }

@@ -2,27 +2,16 @@
 
 use taraf_base::Secret;
 
-use super::net::{config, with_key};
+use super::net::with_key;
 use super::*;
+use crate::cluster::Config;
 use crate::serf::{KeyOperation, Status};
 
 fn encrypted(count: u8) -> Net {
-    let mut net = Net::new();
-    for number in 1..=count {
-        let mut settings = with_key(config(&format!("n{number}"), number), 1);
-        settings.has_keyring_file = true;
-        net.add(settings, number);
-        if number > 1 {
-            net.join(number, 1, true);
-        }
-    }
-    net.until("all see all", 20, |net| {
-        net.nodes
-            .values()
-            .all(|node| node.count(Status::Alive) == usize::from(count))
-    });
-    net.logs();
-    net
+    Net::with_settings(count, |_, config| Config {
+        has_keyring_file: true,
+        ..with_key(config, 1)
+    })
 }
 
 fn command(net: &mut Net, operation: KeyOperation, key: Option<u8>) -> String {

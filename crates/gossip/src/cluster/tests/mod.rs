@@ -1,5 +1,6 @@
 //! Whole members on a network in memory: what they tell, in simulated time.
 
+mod deaths;
 mod events;
 mod extensions;
 mod going;

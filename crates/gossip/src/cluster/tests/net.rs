@@ -37,6 +37,10 @@ enum Way {
     Refused {
         id: StreamId,
     },
+    /// No way to there.
+    Cut {
+        id: StreamId,
+    },
 }
 
 /// One member, its file, and what came out of it.
@@ -59,6 +63,8 @@ pub(super) struct Net {
     count: u64,
     /// These hear nothing and are not heard.
     pub(super) cut: BTreeSet<SocketAddr>,
+    /// These take packets, but no streams.
+    pub(super) closed: BTreeSet<SocketAddr>,
     token: u64,
 }
 
@@ -90,15 +96,24 @@ impl Net {
             ways: BTreeMap::new(),
             count: 0,
             cut: BTreeSet::new(),
+            closed: BTreeSet::new(),
             token: 0,
         }
     }
 
     /// Members `n1`, `n2`, … that have all joined the first.
     pub(super) fn of(count: u8) -> Self {
+        Self::with_settings(count, |_, config| config)
+    }
+
+    /// The same, with settings that follow from a member's number.
+    pub(super) fn with_settings(count: u8, settings: impl Fn(u8, Config) -> Config) -> Self {
         let mut net = Self::new();
         for number in 1..=count {
-            net.add(config(&format!("n{number}"), number), number);
+            net.add(
+                settings(number, config(&format!("n{number}"), number)),
+                number,
+            );
             if number > 1 {
                 net.join(number, 1, true);
             }
@@ -144,6 +159,14 @@ impl Net {
 
     pub(super) fn node_mut(&mut self, number: u8) -> &mut Node {
         self.nodes.get_mut(&address(number)).unwrap()
+    }
+
+    /// A process ends without a word; the system closes its connections.
+    pub(super) fn kill(&mut self, number: u8) {
+        let node = self.nodes.remove(&address(number)).unwrap();
+        for (to, id) in node.accepted.into_values() {
+            self.go(to, Way::Reply { id, bytes: None });
+        }
     }
 
     /// Something is done with one member, and what comes of it is sent.
@@ -268,8 +291,10 @@ impl Net {
                 node.cluster.stream_ended(now, id, None);
             }
             Way::Refused { id } => {
-                node.cluster
-                    .stream_ended(now, id, Some("connection refused"));
+                node.cluster.stream_refused(now, id, "connection refused");
+            }
+            Way::Cut { id } => {
+                node.cluster.stream_ended(now, id, Some("i/o timeout"));
             }
         }
         self.drain(to);
@@ -300,6 +325,8 @@ impl Net {
             swim::Output::OpenStream { id, to, request } => {
                 let is_cut = is_cut(&to);
                 if is_cut {
+                    self.go(from, Way::Cut { id });
+                } else if self.closed.contains(&to) {
                     self.go(from, Way::Refused { id });
                 } else {
                     self.go(to, Way::Open { from, id, request });

@@ -420,7 +420,7 @@ fn respond(from: &mut Decoder<'_>) -> Result<Request, Error> {
     Ok(Request::Respond { id, payload })
 }
 
-const QUERY: [&str; 7] = [
+const QUERY: [&str; 8] = [
     "FilterNodes",
     "FilterTags",
     "RequestAck",
@@ -428,10 +428,13 @@ const QUERY: [&str; 7] = [
     "Timeout",
     "Name",
     "Payload",
+    // Ours; Serf passes it over.
+    "Wait",
 ];
 
 fn put_query(out: &mut Encoder<'_>, query: &QueryRequest) {
-    out.map(QUERY.len());
+    // As Serf's own clients write it, unless there is something to say that they cannot.
+    out.map(QUERY.len() - usize::from(!query.waits));
     put_list(
         out.key("FilterNodes"),
         query.nodes.iter().map(Name::as_bytes),
@@ -446,6 +449,9 @@ fn put_query(out: &mut Encoder<'_>, query: &QueryRequest) {
     out.key("RequestAck").bool(query.wants_ack);
     let nanos = u64::try_from(query.timeout.as_nanos()).unwrap_or(i64::MAX.unsigned_abs());
     out.key("Timeout").uint(nanos.min(i64::MAX.unsigned_abs()));
+    if query.waits {
+        out.key("Wait").bool(true);
+    }
 }
 
 fn query(from: &mut Decoder<'_>) -> Result<QueryRequest, Error> {
@@ -459,6 +465,7 @@ fn query(from: &mut Decoder<'_>) -> Result<QueryRequest, Error> {
             // Less than nothing is as much as nothing: the agent's own timeout.
             "Timeout" => query.timeout = Duration::from_nanos(from.int()?.try_into().unwrap_or(0)),
             "Name" => query.name = name(from)?,
+            "Wait" => query.waits = from.bool()?,
             _ => query.payload = if from.nil() { None } else { Some(bytes(from)?) },
         }
         Ok(())

@@ -122,6 +122,7 @@ fn every_request_comes_back_as_it_was() {
             tags: [("role".into(), "w.*".into())].into(),
             wants_ack: true,
             relay_factor: 255,
+            waits: true,
             timeout: Duration::from_millis(1500),
             name: "load".into(),
             payload: Some(Bytes::new()),

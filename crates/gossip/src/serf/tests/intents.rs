@@ -150,6 +150,28 @@ fn alone_nothing_is_broadcast() {
 }
 
 #[test]
+fn who_left_is_forgotten_by_those_who_raised_its_time_too() {
+    let mut me = One::among(&["a", "b"]);
+    me.receive(&leave("a", 5));
+    me.fail("a");
+    assert_eq!(me.status("a"), Some(Status::Left));
+    me.broadcasts();
+    me.serf
+        .broadcast_leave(me.now, &Name::from("a"), true, Token(1));
+    assert_eq!(me.status("a"), None);
+    let sent = me.broadcasts();
+    let said = sent.iter().map(|bytes| Message::decode(bytes).unwrap());
+    let times: Vec<u64> = said
+        .filter_map(|message| match message {
+            Message::Leave(leave) if leave.prune => Some(leave.ltime.0),
+            _ => None,
+        })
+        .collect();
+    // Members of Serf's kind that exchanged their states meanwhile know a later time than we do.
+    assert!(times.len() == 1 && times[0] > 5 + 32, "{times:?}");
+}
+
+#[test]
 fn a_pruned_member_that_failed_is_forgotten_at_once() {
     let mut me = One::among(&["a", "b"]);
     me.fail("a");

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::serf::UserEvent as Sent;
+use crate::wire::Address;
+use crate::wire::serf::{Query, UserEvent as Sent};
 
 fn sent(time: u64, name: &str, payload: &[u8]) -> Message {
     let payload = Bytes::copy_from_slice(payload);
@@ -208,4 +209,39 @@ proptest! {
         let newest = arrivals.iter().map(|(time, _)| *time).max().unwrap();
         prop_assert_eq!(me.stat("event_time"), (newest + 1).to_string());
     }
+}
+
+#[test]
+fn a_flood_of_queries_is_bounded_and_leaves_room_for_events() {
+    let mut config = Config::serf(Name::from("me"), tags(&[]));
+    config.queue_max = 100;
+    let mut me = One::with(config);
+    me.join("a");
+    for id in 0..1000 {
+        me.receive(&Message::Query(Query {
+            ltime: LTime(u64::from(id / 2) + 1),
+            id,
+            address: Address::Four([127, 0, 0, 9]),
+            port: 9,
+            source_node: Name::from("flood"),
+            filters: Vec::new(),
+            flags: 0,
+            relay_factor: 0,
+            timeout: Duration::from_secs(9),
+            name: Name::from("q"),
+            payload: Bytes::from(vec![7; 300]),
+        }));
+    }
+    me.serf
+        .user_event(me.now, &Name::from("deploy"), Bytes::new(), false)
+        .unwrap();
+    assert_eq!(me.queued()[1..], [100, 1]);
+    let is_event = |bytes: &Bytes| matches!(Message::decode(bytes), Ok(Message::UserEvent(_)));
+    let packets: Vec<bool> = (0..3)
+        .map(|_| me.broadcasts().iter().any(is_event))
+        .collect();
+    assert!(packets.contains(&true), "{packets:?}");
+    // What was dropped is counted when the queues are looked at.
+    me.wait(31);
+    assert_eq!(me.serf.counters().pruned, 900);
 }

@@ -3,6 +3,7 @@
 mod leaving;
 mod probing;
 mod pushing;
+mod silent;
 mod states;
 mod streaming;
 mod telling;

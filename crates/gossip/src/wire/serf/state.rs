@@ -14,6 +14,8 @@ const EVENT_SLOTS_MAX: usize = 4_096;
 const EVENTS_AT_MAX: usize = 4_096;
 /// The most events in an exchange, whatever their times.
 const EVENTS_MAX: usize = 16_384;
+/// The most bytes of what a member says of its settings.
+const SETTINGS_BYTES_MAX: usize = 1_024;
 
 /// An event that a person or program sends to all members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,19 @@ pub struct PushPull {
     pub events: Vec<EventsAt>,
     /// The query clock.
     pub query_ltime: LTime,
+    /// Ours: what the sender says of itself. Serf passes it over.
+    pub said: Option<Said>,
+}
+
+/// What a member of our kind says of itself in an exchange, so that others see how it differs from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Who.
+    pub node: Name,
+    /// Its wall clock, in milliseconds since 1970.
+    pub clock_ms: u64,
+    /// Those of its settings that should be the same everywhere, for people.
+    pub settings: String,
 }
 
 // === impl UserEvent ===
@@ -119,6 +134,7 @@ impl PushPull {
             "EventLTime",
             "Events",
             "QueryLTime",
+            "Said",
         ];
         let mut read = Self::default();
         decoder.fields("Serf push/pull", &fields, |decoder, field| {
@@ -139,6 +155,7 @@ impl PushPull {
                 }
                 "EventLTime" => read.event_ltime = ltime(decoder)?,
                 "Events" => read.events = decode_events(decoder)?,
+                "Said" => read.said = Some(Said::decode(decoder)?),
                 _ => read.query_ltime = ltime(decoder)?,
             }
             Ok(())
@@ -150,7 +167,7 @@ impl PushPull {
     pub fn encode(&self, out: &mut BytesMut) {
         out.put_u8(code::PUSH_PULL);
         let mut encoder = Encoder::gossip(out);
-        encoder.map(6);
+        encoder.map(if self.said.is_some() { 7 } else { 6 });
         encoder.key("EventLTime").uint(self.event_ltime);
         encoder.key("Events").array(self.events.len());
         for at in &self.events {
@@ -159,11 +176,36 @@ impl PushPull {
         encoder.key("LTime").uint(self.ltime);
         names(encoder.key("LeftMembers"), &self.left_members);
         encoder.key("QueryLTime").uint(self.query_ltime);
+        if let Some(said) = &self.said {
+            encoder.key("Said").map(3);
+            encoder.key("Clock").uint(said.clock_ms);
+            encoder.key("Node").text(said.node.as_bytes());
+            encoder.key("Settings").text(said.settings.as_bytes());
+        }
         encoder.key("StatusLTimes").map(self.status_ltimes.len());
         for (member, ltime) in &self.status_ltimes {
             encoder.text(member.as_bytes());
             encoder.uint(*ltime);
         }
+    }
+}
+
+impl Said {
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, Error> {
+        let mut said = Self::default();
+        decoder.fields(
+            "what a member says",
+            &["Clock", "Node", "Settings"],
+            |decoder, field| {
+                match field {
+                    "Clock" => said.clock_ms = decoder.uint()?,
+                    "Node" => said.node = name(decoder)?,
+                    _ => said.settings = decoder.string(SETTINGS_BYTES_MAX)?,
+                }
+                Ok(())
+            },
+        )?;
+        Ok(said)
     }
 }
 

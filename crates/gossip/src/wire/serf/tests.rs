@@ -99,6 +99,11 @@ fn state() -> impl Strategy<Value = PushPull> {
     )
         .prop_map(
             |((ltime, event_ltime, query_ltime), status_ltimes, left_members, events)| PushPull {
+                said: (ltime.0 % 2 == 0).then(|| Said {
+                    node: Name::from("n"),
+                    clock_ms: ltime.0,
+                    settings: "probe 1s".to_owned(),
+                }),
                 ltime,
                 status_ltimes,
                 left_members,

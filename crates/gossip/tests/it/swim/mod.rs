@@ -2,9 +2,13 @@
 
 mod among;
 mod foreign;
+mod foreign_more;
 mod foreign_words;
+mod hostile;
 mod ours;
+mod proxy;
 mod theirs;
+mod trouble;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 
+use taraf_gossip::rpc::Client;
 use tokio::process::{Child, Command};
 
-use super::{PORT, address, eventually};
+use super::{LIMIT, PORT, address, eventually};
 
 /// A running `serf agent`.
 pub(super) struct Theirs {
@@ -86,6 +87,17 @@ impl Theirs {
             .output();
         let output = run.await.unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// A connection of ours to it.
+    pub(super) async fn client(&self) -> Client {
+        Client::connect(&self.rpc, "").await.unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) async fn ended(&mut self) {
+        let ended = tokio::time::timeout(LIMIT, self.process.wait()).await;
+        ended.expect("serf ends").unwrap();
     }
 
     /// Ends it without a word.

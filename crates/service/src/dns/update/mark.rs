@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::rdata::{A, AAAA, SRV, TXT};
-use hickory_proto::rr::{Name, RData};
+use hickory_proto::rr::{Name, RData, RecordType};
 
 /// The label of marks.
 const LABEL: &str = "_taraf";
@@ -69,6 +69,30 @@ impl Datum {
                 port,
                 target,
             } => RData::SRV(SRV::new(*priority, *weight, *port, target.clone())),
+        }
+    }
+
+    /// What a record's data say; none for kinds that are not ours.
+    pub(super) fn of(data: &RData) -> Option<Self> {
+        match data {
+            RData::A(address) => Some(Self::A(address.0)),
+            RData::AAAA(address) => Some(Self::Aaaa(address.0)),
+            RData::SRV(srv) => Some(Self::Srv {
+                priority: srv.priority,
+                weight: srv.weight,
+                port: srv.port,
+                target: srv.target.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The kind of its record.
+    pub(super) const fn kind(&self) -> RecordType {
+        match self {
+            Self::A(_) => RecordType::A,
+            Self::Aaaa(_) => RecordType::AAAA,
+            Self::Srv { .. } => RecordType::SRV,
         }
     }
 

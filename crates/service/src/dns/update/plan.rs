@@ -20,6 +20,10 @@ pub(super) struct Known {
     pub(super) mark: Mark,
     /// The mark as it stands there, to the letter.
     pub(super) text: TXT,
+    /// What the mark says and is not there any more.
+    pub(super) missing: BTreeSet<Datum>,
+    /// Whether the list of our names has it.
+    pub(super) is_listed: bool,
 }
 
 /// Ours, by name.
@@ -69,7 +73,10 @@ impl Publication {
             let data = wanted.get(name).cloned().unwrap_or_default();
             let known = known.get(name).cloned();
             let is_right = match &known {
-                Some(known) => known.mark.data == data && known.mark.ttl == self.ttl,
+                Some(known) => {
+                    let is_whole = known.missing.is_empty() && known.is_listed;
+                    is_whole && known.mark.data == data && known.mark.ttl == self.ttl
+                }
                 None => data.is_empty(),
             };
             (!is_right).then(|| Change {
@@ -92,7 +99,12 @@ impl Publication {
             data: change.data.clone(),
         };
         let text = mark.text();
-        Some(Known { mark, text })
+        Some(Known {
+            mark,
+            text,
+            missing: BTreeSet::new(),
+            is_listed: true,
+        })
     }
 
     /// A question about a name of the zone.
@@ -141,15 +153,12 @@ impl Publication {
             record
         };
         let none = BTreeSet::new();
-        let before = change
-            .known
-            .as_ref()
-            .map_or(&none, |known| &known.mark.data);
+        let known = change.known.as_ref();
+        let before = known.map_or(&none, |known| &known.mark.data);
+        let missing = known.map_or(&none, |known| &known.missing);
         // Records of one name and kind must share their TTL: with another TTL all are made anew.
-        let is_anew = change
-            .known
-            .as_ref()
-            .is_some_and(|known| known.mark.ttl != self.ttl);
+        let is_anew = known.is_some_and(|known| known.mark.ttl != self.ttl);
+        let is_there = |datum: &Datum| before.contains(datum) && !missing.contains(datum);
         for datum in before
             .iter()
             .filter(|datum| is_anew || !change.data.contains(datum))
@@ -159,22 +168,22 @@ impl Publication {
         for datum in change
             .data
             .iter()
-            .filter(|datum| is_anew || !before.contains(datum))
+            .filter(|datum| is_anew || !is_there(datum))
         {
             updates.push(add(&change.name, self.ttl, datum.data()));
         }
-        if let Some(known) = &change.known {
+        if let Some(known) = known {
             updates.push(remove(place, RData::TXT(known.text.clone())));
         }
         let listed = RData::PTR(PTR(change.name.clone()));
-        match (after, &change.known) {
-            (Some(after), known) => {
+        match after {
+            Some(after) => {
                 updates.push(add(place, 0, RData::TXT(after.text)));
-                if known.is_none() {
+                if known.is_none_or(|known| !known.is_listed) {
                     updates.push(add(index, 0, listed));
                 }
             }
-            (None, _) => updates.push(remove(index, listed)),
+            None => updates.push(remove(index, listed)),
         }
     }
 }

@@ -8,7 +8,7 @@ use taraf_base::Rng;
 
 use super::error::Error;
 use super::exchange::Exchange;
-use super::mark::{self, Mark};
+use super::mark::{self, Datum, Mark};
 use super::plan::{Change, Known, Publication, Zone, batches};
 use super::wanted::{NAMES_MAX, Wanted};
 
@@ -21,6 +21,8 @@ pub(super) struct Session<'a> {
     publication: &'a Publication,
     rng: Rng,
     is_read: bool,
+    /// The names that the list of ours has, where it was read.
+    listed: Option<BTreeSet<Name>>,
     /// What is ours there.
     pub(super) known: Zone,
     /// Names that somebody else has.
@@ -42,6 +44,7 @@ impl<'a> Session<'a> {
             publication,
             rng: Rng::new(seed),
             is_read: known.is_some(),
+            listed: None,
             known: known.unwrap_or_default(),
             taken: BTreeSet::new(),
             made: 0,
@@ -95,10 +98,12 @@ impl<'a> Session<'a> {
                 RData::PTR(listed) if record.name == index => Some(listed.0.to_lowercase()),
                 _ => None,
             });
-        for name in listed.take(NAMES_MAX * 2) {
-            if self.publication.zone.zone_of(&name) {
-                self.read_name(&name).await?;
-            }
+        let zone = &self.publication.zone;
+        let listed = listed.filter(|name| zone.zone_of(name));
+        let listed: BTreeSet<Name> = listed.take(NAMES_MAX * 2).collect();
+        self.listed = Some(listed.clone());
+        for name in listed {
+            self.read_name(&name).await?;
         }
         Ok(())
     }
@@ -129,7 +134,32 @@ impl<'a> Session<'a> {
             return Ok(None);
         };
         let mark = Mark::read(&text).filter(|mark| mark.owner == self.publication.owner);
-        Ok(mark.map(|mark| Known { mark, text }))
+        let Some(mark) = mark else {
+            return Ok(None);
+        };
+        let is_listed = |listed: &BTreeSet<Name>| listed.contains(name);
+        Ok(Some(Known {
+            missing: self.missing(name, &mark).await?,
+            is_listed: self.listed.as_ref().is_none_or(is_listed),
+            mark,
+            text,
+        }))
+    }
+
+    /// What a mark says and somebody has removed.
+    async fn missing(&mut self, name: &Name, mark: &Mark) -> Result<BTreeSet<Datum>, Error> {
+        let mut missing = mark.data.clone();
+        let kinds: BTreeSet<RecordType> = mark.data.iter().map(Datum::kind).collect();
+        for kind in kinds {
+            let answer = self.question(name, kind).await?;
+            let records = answer.answers.iter();
+            for record in records.filter(|record| record.name == *name) {
+                if let Some(datum) = Datum::of(&record.data) {
+                    missing.remove(&datum);
+                }
+            }
+        }
+        Ok(missing)
     }
 
     async fn question(&mut self, name: &Name, kind: RecordType) -> Result<Message, Error> {

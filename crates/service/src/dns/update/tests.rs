@@ -280,6 +280,27 @@ fn a_known_name_must_have_its_mark_and_loses_only_what_that_says() {
 }
 
 #[test]
+fn what_somebody_removed_is_made_again_and_nothing_else() {
+    let entries: &[(&str, &[&str])] = &[("a.example.", &["10.0.0.1", "10.0.0.2"])];
+    let name = Name::from_ascii("a.example.").unwrap();
+    let mut zone = known(entries, 10);
+    let one = zone.get_mut(&name).unwrap();
+    one.missing = data(&["10.0.0.2"]);
+    one.is_listed = false;
+    let changes = publication().changes(&wanted(entries), &zone);
+    assert!(!changes[0].removes());
+    let (_, updates) = sections(&publication().message(3, &changes));
+    let mark = "taraf owner=here ttl=10 A 10.0.0.1 A 10.0.0.2";
+    let expected = [
+        "a.example. 10 IN 10.0.0.2".to_owned(),
+        format!("_taraf.a.example. 0 NONE {mark}"),
+        format!("_taraf.a.example. 0 IN {mark}"),
+        "here._taraf.example. 0 IN a.example.".to_owned(),
+    ];
+    assert_eq!(updates, expected);
+}
+
+#[test]
 fn changes_travel_in_groups_that_fit() {
     let change = |n: usize, records: u8| Change {
         name: Name::from_ascii(format!("n{n}.example.")).unwrap(),
@@ -304,7 +325,12 @@ fn an_owner_is_only_who_says_the_same_name() {
         data: data(&["10.0.0.1"]),
     };
     let text = mark.text();
-    let foreign = Known { mark, text };
+    let foreign = Known {
+        mark,
+        text,
+        missing: BTreeSet::new(),
+        is_listed: true,
+    };
     assert_ne!(
         Some(&foreign),
         known(&[("a.example.", &["10.0.0.1"])], 10).values().next()

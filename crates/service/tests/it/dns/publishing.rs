@@ -120,6 +120,35 @@ async fn what_is_somebody_elses_is_never_touched() {
 }
 
 #[tokio::test]
+async fn what_an_administrator_removed_is_made_again() {
+    let bind = Bind::start().await;
+    let often = config(&bind, r#", "resync": "1s""#);
+    let node = Publishing::start(&often, "web1", names(&[WEB1, WEB2]));
+    node.until("all", |status| status.names == 4).await;
+    let both = ["10.0.0.1", "10.0.0.2"];
+    bind.until(&["web.service", "A"], &both).await;
+    let before = node.publisher.status().changes;
+    // One record of two, a whole name but for its mark, and its place in the list of ours.
+    bind.nsupdate(&format!(
+        "delete web.service.{ZONE} A 10.0.0.2\nupdate delete web1.node.{ZONE} A\n\
+         update delete taraf._taraf.{ZONE} PTR web1.node.{ZONE}."
+    ))
+    .await;
+    bind.until(&["web.service", "A"], &both).await;
+    bind.until(&["web1.node", "A"], &["10.0.0.1"]).await;
+    let listed = async || bind.ask(&["taraf._taraf", "PTR", "+tcp"]).await.len();
+    assert_eq!(listed().await, 4);
+    // Two names were changed, and from then on none.
+    let made = |status: &Status| status.changes >= before + 2;
+    let status = node.until("both", made).await;
+    let rounds = status.rounds;
+    node.until("compared again", |status| status.rounds > rounds + 1)
+        .await;
+    assert_eq!(node.publisher.status().changes, before + 2);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_restart_removes_what_went_meanwhile_and_nothing_else() {
     let bind = Bind::start().await;
     let node = Publishing::start(&config(&bind, ""), "web1", names(&[WEB1, WEB2]));

@@ -6,6 +6,9 @@ use super::flags::Flag;
 /// The width of the column of flags, with the two spaces in front.
 const FLAGS_WIDTH: usize = 28;
 
+/// Commands and flags that Serf does not have: not shown by a program of that name.
+const OURS: [(&str, &str); 2] = [("members", "watch"), ("query", "wait")];
+
 /// The width of a terminal that has no other.
 const WIDTH: usize = 80;
 
@@ -17,7 +20,9 @@ pub(super) fn of(spec: &Spec, program: &str) -> String {
         text.push_str(if line.is_empty() { "\n" } else { "\n  " });
         text.push_str(line);
     }
-    let flags: Vec<_> = spec.flags.iter().copied().flatten().collect();
+    let is_shown = |flag: &&Flag| program != "serf" || !OURS.contains(&(spec.name, flag.name));
+    let flags = spec.flags.iter().copied().flatten().filter(is_shown);
+    let flags: Vec<_> = flags.collect();
     if !flags.is_empty() {
         text.push_str("\n\nOptions:\n");
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use taraf_gossip::config::parse_tags;
-use taraf_gossip::rpc::event::Member;
+use taraf_gossip::rpc::event::{Member, Tags};
+use taraf_gossip::rpc::{Client, Error};
 
 use super::columns::columns;
 use super::command::{Call, Done, Failed, Spec, say};
@@ -10,6 +11,9 @@ use super::connect::{self, connect};
 use super::flags::{Flag, Kind};
 use super::info::{FORMAT, formatted};
 use super::json::pretty;
+
+/// What changes the list.
+const CHANGES: &str = "member-join,member-leave,member-failed,member-update,member-reap";
 
 const fn expression(name: &'static str, help: &'static str) -> Flag {
     Flag {
@@ -34,6 +38,12 @@ pub(super) const SPEC: Spec = Spec {
                 help: "Show protocol versions too, in text.",
             },
             FORMAT,
+            Flag {
+                name: "watch",
+                kind: Kind::Switch,
+                value: "",
+                help: "Go on, and list the members again whenever something changes.",
+            },
             expression("name", "Only members whose whole name matches."),
             expression(
                 "role",
@@ -63,8 +73,49 @@ pub(super) async fn run(call: &Call) -> Done {
     }
     let tags = parse_tags(&wanted).map_err(|error| Failed::new(format!("Error: {error}")))?;
     let mut client = connect(call).await?;
+    let wanted = Wanted {
+        tags,
+        status: flag("status"),
+        name: flag("name"),
+    };
+    let shown = list(call, &mut client, &wanted).await?;
+    say(&shown)?;
+    if !call.flags.switch("watch", false) {
+        return Ok(());
+    }
+    tokio::select! {
+        told = watch(call, &mut client, &wanted, shown) => told,
+        // Whether it can be heard or not: there is nothing else to do.
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    }
+}
+
+/// Which members are shown.
+struct Wanted {
+    tags: Tags,
+    status: String,
+    name: String,
+}
+
+/// Shows the list again, with an empty line before it, whenever it is another.
+async fn watch(call: &Call, client: &mut Client, wanted: &Wanted, mut shown: String) -> Done {
+    let failed = |error: Error| Failed::new(format!("Error watching members: {error}"));
+    client.stream(CHANGES).await.map_err(failed)?;
+    loop {
+        // What changed while the stream began is seen too.
+        let now = list(call, client, wanted).await?;
+        if now != shown {
+            say(&format!("\n{now}"))?;
+            shown = now;
+        }
+        client.next().await.map_err(failed)?;
+    }
+}
+
+async fn list(call: &Call, client: &mut Client, wanted: &Wanted) -> Result<String, Failed> {
+    let Wanted { tags, status, name } = wanted;
     let members = client
-        .members_filtered(tags, flag("status"), flag("name"))
+        .members_filtered(tags.clone(), status.clone(), name.clone())
         .await;
     let mut members =
         members.map_err(|error| Failed::new(format!("Error retrieving members: {error}")))?;
@@ -79,8 +130,7 @@ pub(super) async fn run(call: &Call) -> Done {
                 .collect::<Vec<_>>(),
         )
     };
-    let shown = formatted(call, text, || pretty(&document(&members)))?;
-    say(&shown)
+    formatted(call, text, || pretty(&document(&members)))
 }
 
 /// `IP:PORT`, with brackets around an IPv6 address.

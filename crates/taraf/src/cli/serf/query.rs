@@ -46,6 +46,12 @@ pub(super) const SPEC: Spec = Spec {
                 help: "Members do not say that they heard the query.",
             },
             Flag {
+                name: "wait",
+                kind: Kind::Switch,
+                value: "",
+                help: "Wait the whole time, even when all have answered.",
+            },
+            Flag {
                 name: "relay-factor",
                 kind: Kind::Number,
                 value: "",
@@ -110,6 +116,7 @@ fn request(call: &Call) -> Result<QueryRequest, Failed> {
         tags,
         wants_ack: !flags.switch("no-ack", false),
         relay_factor,
+        waits: flags.switch("wait", false),
         timeout: flags.time("timeout").unwrap_or_default(),
         name: name.into(),
         payload: payload.map(|payload| payload.to_owned().into()),

@@ -68,6 +68,7 @@ fn from_flags(flags: &Parsed) -> Result<Config, String> {
         start_join: flags.texts("join").to_vec(),
         event_handlers: flags.texts("event-handler").to_vec(),
         profile: text("profile"),
+        cluster_name: text("cluster-name"),
         snapshot_path: path("snapshot"),
         discover: text("discover"),
         interface: text("iface"),

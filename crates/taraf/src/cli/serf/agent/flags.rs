@@ -108,6 +108,11 @@ those of one name; several kinds are separated by commas.",
             "=hostname",
             "The name of this member, which no other has.",
         ),
+        text(
+            "cluster-name",
+            "=name",
+            "Take no members that say they belong to another cluster.",
+        ),
         text("profile", "=[lan|wan|local]", "The timing. Default is lan."),
         number(
             "protocol",

@@ -2,11 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use taraf_base::with_causes;
 use taraf_gossip::agent::{self, Settings};
-use taraf_gossip::config::{Config, addresses_of, listen_address};
+use taraf_gossip::config::{Config, addresses_of, decode_key, listen_address};
 use taraf_gossip::rpc::dial::text_of;
 use taraf_gossip::serf::Tags;
 use taraf_gossip::snapshot::{self, keyring_file, tags_file};
@@ -84,7 +82,7 @@ pub(super) fn key(config: &Config) -> Result<Option<Vec<u8>>, String> {
     let Some(text) = &config.encrypt_key else {
         return Ok(None);
     };
-    let decoded = STANDARD.decode(text.expose());
+    let decoded = decode_key(text.expose());
     decoded
         .map(Some)
         .map_err(|error| format!("Invalid encryption key: {error}"))
@@ -128,6 +126,14 @@ pub(super) fn load(config: &Config, key: Option<&[u8]>) -> Result<Tags, String> 
         }
         None => Tags(config.tags.clone()),
     };
+    let said = tags.0.get(serf::CLUSTER_TAG);
+    if let (Some(cluster), Some(said)) = (&config.cluster_name, said)
+        && said != cluster
+    {
+        return Err(format!(
+            "The tag 'cluster' is '{said}', and cluster_name '{cluster}': leave the tag out"
+        ));
+    }
     match (&config.keyring_file, key) {
         (Some(_), Some(_)) => {
             return Err("Encryption key not allowed while using a keyring".to_owned());
@@ -217,7 +223,8 @@ pub(super) fn settings(
     let envelope = Envelope::new(b"", keyring).map_err(|error| error.to_string())?;
     swim.compress = !config.disable_compression;
     swim.versions.delegate = spoken;
-    let serf = serf_settings(config, &swim, tags, spoken);
+    let mut serf = serf_settings(config, &swim, tags, spoken);
+    config.timing.apply(&mut swim, &mut serf);
     Ok(Settings {
         bind: addresses.bind,
         advertise: addresses.advertise,
@@ -251,6 +258,9 @@ fn serf_settings(config: &Config, swim: &swim::Config, tags: Tags, protocol: u8)
         query_response_bytes_max: config
             .query_response_size_limit
             .unwrap_or(standard.query_response_bytes_max),
+        cluster: config.cluster_name.clone(),
+        extends: !config.plain_serf,
+        ends_queries: !config.queries_wait && !config.plain_serf,
         coordinates: if config.disable_coordinates {
             None
         } else {

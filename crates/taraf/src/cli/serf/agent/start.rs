@@ -8,6 +8,7 @@ use taraf_gossip::config::{Config, addresses_of, host_name};
 use taraf_gossip::discovery;
 use taraf_gossip::handlers::{self, Handlers};
 use taraf_gossip::rpc::{Agent as _, Level, Listener, Server, Settings as Access};
+use taraf_gossip::statsd;
 
 use super::configure::{Configured, configure};
 use super::log::Log;
@@ -63,6 +64,7 @@ async fn begin(call: &Call, tasks: &Tasks) -> Result<bool, String> {
     let served = start_agent(&config, &addresses, tasks)?;
     let settings = handler_settings(&config);
     served.set_handlers(Handlers::start(served.clone(), handlers, settings, tasks));
+    report(&config, &served, tasks)?;
     discover(&config, &served, tasks)?;
     serve_rpc(&config, &served, &log, tasks).await?;
     tell(&config, &addresses);
@@ -94,20 +96,21 @@ pub(super) fn level_of(config: &Config) -> Result<Level, String> {
 
 /// Better no agent than one that does not do what it was told.
 fn refuse_what_is_missing(config: &Config) -> Result<(), String> {
-    let missing = [
-        (
-            config.statsd_addr.is_some(),
-            "Failed to start statsd sink. Got: this agent has none; leave statsd_addr out",
-        ),
-        (
-            config.statsite_addr.is_some(),
-            "Failed to start statsite sink. Got: this agent has none; leave statsite_addr out",
-        ),
-    ];
-    match missing.into_iter().find(|(is_wanted, _)| *is_wanted) {
-        Some((_, why)) => Err(why.to_owned()),
-        None => Ok(()),
+    if config.statsite_addr.is_some() {
+        let why = "this agent has none; statsd_addr tells the same by UDP";
+        return Err(format!("Failed to start statsite sink. Got: {why}"));
     }
+    Ok(())
+}
+
+/// Tells a statsd server what the agent counts, where that is wanted.
+fn report(config: &Config, served: &Served, tasks: &Tasks) -> Result<(), String> {
+    if let Some(to) = &config.statsd_addr {
+        let host =
+            host_name().map_err(|error| format!("Failed to start statsd sink. Got: {error}"))?;
+        statsd::start(served.handle().clone(), to.clone(), host, tasks);
+    }
+    Ok(())
 }
 
 fn handler_settings(config: &Config) -> handlers::Settings {
