@@ -46,10 +46,10 @@ fn in_quiet_nobody_is_declared_failed_who_runs_and_the_dead_are_found_in_time() 
         *report.events.last().unwrap() < Duration::from_secs(5),
         "{report}"
     );
-    for (first, last) in &report.verdicts {
-        // At least the shortest suspicion (8 s for a hundred); at most as foretold, and some periods more.
-        assert!(*first >= Duration::from_secs(8), "{report}");
-        assert!(*last < Duration::from_secs(25), "{report}");
+    assert!(!report.verdicts.is_empty(), "{report}");
+    for (_, last) in &report.verdicts {
+        // Their ports refuse, and several have seen it.
+        assert!(*last < Duration::from_secs(1), "{report}");
     }
 }
 
