@@ -83,7 +83,7 @@ pub fn simulate_frozen(plan: &FrozenPlan) -> FrozenReport {
         ..FrozenReport::default()
     };
     let ended = run(&mut world, plan, &mut report);
-    report.failure = ended.err().or(world.ledger.failure.take());
+    report.failure = ended.err().or_else(|| world.ledger.failure.take());
     report.false_failures = world.ledger.false_failures;
     report
 }
