@@ -56,7 +56,6 @@ fn in_quiet_nobody_is_declared_failed_who_runs_and_the_dead_are_found_in_time() 
 #[track_caller]
 fn frozen(plan: &FrozenPlan) -> FrozenReport {
     let report = simulate_frozen(plan);
-    println!("{report}");
     assert_eq!(report.failure, None, "{report}");
     assert_eq!(report.false_failures, 0, "{report}");
     report
