@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::{Answer, call, try_call};
-use super::program::{Program, Site, dead_address, eventually, run};
+use super::program::{Program, Site, dead_address, eventually, run, run_in};
 use super::upstream::Upstream;
 
 const FREE_PORTS: &str = "gossip.bind = \"127.0.0.1:0\"\ngossip.rpc.listen = \"127.0.0.1:0\"\n";
@@ -372,7 +372,9 @@ fn dev_is_a_member_of_its_own_cluster_with_a_key_that_it_made() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("alive") && listed.contains("service=companies,rates,validate"));
     // The one who has no key is no member, and a member's services go beside those that are here.
-    let (code, said) = run(&["service", "rates", "--join", program.text("gossip")]);
+    let elsewhere = TempDir::new().unwrap();
+    let join = ["service", "rates", "--join", program.text("gossip")];
+    let (code, said) = run_in(elsewhere.path(), &join);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("--key-file"), "{said}");
     let arguments = ["service", "rates", "--join", program.text("gossip")];

@@ -157,7 +157,13 @@ impl Program {
 
 /// Runs the program to its end: exit code and what it said on both outputs.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String) {
+    run_in(Path::new("."), arguments)
+}
+
+/// The same in a folder, for what looks around there.
+pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let output = command(arguments, &[])
+        .current_dir(folder)
         .stderr(Stdio::piped())
         .output()
         .unwrap();

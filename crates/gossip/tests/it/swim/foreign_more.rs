@@ -73,8 +73,9 @@ async fn a_failed_member_is_forced_out_and_forgotten_by_either() {
     theirs.command(&["force-leave", "x2"]).await;
     ours.until("x2", Status::Left).await;
     witness.until("x2", Status::Left).await;
-    theirs.command(&["force-leave", "-prune", "x3"]).await;
     eventually("x3 is forgotten", async || {
+        // Serf sends few copies of a word, and may send all of them to those who have just died.
+        theirs.command(&["force-leave", "-prune", "x3"]).await;
         ours.member("x3").is_none().then_some(())
     })
     .await;
