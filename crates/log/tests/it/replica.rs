@@ -231,7 +231,8 @@ async fn overload_is_answered_and_outcomes_wait() {
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
 
-#[tokio::test(start_paused = true)]
+// Snapshots are taken by threads, which know nothing of time that stands still: while they work it would jump.
+#[tokio::test]
 async fn snapshots_shorten_the_replay_and_let_the_log_be_trimmed() {
     let log = MemoryLog::new();
     let often = Config {
@@ -251,7 +252,7 @@ async fn snapshots_shorten_the_replay_and_let_the_log_be_trimmed() {
         }
     }
     let before = handle.read(Clone::clone).await.unwrap();
-    assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+    assert!(tasks.drain(Duration::from_secs(30)).await.is_empty());
     let trimmed = log.read(P, Position(5), 1).await;
     assert!(matches!(trimmed, Err(Error::Trimmed { .. })), "{trimmed:?}");
     let (handle, _tasks) = start_with(&log, &Witness::default(), often).await;
